@@ -1,0 +1,111 @@
+"""Diagnostics: what is wrong with the user's input, where, and what to do about it.
+
+`Diagnostic` is data; `MetriccError` carries one or more of them; `render` draws the source line
+with a caret. `CATALOGUE` lists every code once: nothing else in the package invents one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open range of character offsets, `start <= end`, in one source text."""
+
+    start: int
+    end: int
+
+
+CATALOGUE: dict[str, str] = {
+    "MC0101": "the text is not a formula of the language",
+    "MC0102": "a character that the language does not have",
+    "MC0103": "a bracket without its partner",
+    "MC0104": "a text without a metric",
+    "MC0105": "a reserved word used as a name",
+    "MC0106": "a definition's head is not `name` or `name(parameter, ...)`",
+    "MC0107": "a metric before the end of the text",
+    "MC0201": "an unknown name",
+    "MC0202": "the wrong arguments for a function or metric",
+    "MC0203": "a parameter without a value",
+    "MC0204": "a definition that reaches itself",
+    "MC0205": "a name defined twice",
+    "MC0206": "a definition that hides a cell or a function",
+    "MC0207": "a parameter name that the generated file cannot use",
+    "MC0208": "a definition that nothing uses",
+    "MC0209": "a reduction over classes, which only multi-class tasks have",
+    "MC0210": "a default outside its own range",
+    "MC0301": "a formula that is not a real number",
+    "MC0302": "a metric that does not depend on the predictions",
+    "MC0303": "a metric that is neither a score nor an error rate",
+    "MC0401": "a text above a limit of the language",
+    "MC0501": "an option with an impossible value",
+    "MC0502": "a name that is not an identifier",
+    "MC0503": "a file that cannot be read or written",
+    "MC0504": "a file that metricc did not write, or that was edited since",
+    "MC0505": "a file without a metricc record",
+    "MC0506": "counts or labels that are not what they should be",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One fact about the input: a code of `CATALOGUE`, a sentence, its place and a hint."""
+
+    code: str
+    message: str
+    span: Span | None = None
+    hint: str | None = None
+    source: str = ""
+    origin: str = "<formula>"
+
+    def position(self) -> tuple[int, int] | None:
+        """Line and column, both from 1, or None for a fact without a place."""
+        if self.span is None:
+            return None
+        before = self.source[: self.span.start]
+        return before.count("\n") + 1, self.span.start - (before.rfind("\n") + 1) + 1
+
+    def render(self) -> str:
+        """The diagnostic as people read it: place, fact, source line with caret, hint."""
+        place = self.position()
+        head = f"{self.code}: {self.message}"
+        if place is None or self.span is None:
+            lines = [head]
+        else:
+            line, column = place
+            start = self.span.start - (column - 1)
+            text = _printable(self.source[start:].split("\n", 1)[0])
+            width = max(1, min(self.span.end - self.span.start, len(text) - column + 1, 80))
+            before, after = max(0, column - 1 - 60), column - 1 + width + 40
+            shown = ("…" if before else "") + text[before:after] + ("…" if after < len(text) else "")
+            indent = column - 1 - before + (1 if before else 0)
+            caret = "^" * width
+            head = f"{self.origin}:{line}:{column}: {head}"
+            lines = [head, "    " + shown, "    " + " " * indent + caret]
+        if self.hint:
+            lines.append(f"    hint: {self.hint}")
+        return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    """One source line with control and bidirectional characters made harmless, width kept."""
+    return "".join(c if c.isprintable() else " " if c == "\t" else "�" for c in text)
+
+
+class MetriccError(Exception):
+    """The user's input is wrong. `diagnostics` says where and what to do, in source order."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        self.diagnostics = tuple(
+            sorted(diagnostics, key=lambda d: d.span.start if d.span is not None else -1)
+        )
+        super().__init__("\n".join(d.render() for d in self.diagnostics))
+
+    def __reduce__(self) -> tuple[type[MetriccError], tuple[Diagnostic, ...]]:
+        return type(self), self.diagnostics
+
+
+def fail(code: str, message: str, hint: str | None = None) -> MetriccError:
+    """A `MetriccError` with one diagnostic that has no place in a text (options, files)."""
+    return MetriccError(Diagnostic(code, message, hint=hint))

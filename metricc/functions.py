@@ -1,0 +1,85 @@
+"""The vocabulary that the language has before any library: cells, functions, reductions, words.
+
+One row per function: its arity, its domain, and what it is called in each target, as text. Data
+only: nothing is imported here, so every stage and every target can read the same table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CELLS = ("TP", "FN", "FP", "TN")
+
+# The generated file's name for a predicted-against-true swap of each cell is its own concern;
+# here only the sums of cells that the field has names for, written as those names.
+DERIVED_COUNTS: dict[frozenset[str], str] = {
+    frozenset({"TP", "FN"}): "P",
+    frozenset({"FP", "TN"}): "N",
+    frozenset({"TP", "FP"}): "PP",
+    frozenset({"FN", "TN"}): "PN",
+    frozenset({"TP", "FN", "FP", "TN"}): "POP",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the language.
+
+    `least` and `most` bound the number of arguments (`most` None: any number). `domain` says in
+    words where it is defined. `sympy` and `python` are its names in SymPy and in generated code;
+    the latter is defined by the target (`emit`).
+    """
+
+    name: str
+    least: int
+    most: int | None
+    domain: str
+    sympy: str
+    python: str
+
+
+FUNCTIONS: dict[str, Function] = {
+    row.name: row
+    for row in (
+        Function("sqrt", 1, 1, "arguments of at least 0", "sqrt", "_root"),
+        Function("log", 1, 1, "arguments above 0; the natural logarithm", "log", "_log"),
+        Function("exp", 1, 1, "every number", "exp", "_exp"),
+        Function("abs", 1, 1, "every number; slope 0 at 0", "Abs", "_abs"),
+        Function("min", 2, None, "every number; at a tie the mean of the slopes", "Min", "_min"),
+        Function("max", 2, None, "every number; at a tie the mean of the slopes", "Max", "_max"),
+    )
+}
+
+# What differentiation brings in beside the functions that a user can write.
+DERIVED_FUNCTIONS: dict[str, Function] = {
+    row.name: row
+    for row in (
+        Function("sign", 1, 1, "every number; 0 at 0", "sign", "_sign"),
+        Function("step", 1, 1, "every number; 1/2 at 0", "Heaviside", "_step"),
+    )
+}
+
+REDUCTIONS = ("macro", "micro", "weighted", "sum", "worst", "geomean", "per_class", "samples")
+
+KEYWORDS = ("if", "then", "else", "and", "or", "not", "in", "inf", "nan", "true", "false", "import")
+
+RESERVED = frozenset((*KEYWORDS, "as", *FUNCTIONS, *REDUCTIONS))
+
+# Arguments that generated signatures have or will have, and torch.nn.Module's own attributes
+# (tests compare this list with torch's): a parameter of that name could not be an argument.
+SIGNATURE_WORDS = frozenset(
+    "input target weight class_weight mask ignore_index reduction smooth absent per process_group "
+    "L threshold thresholds mu delta p z self".split()
+)
+MODULE_ATTRIBUTES = frozenset(
+    "add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches "
+    "eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu "
+    "load_state_dict modules mtia named_buffers named_children named_modules named_parameters "
+    "parameters register_backward_hook register_buffer register_forward_hook "
+    "register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook "
+    "register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module "
+    "register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ "
+    "set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu "
+    "zero_grad T_destination".split()
+)
+GENERATED_NAMES = frozenset("math torch Tensor METRICC value gradient weights loss".split())

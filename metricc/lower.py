@@ -1,0 +1,104 @@
+"""Resolved syntax tree → ir.Metric: SymPy expressions over cells and parameters.
+
+Definitions are inlined here. Nothing of the text is handed to SymPy as text: every node is built
+by the constructor that `functions.FUNCTIONS` names for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sympy
+
+from metricc import ir, syntax
+from metricc.errors import Diagnostic, MetriccError
+from metricc.functions import CELLS, FUNCTIONS
+
+# 9^9^9 never returns; no statistic of a table needs more.
+MAX_EXPONENT = 64
+
+
+def lower(text: syntax.Text, name: str, formula: str) -> ir.Metric:
+    """Lower a resolved text to its metric.
+
+    Raises `MetriccError` where a part of the formula is not a real number (1/0, sqrt(-1)) or an
+    exponent is too large.
+    """
+    main = text.definitions[-1]
+    definitions = {d.name: d for d in text.definitions}
+    symbols = {n: sympy.Symbol(n) for n in (*CELLS, *(p.name for p in main.parameters))}
+    expression = _Lowering(text, definitions).expression(main.body, symbols)
+    term = ir.Term(sympy.Symbol("M"), "cells", "identity", expression)
+    parameters = tuple(ir.Parameter(p.name, p.default, p.interval) for p in main.parameters)
+    metric = ir.Metric(name, formula, text, (term,), term.symbol, parameters, main.record)
+    metric.validate()
+    return metric
+
+
+class _Lowering:
+    def __init__(self, text: syntax.Text, definitions: Mapping[str, syntax.Definition]) -> None:
+        self.text = text
+        self.definitions = definitions
+        self.inlined: dict[tuple[str, tuple[sympy.Expr, ...]], sympy.Expr] = {}
+
+    def expression(
+        self, node: syntax.Expression, scope: Mapping[str, sympy.Expr]
+    ) -> sympy.Expr:
+        match node:
+            case syntax.Number():
+                return sympy.Rational(node.value.numerator, node.value.denominator)
+            case syntax.Name():
+                return scope[node.id]
+            case syntax.Negation():
+                result = -self.expression(node.operand, scope)
+            case syntax.Sum():
+                first, *rest = (self.expression(o, scope) for o in node.operands)
+                signed = (
+                    -e if minus else e for minus, e in zip(node.subtracts, rest, strict=True)
+                )
+                result = sympy.Add(first, *signed)
+            case syntax.Product():
+                first, *rest = (self.expression(o, scope) for o in node.operands)
+                factors = [first]
+                for divides, operand, factor in zip(
+                    node.divides, node.operands[1:], rest, strict=True
+                ):
+                    if divides and factor.is_zero:
+                        raise self.error(operand, "this divides by zero", "its value is 0")
+                    factors.append(1 / factor if divides else factor)
+                result = sympy.Mul(*factors)
+            case syntax.Power():
+                base = self.expression(node.base, scope)
+                exponent = self.expression(node.exponent, scope)
+                if exponent.is_Rational and max(abs(exponent.p), exponent.q) > MAX_EXPONENT:
+                    fact = f"the exponent is above {MAX_EXPONENT}"
+                    raise self.error(node.exponent, fact, "write a smaller power", "MC0401")
+                if base.is_zero and not exponent.is_positive:
+                    raise self.error(node, "this divides by zero", "0 has no such power")
+                result = sympy.Pow(base, exponent)
+            case syntax.Call() if node.function in FUNCTIONS:
+                arguments = [self.expression(a.value, scope) for a in node.arguments]
+                function = getattr(sympy, FUNCTIONS[node.function].sympy)
+                result = function(*arguments)
+            case syntax.Call():
+                result = self.call(node, scope)
+        if result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
+            hint = "logarithms and even roots need positive arguments; 1/0 has no value"
+            raise self.error(node, "this is not a real number", hint)
+        return result
+
+    def call(self, node: syntax.Call, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
+        definition = self.definitions[node.function]
+        arguments = tuple(self.expression(a.value, scope) for a in node.arguments)
+        key = definition.name, arguments
+        if key not in self.inlined:
+            inner = {n: sympy.Symbol(n) for n in CELLS}
+            inner |= dict(zip((p.name for p in definition.parameters), arguments, strict=True))
+            self.inlined[key] = self.expression(definition.body, inner)
+        return self.inlined[key]
+
+    def error(
+        self, node: syntax.Expression, message: str, hint: str, code: str = "MC0301"
+    ) -> MetriccError:
+        source, origin = self.text.source, self.text.origin
+        return MetriccError(Diagnostic(code, message, node.span, hint, source, origin))

@@ -1,0 +1,420 @@
+"""Text → syntax tree. The only importer of Lark.
+
+A text is cut into statements first (at `;` and at newlines outside brackets that do not follow an
+operator, `=` or `,`), and each statement is parsed alone, so each reports its own errors. Comments
+and the newlines inside a statement are blanked, never removed: offsets stay those of the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
+
+from metricc import syntax
+from metricc.errors import Diagnostic, MetriccError, Span
+from metricc.functions import FUNCTIONS, REDUCTIONS, RESERVED
+
+# Limits on what a stranger's text may cost. Brackets stay far under Python's recursion limit.
+MAX_TEXT = 64 * 1024
+MAX_NESTING = 50
+MAX_DIGITS = 60
+
+RECORD_KEYS = ("description", "reference", "range", "direction", "aliases")
+
+_CONTINUES = "+-*/^=,"
+_CLOSING = {"(": ")", "[": "]"}
+
+# Terminals of the grammar in the reader's words; several terminals may share one phrase.
+_PHRASES = {
+    "NUMBER": "a number",
+    "NAME": "a name",
+    "LPAR": "`(`",
+    "RPAR": "`)`",
+    "COMMA": "`,`",
+    "EQUAL": "`=`",
+    "IN": "`in`",
+    "INF": "`inf`",
+    "OPEN": "`(` or `[`",
+    "CLOSE": "`)` or `]`",
+    "SIGN": "a sign",
+    "PLUS": "a sign",
+    "MINUS": "a sign",
+    "SUM_OPERATOR": "an operator",
+    "PRODUCT_OPERATOR": "an operator",
+    "CIRCUMFLEX": "an operator",
+    "__ANON_0": "an operator",
+    "$END": "the end",
+}
+_LOOKALIKES = {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "—": "-", "β": "beta", "α": "alpha"}
+_OPERAND = {"NUMBER", "NAME", "LPAR"}
+
+
+def parse(source: str, origin: str = "<formula>") -> syntax.Text:
+    """Parse a text of the metric language.
+
+    `origin` names the source in diagnostics (a file's name). Raises `MetriccError` with every
+    syntax error of the text at once.
+    """
+    if len(source) > MAX_TEXT:
+        fact = f"the text has {len(source):,} characters; at most {MAX_TEXT:,} are read"
+        raise MetriccError(Diagnostic("MC0401", fact, origin=origin))
+    reader = _Reader(source, origin)
+    statements, trailing = _cut(reader)
+    definitions: list[syntax.Definition] = []
+    metric: syntax.Metric | None = None
+    for index, statement in enumerate(statements):
+        parsed = _statement(reader, statement)
+        if isinstance(parsed, syntax.Definition):
+            definitions.append(parsed)
+        elif isinstance(parsed, syntax.Metric):
+            if index < len(statements) - 1:
+                reader.report(
+                    "MC0107",
+                    "a bare expression ends a text, and more follows this one",
+                    parsed.span,
+                    "give it a name (`name = ...`) or move it to the end",
+                )
+            metric = parsed
+    if not statements and not reader.diagnostics:
+        hint = "write one, for example: 2*TP / (2*TP + FP + FN)"
+        reader.report("MC0104", "the text has no formula", None, hint)
+    if reader.diagnostics:
+        raise MetriccError(*reader.diagnostics)
+    return syntax.Text(tuple(definitions), metric, trailing, source, origin)
+
+
+@dataclass(slots=True)
+class _Statement:
+    span: Span
+    text: str
+    comments: tuple[str, ...]
+    record: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class _Reader:
+    source: str
+    origin: str
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def report(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, hint, self.source, self.origin))
+
+
+def _cut(reader: _Reader) -> tuple[list[_Statement], tuple[str, ...]]:
+    """The text's statements, and the comments after the last one."""
+    source = reader.source
+    statements: list[_Statement] = []
+    comments: list[str] = []
+    record: list[tuple[str, str]] = []
+    brackets: list[int] = []
+    broken = False
+    start, body = 0, []  # the current statement, comments blanked
+    position = 0
+
+    def finish(end: int) -> None:
+        nonlocal start, body, broken
+        text = "".join(body)
+        if text.strip() and not broken and not brackets:
+            left = start + len(text) - len(text.lstrip())
+            span = Span(left, start + len(text.rstrip()))
+            statements.append(_Statement(span, text.strip(), tuple(comments), tuple(record)))
+            comments.clear()
+            record.clear()
+        if brackets:
+            opening = brackets[0]
+            hint = f"close it with `{_CLOSING[source[opening]]}`"
+            place = Span(opening, opening + 1)
+            reader.report("MC0103", f"`{source[opening]}` is never closed", place, hint)
+        brackets.clear()
+        start, body, broken = end, [], False
+
+    while position < len(source):
+        character = source[position]
+        if character == "#":
+            end = source.find("\n", position)
+            end = len(source) if end < 0 else end
+            line = source[position:end]
+            if line.startswith("##"):
+                _record(record, line[2:].strip())
+            else:
+                comments.append(line[1:].strip())
+            body.append(" " * len(line))
+            position = end
+            continue
+        if character in "([":
+            brackets.append(position)
+            if len(brackets) == MAX_NESTING + 1:
+                place = Span(position, position + 1)
+                fact = f"brackets nest deeper than {MAX_NESTING}"
+                reader.report("MC0401", fact, place, "name a part of the formula in a definition")
+                broken = True
+        elif character in ")]":
+            if brackets:
+                brackets.pop()  # `(` may end in `]`: intervals do, and the grammar checks the rest
+            elif not broken:
+                place = Span(position, position + 1)
+                fact = f"`{character}` closes a bracket that was never opened"
+                reader.report("MC0103", fact, place, "remove it, or open the bracket before")
+                broken = True
+        text = "".join(body[-80:]).rstrip()
+        ends = character == ";" or (
+            character == "\n" and not brackets and not text.endswith(tuple(_CONTINUES))
+        )
+        if ends:
+            finish(position + 1)
+        else:
+            body.append(" " if character in "\r\n\t" else character)
+        position += 1
+    finish(len(source))
+    trailing = [*comments, *(f"# {key}: {text}" for key, text in record)]
+    return statements, tuple(trailing)
+
+
+def _record(record: list[tuple[str, str]], line: str) -> None:
+    """Add a `##` line: `key: text`, or more text for the key before it."""
+    key, colon, text = line.partition(":")
+    if colon and key.strip() in RECORD_KEYS:
+        record.append((key.strip(), text.strip()))
+    else:
+        record.append((record[-1][0] if record else "description", line))
+
+
+@cache
+def _parser() -> Lark:
+    here = Path(__file__).parent
+    # Wheels carry the grammar inside the package; a checkout has it beside the package.
+    for path in (here / "grammar" / "metric.lark", here.parent / "grammar" / "metric.lark"):
+        if path.is_file():
+            grammar = path.read_text(encoding="utf-8")
+            return Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=False)
+    raise FileNotFoundError("grammar/metric.lark is missing from this installation of metricc")
+
+
+def _statement(
+    reader: _Reader, statement: _Statement
+) -> syntax.Definition | syntax.Metric | None:
+    offset = statement.span.start
+    try:
+        tree = _parser().parse(statement.text)
+    except UnexpectedCharacters as error:
+        _character(reader, statement, error)
+        return None
+    except (UnexpectedToken, UnexpectedEOF) as error:
+        _unexpected(reader, statement, error)
+        return None
+    builder = _Builder(reader, offset)
+    if _depth(tree) > 4 * MAX_NESTING:
+        fact = f"the expression nests deeper than {4 * MAX_NESTING} operations"
+        hint = "name a part of the formula in a definition"
+        reader.report("MC0401", fact, statement.span, hint)
+        return None
+    if tree.data == "definition":
+        return builder.definition(tree, statement)
+    comments = [*statement.comments, *(f"# {key}: {text}" for key, text in statement.record)]
+    return syntax.Metric(builder.expression(tree), tuple(comments), statement.span)
+
+
+def _depth(tree: Tree[Token]) -> int:
+    deepest, stack = 0, [(tree, 1)]
+    while stack:
+        node, depth = stack.pop()
+        deepest = max(deepest, depth)
+        stack += [(child, depth + 1) for child in node.children if isinstance(child, Tree)]
+    return deepest
+
+
+def _character(reader: _Reader, statement: _Statement, error: UnexpectedCharacters) -> None:
+    position = statement.span.start + error.pos_in_stream
+    character = reader.source[position]
+    if character in _LOOKALIKES:
+        hint = f"write `{_LOOKALIKES[character]}`"
+    elif character == "%":
+        hint = "a percentage is a division: write /100, or drop the %"
+    elif character in "<>!|&?":
+        hint = "comparisons and conditions are not part of the language"
+    elif character == "_":
+        hint = "names begin with a letter"
+    else:
+        hint = "formulas are made of numbers, names, + - * / ^ ( ) , and ="
+    shown = f"`{character}`" if character.isprintable() else f"U+{ord(character):04X}"
+    span = Span(position, position + 1)
+    reader.report("MC0102", f"{shown} is not a character of the language", span, hint)
+
+
+def _unexpected(
+    reader: _Reader, statement: _Statement, error: UnexpectedToken | UnexpectedEOF
+) -> None:
+    offset = statement.span.start
+    token = error.token if isinstance(error, UnexpectedToken) else None
+    expected = set(error.expected if isinstance(error, UnexpectedEOF) else error.accepts or ())
+    if token is None or token.type == "$END":
+        end = offset + len(statement.text)
+        span, found = Span(max(offset, end - 1), end), "the formula ends too early"
+    else:
+        begin = offset + (token.start_pos or 0)
+        span, found = Span(begin, begin + len(token)), f"`{token}` is out of place"
+    hint = None
+    if token is not None and token.type in _OPERAND and "PRODUCT_OPERATOR" in expected:
+        hint = "is a `*` missing here? products are written out: 2*TP"
+        if token.type == "LPAR":
+            hint = "is a `*` missing here? products are written out: TP*(FN + FP)"
+    elif token is not None and token.type == "EQUAL":
+        hint = "`=` defines a name at the start of a statement: name = ... or name(beta = 1) = ..."
+    elif token is not None and str(token) in RESERVED:
+        hint = f"`{token}` is a reserved word"
+    reader.report("MC0101", f"{found}; expected {_expectation(expected)}", span, hint)
+
+
+def _expectation(expected: set[str]) -> str:
+    phrases = sorted({_PHRASES.get(name, f"`{name.lower()}`") for name in expected})
+    if _OPERAND <= expected:  # then signs and brackets may stand here too: one phrase for all
+        covered = ("a number", "a name", "`(`", "a sign", "an operator")
+        phrases = [p for p in phrases if p not in covered]
+        phrases.insert(0, "a number, a name or `(`")
+    if not phrases:
+        return "nothing more"
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} or {phrases[-1]}"
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Lark's tree of one statement → syntax nodes; `offset` is where the statement starts."""
+
+    reader: _Reader
+    offset: int
+
+    def span(self, node: Tree[Token] | Token) -> Span:
+        meta: Any = node if isinstance(node, Token) else node.meta
+        return Span(self.offset + meta.start_pos, self.offset + meta.end_pos)
+
+    def name(self, token: Token) -> str:
+        if token in RESERVED:
+            hint = "choose another name" if token not in ("inf", "nan") else "write a number"
+            fact = f"`{token}` is a reserved word"
+            self.reader.report("MC0105", fact, self.span(token), hint)
+        return str(token)
+
+    def number(self, token: Token) -> Fraction:
+        mantissa, _, exponent = token.lower().partition("e")
+        if len(mantissa) > MAX_DIGITS or len(exponent.lstrip("+-0")) > 2:
+            fact = f"a number has more than {MAX_DIGITS} digits or an exponent above 99"
+            self.reader.report("MC0401", fact, self.span(token), "round it")
+            return Fraction(1)
+        return Fraction(str(token))
+
+    def expression(self, tree: Any) -> syntax.Expression:
+        span = self.span(tree)
+        match tree.data:
+            case "number":
+                token = tree.children[0]
+                return syntax.Number(self.number(token), str(token), span)
+            case "name":
+                token = tree.children[0]
+                if token in FUNCTIONS or token in REDUCTIONS:  # a later stage says how to call it
+                    return syntax.Name(str(token), span)
+                return syntax.Name(self.name(token), span)
+            case "call":
+                token, *arguments = tree.children
+                # Functions and reductions are reserved words that may be called.
+                return syntax.Call(str(token), tuple(map(self.argument, arguments)), span)
+            case "negation":
+                return syntax.Negation(self.expression(tree.children[-1]), span)
+            case "unary":  # `+x` is x
+                return self.expression(tree.children[-1])
+            case "power":
+                base, exponent = (c for c in tree.children if isinstance(c, Tree))
+                return syntax.Power(self.expression(base), self.expression(exponent), span)
+        operands = tuple(self.expression(c) for c in tree.children[::2])
+        inverse = tuple(operator in "-/" for operator in tree.children[1::2])
+        if tree.data == "sum":
+            return syntax.Sum(operands, inverse, span)
+        return syntax.Product(operands, inverse, span)
+
+    def argument(self, tree: Any) -> syntax.Argument:
+        span = self.span(tree)
+        if tree.data == "argument":
+            return syntax.Argument(None, self.expression(tree.children[0]), span)
+        if tree.data != "named":
+            hint = "ranges belong in the head of a definition: f(beta = 1 in (0, inf)) = ..."
+            self.reader.report("MC0101", "a range stands outside a head", span, hint)
+            return syntax.Argument(None, syntax.Number(Fraction(0), span=span), span)
+        token, value = tree.children
+        return syntax.Argument(self.name(token), self.expression(value), span)
+
+    def definition(self, tree: Any, statement: _Statement) -> syntax.Definition | None:
+        head, body = (c for c in tree.children if isinstance(c, Tree))
+        token, *arguments = head.children
+        name = str(token)
+        if name in RESERVED:
+            fact = f"`{name}` is a reserved word and cannot be defined"
+            self.reader.report("MC0105", fact, self.span(token), "choose another name")
+        parameters = tuple(p for p in map(self.parameter, arguments) if p is not None)
+        return syntax.Definition(
+            name,
+            parameters,
+            self.expression(body),
+            statement.record,
+            statement.comments,
+            statement.span,
+            self.span(token),
+        )
+
+    def parameter(self, tree: Any) -> syntax.Parameter | None:
+        """An argument read as a parameter: `beta`, `beta = 1`, `beta = 1 in (0, inf)`."""
+        span = self.span(tree)
+        first = tree.children[0]
+        if tree.data == "argument":
+            if first.data == "name":
+                return syntax.Parameter(self.name(first.children[0]), span=span)
+            hint = "a head names its parameters: f(beta) = ... or f(beta = 1) = ..."
+            self.reader.report("MC0106", "this is not a parameter", span, hint)
+            return None
+        name = self.name(first)
+        default = interval = None
+        if tree.data in ("named", "ranged"):
+            default = self.constant(tree.children[1])
+        if tree.data in ("ranged", "undefaulted"):
+            interval = self.interval(tree.children[-1])
+        return syntax.Parameter(name, default, interval, span)
+
+    def constant(self, tree: Any) -> Fraction | None:
+        """A default: a number, signed or a quotient of two (`-1`, `1/3`)."""
+        value = _constant(self.expression(tree))
+        if value is None:
+            hint = "write a number, such as 1, -0.5 or 1/3"
+            self.reader.report("MC0106", "a default is not a number", self.span(tree), hint)
+        return value
+
+    def interval(self, tree: Any) -> syntax.Interval:
+        opening, low, high, closing = tree.children
+        ends = self.bound(low), self.bound(high)
+        if ends[0] is not None and ends[1] is not None and ends[0] >= ends[1]:
+            self.reader.report("MC0106", "the range is empty", self.span(tree), "swap its bounds")
+        return syntax.Interval(*ends, opening == "(", closing == ")")
+
+    def bound(self, tree: Any) -> Fraction | None:
+        *sign, token = tree.children
+        if token.type == "INF":
+            return None
+        return self.number(token) * (-1 if sign == ["-"] else 1)
+
+
+def _constant(node: syntax.Expression) -> Fraction | None:
+    match node:
+        case syntax.Number():
+            return node.value
+        case syntax.Negation():
+            value = _constant(node.operand)
+            return None if value is None else -value
+        case syntax.Product((numerator, denominator), (True,)):
+            top, bottom = _constant(numerator), _constant(denominator)
+            return None if top is None or not bottom else top / bottom
+        case _:
+            return None

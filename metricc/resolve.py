@@ -1,0 +1,393 @@
+"""Syntax tree → syntax tree in which every name is settled.
+
+Afterwards the text is definitions only, each before its first use, and the last one is the
+metric; its parameters are the metric's own. A `Name` is a cell or a parameter of the definition
+around it; a `Call` is a function of the language or a definition with all its arguments, by
+position. Every semantic error of the text is found here, all at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from metricc import syntax
+from metricc.errors import Diagnostic, MetriccError, Span
+from metricc.functions import (
+    CELLS,
+    FUNCTIONS,
+    GENERATED_NAMES,
+    MODULE_ATTRIBUTES,
+    REDUCTIONS,
+    RESERVED,
+    SIGNATURE_WORDS,
+)
+
+# Work that inlining may cost, counted without inlining: operators and nesting.
+MAX_OPERATORS = 4_000
+MAX_DEPTH = 200
+
+
+def resolve(text: syntax.Text, library: Mapping[str, syntax.Definition]) -> syntax.Text:
+    """Settle every name of `text`, taking what it does not define from `library`.
+
+    Raises `MetriccError` with every semantic error of the text.
+    """
+    scope = _Scope(text, library)
+    main = scope.main()
+    scope.check_definitions()
+    for definition in text.definitions:
+        scope.visit(definition)
+    scope.visit(main)
+    scope.check_unused(main)
+    if scope.diagnostics:
+        raise MetriccError(*scope.diagnostics)
+    ordered = scope.ordered(main)
+    scope.check_size(ordered)
+    return syntax.Text(ordered, None, (), text.source, text.origin)
+
+
+@dataclass(slots=True)
+class _Scope:
+    text: syntax.Text
+    library: Mapping[str, syntax.Definition]
+    own: dict[str, syntax.Definition] = field(default_factory=dict)
+    anonymous: syntax.Definition | None = None
+    resolved: dict[int, syntax.Definition] = field(default_factory=dict)
+    uses: dict[int, list[syntax.Definition]] = field(default_factory=dict)
+    open: list[int] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for definition in self.text.definitions:
+            self.own.setdefault(definition.name, definition)
+
+    def report(self, code: str, message: str, span: Span, hint: str | None = None) -> None:
+        if not any(d.span == span and d.code == code for d in self.diagnostics):
+            self.diagnostics.append(
+                Diagnostic(code, message, span, hint, self.text.source, self.text.origin)
+            )
+
+    def main(self) -> syntax.Definition:
+        """The metric as a definition: the last one, a named library metric, or the expression."""
+        metric = self.text.metric
+        if metric is None:
+            return self.text.definitions[-1]
+        if isinstance(metric.body, syntax.Name) and metric.body.id not in CELLS:
+            named = self.find(metric.body.id)
+            if named is not None:
+                return named
+        name = "metric"
+        while name in self.own:
+            name += "_"
+        self.anonymous = syntax.Definition(name, (), metric.body, span=metric.span)
+        return self.anonymous
+
+    def find(self, name: str) -> syntax.Definition | None:
+        return self.own.get(name) or self.library.get(name)
+
+    # -- the text's own definitions -----------------------------------------------------------
+
+    def check_definitions(self) -> None:
+        for definition in self.text.definitions:
+            name, span = definition.name, definition.name_span
+            if name in CELLS:
+                hint = "cells keep their meaning; choose another name"
+                self.report("MC0206", f"`{name}` is a cell and cannot be defined", span, hint)
+            elif self.own[name] is not definition:
+                hint = "rename one of the two"
+                self.report("MC0205", f"`{name}` is defined twice", span, hint)
+            self.check_parameters(definition)
+
+    def check_parameters(self, definition: syntax.Definition) -> None:
+        seen: set[str] = set()
+        for parameter in definition.parameters:
+            name, span = parameter.name, parameter.span
+            other = f"choose another name, such as `{name}_` or `{name}_weight`"
+            if name in seen:
+                self.report("MC0205", f"the parameter `{name}` stands twice", span, "rename one")
+            elif name in CELLS:
+                self.report("MC0206", f"the parameter `{name}` hides a cell", span, other)
+            elif name in SIGNATURE_WORDS or name in GENERATED_NAMES:
+                fact = f"`{name}` is already an argument or a name of the generated file"
+                self.report("MC0207", fact, span, other)
+            elif name in MODULE_ATTRIBUTES:
+                fact = f"`{name}` is an attribute of torch.nn.Module"
+                self.report("MC0207", fact, span, other)
+            elif keyword.iskeyword(name):
+                self.report("MC0207", f"`{name}` is a Python keyword", span, other)
+            if (
+                parameter.default is not None
+                and parameter.interval is not None
+                and parameter.default not in parameter.interval
+            ):
+                shown = syntax.decimal(parameter.default)
+                fact = f"the default {shown} lies outside {parameter.interval}"
+                self.report("MC0210", fact, span, "change the default or the range")
+            seen.add(name)
+
+    def check_unused(self, main: syntax.Definition) -> None:
+        if self.diagnostics:
+            return  # an unused definition is then likely only a consequence
+        reached, stack = set[int](), [main]
+        while stack:
+            top = stack.pop()
+            if id(top) not in reached:
+                reached.add(id(top))
+                stack += self.uses.get(id(top), [])
+        for definition in self.text.definitions:
+            if id(definition) not in reached:
+                fact = f"nothing uses `{definition.name}`"
+                hint = "remove it, or use it in the metric (the text's last statement)"
+                self.report("MC0208", fact, definition.name_span, hint)
+
+    # -- bodies -------------------------------------------------------------------------------
+
+    def visit(self, definition: syntax.Definition) -> None:
+        """Resolve a definition and, through it, all that it uses."""
+        if id(definition) in self.resolved or id(definition) in self.open:
+            return
+        self.open.append(id(definition))
+        self.uses[id(definition)] = []
+        body = self.expression(definition.body, definition)
+        self.open.pop()
+        self.resolved[id(definition)] = replace(definition, body=body)
+
+    def expression(
+        self, node: syntax.Expression, around: syntax.Definition
+    ) -> syntax.Expression:
+        match node:
+            case syntax.Number():
+                return node
+            case syntax.Name():
+                return self.name(node, around)
+            case syntax.Call():
+                return self.call(node, around)
+            case syntax.Negation():
+                return replace(node, operand=self.expression(node.operand, around))
+            case syntax.Power():
+                base = self.expression(node.base, around)
+                return replace(node, base=base, exponent=self.expression(node.exponent, around))
+            case syntax.Product() | syntax.Sum():
+                return replace(
+                    node, operands=tuple(self.expression(o, around) for o in node.operands)
+                )
+
+    def name(self, node: syntax.Name, around: syntax.Definition) -> syntax.Expression:
+        if node.id in CELLS or any(p.name == node.id for p in around.parameters):
+            return node
+        if node.id in FUNCTIONS or node.id in REDUCTIONS:
+            hint = f"functions are called: {node.id}(...)"
+            self.report("MC0202", f"`{node.id}` is a function", node.span, hint)
+            return node
+        definition = self.lookup(node.id, node.span, around)
+        return node if definition is None else self.use(definition, (), node.span, around)
+
+    def call(self, node: syntax.Call, around: syntax.Definition) -> syntax.Expression:
+        name = node.function
+        if name in REDUCTIONS:
+            fact = f"`{name}(...)` averages over classes; this version compiles binary metrics"
+            self.report("MC0209", fact, node.span, f"leave `{name}` out")
+            return node
+        if name in FUNCTIONS:
+            return self.function(node, around)
+        if name in CELLS or any(p.name == name for p in around.parameters):
+            kind = "a cell" if name in CELLS else "a parameter"
+            hint = f"is a `*` missing here? write {name}*(...)"
+            self.report("MC0202", f"`{name}` is {kind} and takes no arguments", node.span, hint)
+            return node
+        if name in RESERVED:
+            self.report("MC0105", f"`{name}` is a reserved word", node.span, "choose another name")
+            return node
+        span = Span(node.span.start, node.span.start + len(name))
+        definition = self.lookup(name, span, around)
+        arguments = tuple(
+            replace(a, value=self.expression(a.value, around)) for a in node.arguments
+        )
+        if definition is None:
+            return node
+        return self.use(definition, arguments, node.span, around)
+
+    def function(self, node: syntax.Call, around: syntax.Definition) -> syntax.Expression:
+        row = FUNCTIONS[node.function]
+        count = len(node.arguments)
+        if count < row.least or (row.most is not None and count > row.most):
+            wanted = f"{row.least}" if row.most == row.least else f"at least {row.least}"
+            plural = "argument" if wanted == "1" else "arguments"
+            fact = f"`{row.name}` takes {wanted} {plural}, not {count}"
+            self.report("MC0202", fact, node.span, f"write {row.name}(...) with {wanted} {plural}")
+        for argument in node.arguments:
+            if argument.name is not None:
+                hint = f"write {row.name}(value)"
+                fact = f"`{row.name}` takes its arguments by position"
+                self.report("MC0202", fact, argument.span, hint)
+        return replace(
+            node,
+            arguments=tuple(
+                replace(a, name=None, value=self.expression(a.value, around))
+                for a in node.arguments
+            ),
+        )
+
+    def lookup(
+        self, name: str, span: Span, around: syntax.Definition
+    ) -> syntax.Definition | None:
+        # A library definition means the library's names, whatever the text has hidden.
+        from_text = around is self.anonymous or any(around is d for d in self.text.definitions)
+        definition = self.find(name) if from_text else self.library.get(name)
+        if definition is None:
+            self.report("MC0201", f"`{name}` is not known", span, self.suggestion(name, around))
+        return definition
+
+    def suggestion(self, name: str, around: syntax.Definition) -> str:
+        if name.upper() in CELLS:
+            return f"cells are upper case: {name.upper()}"
+        parameters = [p.name for p in around.parameters]
+        known = [*CELLS, *parameters, *self.own, *FUNCTIONS, *self.library]
+        folded = {k.lower(): k for k in reversed(known)}
+        close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+        if close:
+            return f"did you mean `{folded[close[0]]}`?"
+        return "cells are TP FN FP TN; `metricc list` shows every other name"
+
+    def use(
+        self,
+        definition: syntax.Definition,
+        arguments: tuple[syntax.Argument, ...],
+        span: Span,
+        around: syntax.Definition,
+    ) -> syntax.Expression:
+        """A call of `definition` with every argument settled and in the head's order."""
+        if id(definition) in self.open:
+            hint = "a definition may only use others, never itself"
+            self.report("MC0204", f"`{definition.name}` is defined through itself", span, hint)
+            return syntax.Number(Fraction(1), span=span)
+        self.visit(definition)
+        self.uses[id(around)].append(definition)
+        names = [p.name for p in definition.parameters]
+        given: dict[str, syntax.Expression] = {}
+        signature = f"{definition.name}({', '.join(map(str, definition.parameters))})"
+        for position, argument in enumerate(arguments):
+            if argument.name is None and position >= len(names):
+                fact = f"`{definition.name}` takes {len(names) or 'no'} argument"
+                fact += "s" if len(names) != 1 else ""
+                hint = f"its head is {signature if names else definition.name}"
+                if not names:
+                    hint += ": it reads the cells TP FN FP TN by itself"
+                self.report("MC0202", fact, argument.span, hint)
+                continue
+            name = names[position] if argument.name is None else argument.name
+            if name not in names:
+                fact = f"`{definition.name}` has no parameter `{name}`"
+                self.report("MC0202", fact, argument.span, f"its head is {signature}")
+            elif name in given:
+                fact = f"`{name}` is given twice"
+                self.report("MC0202", fact, argument.span, f"its head is {signature}")
+            else:
+                given[name] = argument.value
+        values = []
+        for parameter in definition.parameters:
+            value = given.get(parameter.name)
+            if value is None and parameter.default is not None:
+                value = syntax.Number(parameter.default, span=span)
+            if value is None:
+                fact = f"`{definition.name}` needs a value for `{parameter.name}`"
+                hint = f"write {definition.name}({', '.join(f'{n} = ...' for n in names)})"
+                self.report("MC0203", fact, span, hint)
+                value = syntax.Number(Fraction(1), span=span)
+            if (
+                isinstance(value, syntax.Number)
+                and parameter.interval is not None
+                and value.value not in parameter.interval
+            ):
+                shown = syntax.decimal(value.value)
+                fact = f"{parameter.name} = {shown} lies outside {parameter.interval}"
+                self.report("MC0202", fact, value.span, f"choose a value in {parameter.interval}")
+            values.append(syntax.Argument(None, value, span))
+        # The callee is named by identity until `ordered` gives every definition its final name.
+        return syntax.Call(f"{definition.name}@{id(definition)}", tuple(values), span)
+
+    # -- the result ---------------------------------------------------------------------------
+
+    def ordered(self, main: syntax.Definition) -> tuple[syntax.Definition, ...]:
+        """What `main` needs, each definition once, before its first use, under a unique name."""
+        order: list[syntax.Definition] = []
+        done: set[int] = set()
+        stack: list[tuple[syntax.Definition, Iterator[syntax.Definition]]] = [
+            (main, iter(self.uses[id(main)]))
+        ]
+        while stack:
+            top, pending = stack[-1]
+            following = next((d for d in pending if id(d) not in done), None)
+            if following is not None:
+                stack.append((following, iter(self.uses[id(following)])))
+                continue
+            stack.pop()
+            if id(top) not in done:
+                done.add(id(top))
+                order.append(top)
+        names: dict[str, str] = {}
+        taken = {d.name for d in order if self.own.get(d.name) is d}
+        for definition in order:
+            hidden = definition.name in taken and self.own.get(definition.name) is not definition
+            final = f"library_{definition.name}" if hidden else definition.name
+            names[f"{definition.name}@{id(definition)}"] = final
+        return tuple(
+            replace(
+                self.resolved[id(d)],
+                name=names[f"{d.name}@{id(d)}"],
+                body=_renamed(self.resolved[id(d)].body, names),
+            )
+            for d in order
+        )
+
+    def check_size(self, ordered: tuple[syntax.Definition, ...]) -> None:
+        """Refuse what would be too large inlined, counting without inlining."""
+        operators: dict[str, int] = {}
+        depths: dict[str, int] = {}
+        for definition in ordered:
+            count, depth = 0, 0
+            stack: list[tuple[syntax.Expression, int]] = [(definition.body, 1)]
+            while stack:
+                node, level = stack.pop()
+                if isinstance(node, syntax.Call) and node.function in operators:
+                    count += operators[node.function]
+                    # Arguments may stand at the callee's deepest place.
+                    level += depths[node.function]
+                else:
+                    count += max(0, len(syntax.children(node)) - 1) or 1
+                depth = max(depth, level)
+                stack += [(child, level + 1) for child in syntax.children(node)]
+            operators[definition.name], depths[definition.name] = count, depth
+            span = definition.span if definition.span.end <= len(self.text.source) else None
+            name = definition.name
+            for code, amount, limit, what in (
+                ("MC0401", count, 2 * MAX_OPERATORS, "operators and operands"),
+                ("MC0401", depth, MAX_DEPTH, "levels of nesting"),
+            ):
+                if amount > limit:
+                    fact = f"`{name}` has {amount:,} {what} written out; at most {limit:,} are read"
+                    hint = "shorten the formula"
+                    source, origin = self.text.source, self.text.origin
+                    raise MetriccError(Diagnostic(code, fact, span, hint, source, origin))
+
+
+def _renamed(node: syntax.Expression, names: Mapping[str, str]) -> syntax.Expression:
+    match node:
+        case syntax.Number() | syntax.Name():
+            return node
+        case syntax.Call():
+            arguments = tuple(replace(a, value=_renamed(a.value, names)) for a in node.arguments)
+            return replace(
+                node, function=names.get(node.function, node.function), arguments=arguments
+            )
+        case syntax.Negation():
+            return replace(node, operand=_renamed(node.operand, names))
+        case syntax.Power():
+            base, exponent = _renamed(node.base, names), _renamed(node.exponent, names)
+            return replace(node, base=base, exponent=exponent)
+        case syntax.Product() | syntax.Sum():
+            return replace(node, operands=tuple(_renamed(o, names) for o in node.operands))

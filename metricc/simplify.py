@@ -1,0 +1,237 @@
+"""ir.Gradient → ir.Program: the best of a few forms of each output, proved, with shared code.
+
+The passes, in order:
+
+    candidates   as written; factored; term by term (each addend factored on its own)
+    admissible   as written only if it has no singularity that the lowest terms do not have
+    choice       free of cancellation first, then fewest operations, then nearest to the text
+    code         fast extract over value and partials together, and over the weights
+    proof        the code, inlined, equals the raw derivative: decided exactly, else compared
+
+No pass searches: each does one thing once, under the budget of `algebra`. Where that is exceeded
+the raw form is kept.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from fractions import Fraction
+
+import sympy
+
+from metricc import ir
+from metricc.algebra import Field, TooLarge, sign_of
+from metricc.extract import extract, inline, operations
+from metricc.functions import CELLS
+
+POINTS = 20
+DIGITS = 50
+
+
+def simplify(gradient: ir.Gradient) -> ir.Program:
+    """Choose, prove and schedule the forms of value, partials, weights and threshold."""
+    metric = gradient.metric
+    raw = dict(
+        zip(
+            ir.OUTPUTS,
+            (metric.expression, *gradient.partials, gradient.w_plus, gradient.w_minus),
+            strict=True,
+        )
+    )
+    forms = _Forms(gradient, raw)
+    parameters = tuple(p.name for p in metric.parameters)
+    choices: dict[str, str] = {}
+    blocks = []
+    for names in (ir.OUTPUTS[:5], ir.OUTPUTS[5:]):
+        variants = []
+        for spellings in forms.spellings():
+            chosen = [forms.choose(name, spellings) for name in names]
+            block = extract([expression for _, expression in chosen], parameters)
+            variants.append((operations(block), block, [choice for choice, _ in chosen]))
+        _, block, labels = min(variants, key=lambda variant: variant[0])
+        blocks.append(block)
+        choices |= dict(zip(names, labels, strict=True))
+    shared, weights = blocks
+    final = dict(zip(ir.OUTPUTS, [*inline(shared), *inline(weights)], strict=True))
+    proved = {
+        name: ir.Form(
+            final[name],
+            choices[name],
+            _proof(forms.field, raw[name], final[name]),
+            sign_of(final[name], metric.nonnegative) is None,
+        )
+        for name in ir.OUTPUTS
+    }
+    program = ir.Program(
+        gradient,
+        proved,
+        forms.threshold(final["w_plus"], final["w_minus"]),
+        shared,
+        weights,
+        forms.homogeneous(final),
+    )
+    program.validate()
+    return program
+
+
+class _Forms:
+    """The candidate forms of each output of one gradient."""
+
+    def __init__(self, gradient: ir.Gradient, raw: Mapping[str, sympy.Expr]) -> None:
+        self.raw = raw
+        self.nonnegative = gradient.metric.nonnegative
+        everything = [*raw.values(), *(p.expression for p in gradient.parts)]
+        self.field = Field(everything, self.nonnegative)
+        columns = [(p.expression, *p.partials) for p in gradient.parts]
+        self.parts = {name: [c[i] for c in columns] for i, name in enumerate(ir.OUTPUTS[:5])}
+        self.parts["w_plus"] = [c[1] - c[2] for c in columns]
+        self.parts["w_minus"] = [c[4] - c[3] for c in columns]
+        self.factored: dict[sympy.Expr, tuple[Fraction, dict[sympy.Expr, Fraction]] | None] = {}
+        # The value's root, so that the partials are written with the same one.
+        self.roots: dict[sympy.Expr, Fraction] = {}
+        value = self.factors(raw["value"])
+        if value is not None:
+            self.roots = {b: e - int(e) for b, e in value[1].items() if e.denominator != 1}
+
+    def factors(
+        self, expression: sympy.Expr
+    ) -> tuple[Fraction, dict[sympy.Expr, Fraction]] | None:
+        """Coefficient and factors in lowest terms, or None above the budget."""
+        if expression not in self.factored:
+            try:
+                self.factored[expression] = self.field.factors(expression)
+            except (TooLarge, ZeroDivisionError):
+                self.factored[expression] = None
+        return self.factored[expression]
+
+    def spellings(self) -> list[dict[sympy.Expr, sympy.Expr]]:
+        """How factors may be spelled: expanded, and as sums that stand in the user's text."""
+        written: dict[sympy.Expr, sympy.Expr] = {}
+        for node in sympy.preorder_traversal(self.raw["value"]):
+            if node.is_Add and not any(not p.exp.is_Integer for p in node.atoms(sympy.Pow)):
+                found = self.factors(node)
+                if found is not None and list(found[1].values()) == [1]:
+                    (factor,) = found[1]
+                    scale = sympy.Rational(found[0].numerator, found[0].denominator)
+                    if node != scale * factor:
+                        written[factor] = node / scale
+        return [written, {}] if written else [{}]
+
+    def choose(
+        self, name: str, spellings: Mapping[sympy.Expr, sympy.Expr]
+    ) -> tuple[str, sympy.Expr]:
+        """The best form of an output and what the choice is called."""
+        raw = self.raw[name]
+        candidates: list[tuple[str, sympy.Expr]] = []
+        if self.admissible(raw):
+            candidates.append(("as written", raw))
+        whole = self.spelled(raw, spellings)
+        if whole is not None:
+            candidates.append(("factored", whole))
+        parts = [self.spelled(part, spellings) for part in self.parts[name]]
+        if len(parts) > 1 and None not in parts:
+            total = sympy.Add(*(p for p in parts if p is not None))
+            if self.admissible(total):
+                candidates.append(("term by term", total))
+        if not candidates:
+            return "as written", raw
+        return min(
+            candidates,
+            key=lambda c: (sign_of(c[1], self.nonnegative) is None, sympy.count_ops(c[1])),
+        )
+
+    def admissible(self, expression: sympy.Expr) -> bool:
+        """Whether every denominator in `expression` is one of its lowest terms too.
+
+        A removable 0/0 takes its limit, and only the lowest terms compute it.
+        """
+        lowest = self.factors(expression)
+        if lowest is None:
+            return True  # not decided; the raw form is all there is
+        allowed = {base for base, exponent in lowest[1].items() if exponent < 0}
+        for node in sympy.preorder_traversal(expression):
+            if node.is_Pow and node.exp.is_negative:
+                found = self.factors(node.base)
+                if found is None or not {b for b in found[1] if b.free_symbols} <= allowed:
+                    return False
+        return True
+
+    def spelled(
+        self, expression: sympy.Expr, spellings: Mapping[sympy.Expr, sympy.Expr]
+    ) -> sympy.Expr | None:
+        """The factored form: coefficient · rational factors · one root."""
+        found = self.factors(expression)
+        if found is None:
+            return None
+        coefficient, powers = found
+        roots = {b: e - int(e) for b, e in powers.items() if e.denominator != 1}
+        if roots and all((powers.get(b, 0) - e).denominator == 1 for b, e in self.roots.items()):
+            if set(roots) <= set(self.roots):
+                roots = self.roots
+        above, below = [], []
+        outside = [sympy.Rational(coefficient.numerator, coefficient.denominator)]
+        for base in sorted({*powers, *roots}, key=sympy.default_sort_key):
+            spelled = spellings.get(base, base)
+            root = roots.get(base, Fraction(0))
+            whole = powers.get(base, Fraction(0)) - root
+            outside.append(spelled ** sympy.Rational(whole.numerator, whole.denominator))
+            if abs(root) == Fraction(1, 2):
+                (above if root > 0 else below).append(spelled)
+            elif root:
+                outside.append(spelled ** sympy.Rational(root.numerator, root.denominator))
+        if above:
+            outside.append(sympy.sqrt(sympy.Mul(*above) / sympy.Mul(*below)))
+        elif below:
+            outside.append(1 / sympy.sqrt(sympy.Mul(*below)))
+        return sympy.Mul(*outside)
+
+    def threshold(self, w_plus: sympy.Expr, w_minus: sympy.Expr) -> sympy.Expr | None:
+        """w_minus/(w_plus + w_minus) in lowest terms; None where no prediction matters."""
+        total = w_plus + w_minus
+        if total == 0:
+            return None
+        try:
+            found = self.field.factors(w_minus / total)
+        except (TooLarge, ZeroDivisionError):
+            return w_minus / total
+        coefficient, powers = found
+        return sympy.Mul(
+            sympy.Rational(coefficient.numerator, coefficient.denominator),
+            *(b ** sympy.Rational(e.numerator, e.denominator) for b, e in powers.items()),
+        )
+
+    def homogeneous(self, final: Mapping[str, sympy.Expr]) -> bool:
+        """Whether the metric is proved independent of the batch's size (Euler: Σ c·M_c = 0)."""
+        euler = sympy.Add(*(sympy.Symbol(c) * final[f"M_{c}"] for c in CELLS))
+        try:
+            return self.field.equal(euler, sympy.Integer(0))
+        except (TooLarge, ZeroDivisionError):
+            return False
+
+
+def _proof(field: Field, raw: sympy.Expr, final: sympy.Expr) -> str:
+    """How `final` was shown equal to `raw`; raises `AssertionError` where it is not."""
+    try:
+        if field.equal(raw, final):
+            return field.procedure(raw)
+    except (TooLarge, ZeroDivisionError):
+        pass
+    compared = _compare(raw, final)
+    return f"compared: {compared} points, {DIGITS} digits"
+
+
+def _compare(raw: sympy.Expr, final: sympy.Expr) -> int:
+    """Compare two expressions at random rational points; the number of points that count."""
+    generator = random.Random(0)
+    symbols = sorted(raw.free_symbols | final.free_symbols, key=str)
+    compared = 0
+    for _ in range(POINTS):
+        point = {s: sympy.Rational(generator.randint(1, 10_000), 97) for s in symbols}
+        a, b = (sympy.N(e.xreplace(point), DIGITS + 10) for e in (raw, final))
+        if not (a.is_real and b.is_real and a.is_finite and b.is_finite):
+            continue  # outside the domain of a root or logarithm
+        close = abs(a - b) <= max(abs(a), abs(b)) * sympy.Float(10) ** -DIGITS
+        assert close, f"simplification changed {raw} to {final}"
+        compared += 1
+    return compared

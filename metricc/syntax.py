@@ -1,0 +1,288 @@
+"""The syntax tree: what the user wrote, node by node, each with its place in the text.
+
+`str()` of any node is text of the language that parses back to an equal node; spans and the
+spelling of numbers do not take part in comparison. The generated program is made of the same
+expressions (`ir.Program`), so a tree is also how metricc prints what it is about to emit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TypeAlias
+
+from metricc.errors import Span
+
+NOWHERE = Span(0, 0)
+
+# How tightly each node binds; a child that binds less tightly is printed in parentheses.
+SUM, PRODUCT, NEGATION, POWER, ATOM = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """An exact rational number. `text` is the user's spelling, `value` what it means."""
+
+    value: Fraction
+    text: str = field(default="", compare=False)
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return self.text or decimal(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A cell, a derived count, a parameter or a metric named without arguments."""
+
+    id: str
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a call: positional when `name` is None."""
+
+    name: str | None
+    value: Expression
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return str(self.value) if self.name is None else f"{self.name} = {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`function(argument, ...)`: a function of the language or a metric with its parameters."""
+
+    function: str
+    arguments: tuple[Argument, ...]
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.function}({', '.join(map(str, self.arguments))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """`-operand`, looser than `^` and tighter than `*`. (Unary plus leaves no node.)"""
+
+    operand: Expression
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return "-" + _within(self.operand, NEGATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """`base ^ exponent`, to the right."""
+
+    base: Expression
+    exponent: Expression
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        # The exponent may be signed without parentheses: 2^-1.
+        return f"{_within(self.base, ATOM)}^{_within(self.exponent, NEGATION)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """`first * second / third ...`: n-ary; `divides[i]` says whether operand i+1 divides."""
+
+    operands: tuple[Expression, ...]
+    divides: tuple[bool, ...]
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        text = _within(self.operands[0], NEGATION)
+        for divides, operand in zip(self.divides, self.operands[1:], strict=True):
+            text += ("/" if divides else "*") + _within(operand, NEGATION)
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """`first + second - third ...`: n-ary; `subtracts[i]` says whether operand i+1 is taken off."""
+
+    operands: tuple[Expression, ...]
+    subtracts: tuple[bool, ...]
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        text = _within(self.operands[0], PRODUCT)
+        for subtracts, operand in zip(self.subtracts, self.operands[1:], strict=True):
+            text += (" - " if subtracts else " + ") + _within(operand, PRODUCT)
+        return text
+
+
+Expression: TypeAlias = Number | Name | Call | Negation | Power | Product | Sum
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The range of a parameter. A bound of None is infinite; `*_open` bounds are excluded."""
+
+    low: Fraction | None
+    high: Fraction | None
+    low_open: bool = True
+    high_open: bool = True
+
+    def __contains__(self, value: Fraction) -> bool:
+        above = self.low is None or value > self.low or (value == self.low and not self.low_open)
+        below = (
+            self.high is None or value < self.high or (value == self.high and not self.high_open)
+        )
+        return above and below
+
+    def __str__(self) -> str:
+        low = "-inf" if self.low is None else decimal(self.low)
+        high = "inf" if self.high is None else decimal(self.high)
+        return f"{'(' if self.low_open else '['}{low}, {high}{')' if self.high_open else ']'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in a definition's head, with its default and range where they are stated."""
+
+    name: str
+    default: Fraction | None = None
+    interval: Interval | None = None
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        text = self.name
+        if self.default is not None:
+            text += f" = {decimal(self.default)}"
+        return text + (f" in {self.interval}" if self.interval is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """`name(parameters) = body`, with its record: the `## key: text` lines before it."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    body: Expression
+    record: tuple[tuple[str, str], ...] = ()
+    comments: tuple[str, ...] = ()
+    span: Span = field(default=NOWHERE, compare=False)
+    name_span: Span = field(default=NOWHERE, compare=False)
+
+    def fact(self, key: str) -> str:
+        """The record's entry of that key, joined with blanks; empty where there is none."""
+        return " ".join(text for k, text in self.record if k == key)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return tuple(self.fact("aliases").replace(",", " ").split())
+
+    def __str__(self) -> str:
+        lines = [f"# {c}".rstrip() for c in self.comments]
+        lines += [f"## {key}: {text}" if key else f"## {text}" for key, text in self.record]
+        head = self.name
+        if self.parameters:
+            head += f"({', '.join(map(str, self.parameters))})"
+        return "\n".join([*lines, f"{head} = {self.body}"])
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A bare expression at the end of a text: the metric itself."""
+
+    body: Expression
+    comments: tuple[str, ...] = ()
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return "\n".join([*(f"# {c}".rstrip() for c in self.comments), str(self.body)])
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A whole text: definitions in the user's order and, in the end, the metric.
+
+    `comments` are the comments after the last statement. `source` and `origin` are for
+    diagnostics and take no part in comparison.
+    """
+
+    definitions: tuple[Definition, ...]
+    metric: Metric | None
+    comments: tuple[str, ...] = ()
+    source: str = field(default="", compare=False, repr=False)
+    origin: str = field(default="<formula>", compare=False)
+
+    def __str__(self) -> str:
+        parts = [str(d) for d in self.definitions]
+        if self.metric is not None:
+            parts.append(str(self.metric))
+        parts += [f"# {c}".rstrip() for c in self.comments]
+        return "\n".join(parts)
+
+
+def children(node: Expression) -> tuple[Expression, ...]:
+    """The operands of a node, left to right."""
+    match node:
+        case Number() | Name():
+            return ()
+        case Call():
+            return tuple(a.value for a in node.arguments)
+        case Negation():
+            return (node.operand,)
+        case Power():
+            return (node.base, node.exponent)
+        case Product() | Sum():
+            return node.operands
+
+
+def walk(node: Expression) -> Iterator[Expression]:
+    """Every node below and including this one, parents first, left to right; no recursion."""
+    stack = [node]
+    while stack:
+        top = stack.pop()
+        yield top
+        stack.extend(reversed(children(top)))
+
+
+def decimal(value: Fraction) -> str:
+    """A rational as the language writes it: `0.1` where its decimals end, else `1/3`."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    twos = fives = 0
+    rest = value.denominator
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1 or max(twos, fives) > 12:
+        return f"{value.numerator}/{value.denominator}"
+    places = max(twos, fives)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return ("-" if value < 0 else "") + digits[:-places] + "." + digits[-places:]
+
+
+def _binding(node: Expression) -> int:
+    match node:
+        case Sum():
+            return SUM
+        case Product():
+            return PRODUCT
+        case Negation():
+            return NEGATION
+        case Power():
+            return POWER
+        case Number(value=value) if value < 0:
+            return NEGATION
+        case Number(value=value) if "/" in str(node):
+            return PRODUCT
+        case _:
+            return ATOM
+
+
+def _within(node: Expression, binding: int) -> str:
+    return str(node) if _binding(node) >= binding else f"({node})"
