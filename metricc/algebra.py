@@ -324,10 +324,14 @@ class Field:
         """Whether every coefficient is positive and every variable is at least 0."""
         signed = any(coefficient < 0 for _, coefficient in polynomial.terms())
         variables = polynomial.as_expr().free_symbols
-        return not signed and all(
-            v.name in self.nonnegative or v.name.startswith("_") and self._root_variable(v)
-            for v in variables
-        ) or self._even(polynomial)
+        return (
+            not signed
+            and all(
+                v.name in self.nonnegative or v.name.startswith("_") and self._root_variable(v)
+                for v in variables
+            )
+            or self._even(polynomial)
+        )
 
     def _root_variable(self, variable: sympy.Symbol) -> bool:
         """Whether a variable stands for an even root or an exponential, which are never below 0."""

@@ -14,7 +14,7 @@ from metricc.functions import CELLS
 
 def derive(metric: ir.Metric) -> ir.Gradient:
     """Differentiate the metric in TP, FN, FP and TN. Nothing is simplified here."""
-    parts = sympy.Add.make_args(sympy.expand_mul(metric.outer, deep=False))
+    parts = sympy.Add.make_args(metric.outer)
     gradient = ir.Gradient(metric, tuple(p for o in parts for p in _parts(o, metric.terms)))
     gradient.validate()
     return gradient
@@ -24,7 +24,7 @@ def _parts(outer: sympy.Expr, terms: tuple[ir.Term, ...]) -> list[ir.Part]:
     """The additive parts of one addend of the outer expression."""
     inside = {term.symbol: term.expression for term in terms}
     if outer in inside:  # the binary identity: the parts are those of the term itself
-        addends = sympy.Add.make_args(sympy.expand_mul(inside[outer], deep=False))
+        addends = sympy.Add.make_args(inside[outer])
         return [ir.Part(a, _partials(outer, {outer: a})) for a in addends]
     return [ir.Part(outer.xreplace(inside), _partials(outer, inside))]
 

@@ -78,7 +78,9 @@ class Diagnostic:
             text = _printable(self.source[start:].split("\n", 1)[0])
             width = max(1, min(self.span.end - self.span.start, len(text) - column + 1, 80))
             before, after = max(0, column - 1 - 60), column - 1 + width + 40
-            shown = ("…" if before else "") + text[before:after] + ("…" if after < len(text) else "")
+            shown = (
+                ("…" if before else "") + text[before:after] + ("…" if after < len(text) else "")
+            )
             indent = column - 1 - before + (1 if before else 0)
             caret = "^" * width
             head = f"{self.origin}:{line}:{column}: {head}"

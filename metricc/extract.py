@@ -183,9 +183,7 @@ class _Network:
                 self.nodes[other] = replaced
 
 
-def extract(
-    expressions: Sequence[sympy.Expr], parameters: Sequence[str]
-) -> ir.Block:
+def extract(expressions: Sequence[sympy.Expr], parameters: Sequence[str]) -> ir.Block:
     """Straight-line code for `expressions` over cells and `parameters`.
 
     Names are the field's where a sum of cells has one (P, PP, POP ...), else x1, x2 ...
@@ -244,18 +242,14 @@ def _cost(term: Term, coefficient: Fraction) -> int:
 def _content(content: Sum) -> Fraction:
     """The rational that makes the coefficients coprime integers, the first one positive."""
     values = list(content.values())
-    scale = Fraction(
-        gcd(*(v.numerator for v in values)), lcm(*(v.denominator for v in values))
-    )
+    scale = Fraction(gcd(*(v.numerator for v in values)), lcm(*(v.denominator for v in values)))
     first = min(content.items(), key=_natural)[1]
     positive = sum(v > 0 for v in values) * 2
     negative = positive < len(values) or (positive == len(values) and first < 0)
     return -scale if negative else scale
 
 
-def _divide(
-    one: tuple[Term, Fraction], two: tuple[Term, Fraction]
-) -> tuple[Term, Sum, Fraction]:
+def _divide(one: tuple[Term, Fraction], two: tuple[Term, Fraction]) -> tuple[Term, Sum, Fraction]:
     """Two terms as base · scale · divisor, the divisor primitive and without common factors."""
     first, second = dict(one[0]), dict(two[0])
     base: Counter[str] = Counter()
@@ -301,10 +295,14 @@ def _pair(one: Literal, two: Literal) -> tuple[Literal, Literal] | None:
     reciprocal could divide by zero. Numbers join denominators (2*root) and signs join numerators
     (-x); 2*TP, -2 and 2/x are not worth a name.
     """
-    first, second = sorted((one, two))
+    first, second = sorted((one, two), key=lambda literal: (literal[0][0] not in "#-", literal))
     if first[0][0] in "#-":
-        number = first[0][0] == "#"
-        if not second[0].startswith("%") or (second[1] > 0) == number or first[1] != second[1]:
+        below = second[1] < 0
+        if (
+            not second[0].startswith("%")
+            or below != (first[0][0] == "#")
+            or below != (first[1] < 0)
+        ):
             return None
     if first[1] < 0 and second[1] < 0:
         return (first[0], -first[1]), (second[0], -second[1])
@@ -477,9 +475,7 @@ class _Writer:
             arguments = [self.reference(a) for a in content.arguments]
             if content.function == "power":
                 return syntax.Power(arguments[0], arguments[1])
-            return syntax.Call(
-                content.function, tuple(syntax.Argument(None, a) for a in arguments)
-            )
+            return syntax.Call(content.function, tuple(syntax.Argument(None, a) for a in arguments))
         terms = sorted(self.flattened(content).items(), key=lambda item: self.term_key(*item))
         if not terms:
             return syntax.Number(Fraction(0))

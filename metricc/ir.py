@@ -13,6 +13,7 @@ SymPy is imported for type checking only, so that reading this module costs noth
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
@@ -174,7 +175,21 @@ class Block:
                 kept.append((name, expression))
                 names = (n.id for n in syntax.walk(expression) if isinstance(n, syntax.Name))
                 needed.update(names)
-        return Block(tuple(reversed(kept)), results)
+        return Block(tuple(reversed(kept)), results).inlined()
+
+    def inlined(self, everything: bool = False) -> Block:
+        """The same block with assignments that are used once (or all) put where they are used."""
+        places = (*(e for _, e in self.assignments), *self.results)
+        uses = Counter(n.id for e in places for n in syntax.walk(e) if isinstance(n, syntax.Name))
+        inside: dict[str, syntax.Expression] = {}
+        kept = []
+        for name, expression in self.assignments:
+            expression = syntax.substitute(expression, inside)
+            if everything or uses[name] == 1:
+                inside[name] = expression
+            else:
+                kept.append((name, expression))
+        return Block(tuple(kept), tuple(syntax.substitute(r, inside) for r in self.results))
 
 
 @dataclass(frozen=True)
@@ -213,9 +228,7 @@ class Program:
         names = OUTPUTS[:5]
         lines += [f"{n} = {r}" for n, r in zip(names, self.shared.results, strict=True)]
         lines += [f"{name} = {expression}" for name, expression in self.weights.assignments]
-        lines += [
-            f"{n} = {r}" for n, r in zip(OUTPUTS[5:], self.weights.results, strict=True)
-        ]
+        lines += [f"{n} = {r}" for n, r in zip(OUTPUTS[5:], self.weights.results, strict=True)]
         return "\n".join(lines)
 
 

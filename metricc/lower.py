@@ -41,9 +41,7 @@ class _Lowering:
         self.definitions = definitions
         self.inlined: dict[tuple[str, tuple[sympy.Expr, ...]], sympy.Expr] = {}
 
-    def expression(
-        self, node: syntax.Expression, scope: Mapping[str, sympy.Expr]
-    ) -> sympy.Expr:
+    def expression(self, node: syntax.Expression, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
         match node:
             case syntax.Number():
                 return sympy.Rational(node.value.numerator, node.value.denominator)
@@ -53,9 +51,7 @@ class _Lowering:
                 result = -self.expression(node.operand, scope)
             case syntax.Sum():
                 first, *rest = (self.expression(o, scope) for o in node.operands)
-                signed = (
-                    -e if minus else e for minus, e in zip(node.subtracts, rest, strict=True)
-                )
+                signed = (-e if minus else e for minus, e in zip(node.subtracts, rest, strict=True))
                 result = sympy.Add(first, *signed)
             case syntax.Product():
                 first, *rest = (self.expression(o, scope) for o in node.operands)

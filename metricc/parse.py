@@ -51,7 +51,16 @@ _PHRASES = {
     "__ANON_0": "an operator",
     "$END": "the end",
 }
-_LOOKALIKES = {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "—": "-", "β": "beta", "α": "alpha"}
+_LOOKALIKES = {
+    "×": "*",
+    "·": "*",
+    "÷": "/",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "β": "beta",
+    "α": "alpha",
+}
 _OPERAND = {"NUMBER", "NAME", "LPAR"}
 
 
@@ -197,9 +206,7 @@ def _parser() -> Lark:
     raise FileNotFoundError("grammar/metric.lark is missing from this installation of metricc")
 
 
-def _statement(
-    reader: _Reader, statement: _Statement
-) -> syntax.Definition | syntax.Metric | None:
+def _statement(reader: _Reader, statement: _Statement) -> syntax.Definition | syntax.Metric | None:
     offset = statement.span.start
     try:
         tree = _parser().parse(statement.text)

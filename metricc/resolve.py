@@ -156,9 +156,7 @@ class _Scope:
         self.open.pop()
         self.resolved[id(definition)] = replace(definition, body=body)
 
-    def expression(
-        self, node: syntax.Expression, around: syntax.Definition
-    ) -> syntax.Expression:
+    def expression(self, node: syntax.Expression, around: syntax.Definition) -> syntax.Expression:
         match node:
             case syntax.Number():
                 return node
@@ -232,9 +230,7 @@ class _Scope:
             ),
         )
 
-    def lookup(
-        self, name: str, span: Span, around: syntax.Definition
-    ) -> syntax.Definition | None:
+    def lookup(self, name: str, span: Span, around: syntax.Definition) -> syntax.Definition | None:
         # A library definition means the library's names, whatever the text has hidden.
         from_text = around is self.anonymous or any(around is d for d in self.text.definitions)
         definition = self.find(name) if from_text else self.library.get(name)

@@ -94,9 +94,7 @@ class _Forms:
         if value is not None:
             self.roots = {b: e - int(e) for b, e in value[1].items() if e.denominator != 1}
 
-    def factors(
-        self, expression: sympy.Expr
-    ) -> tuple[Fraction, dict[sympy.Expr, Fraction]] | None:
+    def factors(self, expression: sympy.Expr) -> tuple[Fraction, dict[sympy.Expr, Fraction]] | None:
         """Coefficient and factors in lowest terms, or None above the budget."""
         if expression not in self.factored:
             try:

@@ -7,8 +7,8 @@ expressions (`ir.Program`), so a tree is also how metricc prints what it is abou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -247,6 +247,49 @@ def walk(node: Expression) -> Iterator[Expression]:
         top = stack.pop()
         yield top
         stack.extend(reversed(children(top)))
+
+
+def substitute(node: Expression, replacements: Mapping[str, Expression]) -> Expression:
+    """The expression with names replaced; sums in sums and products in products are merged."""
+    match node:
+        case Number():
+            return node
+        case Name():
+            return replacements.get(node.id, node)
+        case Call():
+            values = (substitute(a.value, replacements) for a in node.arguments)
+            arguments = (replace(a, value=v) for a, v in zip(node.arguments, values, strict=True))
+            return replace(node, arguments=tuple(arguments))
+        case Negation():
+            return replace(node, operand=substitute(node.operand, replacements))
+        case Power():
+            base = substitute(node.base, replacements)
+            return replace(node, base=base, exponent=substitute(node.exponent, replacements))
+        case Sum():
+            operands, signs = _merged(node, node.subtracts, replacements)
+            return replace(node, operands=operands, subtracts=signs)
+        case Product():
+            operands, signs = _merged(node, node.divides, replacements)
+            return replace(node, operands=operands, divides=signs)
+
+
+def _merged(
+    node: Sum | Product, inverse: tuple[bool, ...], replacements: Mapping[str, Expression]
+) -> tuple[tuple[Expression, ...], tuple[bool, ...]]:
+    operands: list[Expression] = []
+    signs: list[bool] = []
+    for operand, negative in zip(node.operands, (False, *inverse), strict=True):
+        new = substitute(operand, replacements)
+        same = new is not operand and type(new) is type(node) and not negative
+        inner: tuple[Expression, ...] = (new,)
+        flags: tuple[bool, ...] = (negative,)
+        if same and isinstance(new, Sum):
+            inner, flags = new.operands, (False, *new.subtracts)
+        elif same and isinstance(new, Product) and not any(new.divides):
+            inner, flags = new.operands, (False, *new.divides)
+        operands += inner
+        signs += flags
+    return tuple(operands), tuple(signs[1:])
 
 
 def decimal(value: Fraction) -> str:

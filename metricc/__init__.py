@@ -1,0 +1,66 @@
+"""metricc: a symbolic compiler from confusion-matrix metrics to verified PyTorch losses.
+
+    import metricc
+
+    m = metricc.compile("2*TP / (2*TP + FP + FN)", name="f1")
+    m.partials["TP"]           # SymPy
+    m.loss()(logits, target)   # the generated torch.nn.Module
+    m.save("f1_loss.py")       # a file that needs torch alone
+
+Importing this package loads neither SymPy nor torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from metricc.errors import Diagnostic, MetriccError
+from metricc.version import __version__
+
+if TYPE_CHECKING:
+    from metricc.compiled import CompiledMetric
+    from metricc.compiler import compile
+
+__all__ = [
+    "CompiledMetric",
+    "Diagnostic",
+    "MetriccError",
+    "__version__",
+    "compile",
+    "loss",
+    "names",
+]
+
+_COMPILE_OPTIONS = "name target task surrogate per from_probabilities maximize minimize".split()
+
+
+def names() -> tuple[str, ...]:
+    """The names of the library's metrics; each can be used as a formula, or inside one."""
+    from metricc.library import metrics
+
+    return metrics()
+
+
+def loss(formula: str, **options: Any) -> Any:
+    """Compile `formula` and construct its loss: `compile(formula, ...).loss(...)` in one call.
+
+    `options` are `compile`'s and the generated constructor's, told apart by name:
+    `metricc.loss("fbeta", beta=2, surrogate="soft")`.
+    """
+    from metricc.compiler import compile
+
+    chosen = {k: v for k, v in options.items() if k in _COMPILE_OPTIONS}
+    rest = {k: v for k, v in options.items() if k not in _COMPILE_OPTIONS}
+    return compile(formula, **chosen).loss(**rest)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "compile":
+        from metricc.compiler import compile
+
+        return compile
+    if name == "CompiledMetric":
+        from metricc.compiled import CompiledMetric
+
+        return CompiledMetric
+    raise AttributeError(f"module 'metricc' has no attribute {name!r}")

@@ -1,0 +1,174 @@
+"""The pipeline, once: stages meet only in the data types of `syntax` and `ir`.
+
+stage       from               to                what it does
+parse       text               syntax.Text       statements, each with its place
+resolve     syntax.Text        syntax.Text       names, parameters, the library
+lower       syntax.Text        ir.Metric         SymPy over cells and parameters
+derive      ir.Metric          ir.Gradient       raw partials
+simplify    ir.Gradient        ir.Program        best forms, proofs, shared code
+audit       ir.Program         ir.Audit          direction, degeneracy
+render      Program, Audit     source text       one standalone file
+verify      source, Program    ir.Report         measured against allowed
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from metricc import ir, library, syntax
+from metricc.audit import audit
+from metricc.compiled import CompiledMetric
+from metricc.derive import derive
+from metricc.emit.torch import Options, render
+from metricc.errors import fail
+from metricc.lower import lower
+from metricc.parse import MAX_TEXT, parse
+from metricc.resolve import resolve
+from metricc.save import record
+from metricc.simplify import simplify
+from metricc.surrogates import SURROGATES
+from metricc.version import __version__
+
+CHOICES = {"target": ("torch",), "task": ("binary",), "per": ("batch",)}
+
+
+def analyse(formula: str, name: str | None = None) -> tuple[ir.Program, ir.Audit]:
+    """A formula's derivatives and what they mean; nothing is emitted.
+
+    `formula` is text of the metric language, a library name, or the path of a .metric file.
+    Raises `MetriccError` for every error of the user's.
+    """
+    source, origin = read(formula)
+    text = parse(source, origin)
+    resolved = resolve(text, library.definitions())
+    metric = lower(resolved, name or _name(text, resolved), source)
+    program = simplify(derive(metric))
+    return program, audit(program)
+
+
+def compile(
+    formula: str,
+    *,
+    name: str | None = None,
+    target: str = "torch",
+    task: str = "binary",
+    surrogate: str = "amplified",
+    per: str = "batch",
+    from_probabilities: bool = False,
+    maximize: bool = False,
+    minimize: bool = False,
+) -> CompiledMetric:
+    """Compile a metric formula to a PyTorch loss.
+
+    `formula` is text of the metric language ("2*TP / (2*TP + FP + FN)"), a library name ("mcc")
+    or the path of a .metric file. `name` names the loss (default: the metric's own name);
+    `surrogate` is "amplified" or "soft"; `from_probabilities` says that inputs are probabilities
+    rather than logits; `maximize` or `minimize` is needed for a metric that is neither a score nor
+    an error rate. Raises `MetriccError` with every diagnostic.
+    """
+    chosen = {"target": target, "task": task, "per": per}
+    for option, value in chosen.items():
+        _choice(option, value, CHOICES[option])
+    _choice("surrogate", surrogate, tuple(SURROGATES))
+    if maximize and minimize:
+        raise fail("MC0501", "a metric is maximized or minimized, not both", "give one of the two")
+    if name is not None:
+        _identifier(name)
+    program, findings = analyse(formula, name)
+    goal = _goal(program, findings, maximize, minimize)
+    options = Options(program.metric.name, task, per, surrogate, from_probabilities, goal)
+    return CompiledMetric(
+        program, findings, options, render(program, findings, options, __version__)
+    )
+
+
+def verify_file(path: Path) -> ir.Report:
+    """Re-derive a generated file from its record and test the code as it stands in the file.
+
+    The file is executed. Raises `MetriccError` where it cannot be read or has no record.
+    """
+    from metricc.verify import check_source
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise fail("MC0503", f"cannot read {path}: {error}", "give a generated file") from None
+    found = record(text)
+    if found is None or not isinstance(found.get("formula"), str):
+        hint = "give a file that `metricc compile` wrote"
+        raise fail("MC0505", f"{path} has no METRICC record", hint)
+    fresh = compile(found["formula"], **_options(found))
+    return check_source(text, fresh.source, fresh.program, fresh.options)
+
+
+def _options(found: dict[str, Any]) -> dict[str, Any]:
+    options = found.get("options")
+    if not isinstance(options, dict):
+        raise fail("MC0505", "the METRICC record has no options", "compile the file anew")
+    options = dict(options)
+    goal = options.pop("goal", "maximize")
+    try:
+        return {
+            k: options[k] for k in ("name", "task", "per", "surrogate", "from_probabilities")
+        } | {"minimize" if goal == "minimize" else "maximize": True}
+    except KeyError as missing:
+        fact = f"the METRICC record lacks the option {missing}"
+        raise fail("MC0505", fact, "compile the file anew") from None
+
+
+def read(formula: str) -> tuple[str, str]:
+    """The text that an argument stands for, and what diagnostics call it.
+
+    "-" is standard input and a path that ends in .metric is a file; anything else is the text.
+    """
+    if formula == "-":
+        return sys.stdin.read(MAX_TEXT + 1), "<standard input>"
+    if formula.endswith(".metric") and "\n" not in formula:
+        path = Path(formula)
+        try:
+            with path.open(encoding="utf-8") as stream:
+                return stream.read(MAX_TEXT + 1), path.name
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            hint = "a formula that ends in .metric is read as a file's path"
+            raise fail("MC0503", f"cannot read {path.name}: {reason}", hint) from None
+    return formula, "<formula>"
+
+
+def _name(text: syntax.Text, resolved: syntax.Text) -> str:
+    """The metric's own name: the one that the text is or ends in, else "metric"."""
+    if text.metric is None:
+        return resolved.definitions[-1].name
+    if isinstance(text.metric.body, syntax.Name):
+        return text.metric.body.id
+    return "metric"
+
+
+def _goal(program: ir.Program, findings: ir.Audit, maximize: bool, minimize: bool) -> str:
+    if not findings.depends:
+        hint = "a loss needs a metric that TP and FN, or FP and TN, change differently"
+        fact = f"no prediction changes {program.metric.name}"
+        raise fail("MC0302", fact, hint)
+    if maximize or minimize:
+        return "minimize" if minimize else "maximize"
+    if findings.direction == "mixed":
+        hint = "pass --maximize or --minimize (maximize=True or minimize=True)"
+        fact = f"{program.metric.name} is neither a score nor an error rate: a more correct "
+        raise fail("MC0303", fact + "prediction raises it in places and lowers it in others", hint)
+    return "maximize" if findings.direction == "score" else "minimize"
+
+
+def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        hint = f"choose {' or '.join(choices)}"
+        raise fail("MC0501", f"{option} cannot be {value!r}", hint)
+
+
+def _identifier(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
+        hint = "letters, digits and _, beginning with a letter, such as f1 or my_metric"
+        raise fail("MC0502", f"{name!r} cannot be the name of a loss", hint)

@@ -1,0 +1,1 @@
+"""Targets: one module each, from an `ir.Program` to the text of a source file."""

@@ -1,0 +1,100 @@
+"""Straight-line code → Python text, the printer that every Python target shares."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from metricc import ir, syntax
+from metricc.functions import DERIVED_FUNCTIONS, FUNCTIONS
+
+_PYTHON = {name: row.python for name, row in {**FUNCTIONS, **DERIVED_FUNCTIONS}.items()}
+
+SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
+
+
+def statements(block: ir.Block, results: tuple[str, ...] = ()) -> tuple[list[str], set[str]]:
+    """The assignments of a block as lines of Python, then `return` of its results.
+
+    Also returns the guarded functions that the lines call (`_ratio`, `_root` ...).
+    """
+    printer = _Printer()
+    lines = [f"{name} = {printer.text(expression)}" for name, expression in block.assignments]
+    lines.append("return " + ", ".join(printer.text(result) for result in block.results))
+    return lines, printer.called
+
+
+class _Printer:
+    def __init__(self) -> None:
+        self.called: set[str] = set()
+
+    def text(self, node: syntax.Expression, binding: int = SUM) -> str:
+        text, own = self.bound(node)
+        return text if own >= binding else f"({text})"
+
+    def call(self, function: str, *arguments: str) -> tuple[str, int]:
+        self.called.add(function)
+        return f"{function}({', '.join(arguments)})", ATOM
+
+    def bound(self, node: syntax.Expression) -> tuple[str, int]:
+        """A node's text and how tightly its outermost operator binds."""
+        match node:
+            case syntax.Number():
+                return number(node.value)
+            case syntax.Name():
+                return node.id, ATOM
+            case syntax.Negation():
+                return "-" + self.text(node.operand, UNARY), UNARY
+            case syntax.Call():
+                arguments = [self.text(a.value) for a in node.arguments]
+                name = _PYTHON[node.function]
+                if name in ("_min", "_max"):  # two at a time
+                    text = arguments[0]
+                    for argument in arguments[1:]:
+                        text, _ = self.call(name, text, argument)
+                    return text, ATOM
+                return self.call(name, *arguments)
+            case syntax.Power():
+                return self.power(node)
+            case syntax.Product():
+                return self.product(node)
+            case syntax.Sum():
+                text = self.text(node.operands[0])
+                for minus, operand in zip(node.subtracts, node.operands[1:], strict=True):
+                    text += (" - " if minus else " + ") + self.text(operand, PRODUCT)
+                return text, SUM
+
+    def power(self, node: syntax.Power) -> tuple[str, int]:
+        exponent = node.exponent
+        if isinstance(exponent, syntax.Number) and exponent.value in (2, 3):
+            return f"{self.text(node.base, ATOM)}**{exponent.value}", POWER
+        # Other powers can overflow or leave the real numbers.
+        return self.call("_power", self.text(node.base), self.text(exponent))
+
+    def product(self, node: syntax.Product) -> tuple[str, int]:
+        above = [node.operands[0]]
+        below: list[syntax.Expression] = []
+        for divides, operand in zip(node.divides, node.operands[1:], strict=True):
+            (below if divides else above).append(operand)
+        top = self.times(above)
+        if not below:
+            return top, PRODUCT
+        if all(isinstance(b, syntax.Number) for b in below):
+            return f"{top} / {self.times(below)}", PRODUCT
+        if len(above) == 1:
+            top = self.text(above[0])
+        bottom = self.times(below) if len(below) > 1 else self.text(below[0])
+        return self.call("_ratio", top, bottom)
+
+    def times(self, factors: list[syntax.Expression]) -> str:
+        return " * ".join(
+            self.text(f, UNARY if i == 0 or isinstance(f, syntax.Negation) else UNARY)
+            for i, f in enumerate(factors)
+        )
+
+
+def number(value: Fraction) -> tuple[str, int]:
+    """A rational as Python: whole numbers and short decimals as such, else a quotient."""
+    text = syntax.decimal(value)
+    if "/" in text:
+        return text.replace("/", " / "), PRODUCT
+    return text, UNARY if value < 0 else ATOM

@@ -1,0 +1,376 @@
+"""The generated PyTorch file as text with holes: `<<name>>` is a hole, everything else is emitted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+RECORD_LINE = "METRICC = {}\n"
+
+
+def fill(template: str, holes: Mapping[str, str]) -> str:
+    """Fill every hole once. Raises `AssertionError` unless holes and values are the same set."""
+    wanted = set(re.findall(r"<<([a-z_]+)>>", template))
+    assert wanted == set(holes), wanted ^ set(holes)
+    return re.sub(r"<<([a-z_]+)>>", lambda match: holes[match.group(1)], template)
+
+
+TITLE = "{name} as a PyTorch loss: {goal} of soft predictions, with its exact gradient."
+
+USAGE = (
+    "    loss = {pascal}Loss({required})",
+    "    loss(logits, target).backward()",
+)
+
+ABSENT = [
+    "A batch without positives, or without negatives, gets one unit of weight in TP and in TN: "
+    "the right empty prediction is then perfect, a wrong one is not, and gradients push the right "
+    "way. Nothing is ever added to other batches. 0/0 is 0; loss and gradient are finite for every "
+    "finite input."
+]
+
+TENSORS = (
+    "target: labels in [0, 1], float, integer or bool, of the same shape (any); weight: per "
+    "element or per sample (first dimension), at least 0. float16 and bfloat16 inputs are summed "
+    "in float32 and give a float32 loss; the four counts are float64 (float32 on devices without)."
+)
+
+OWNERSHIP = "The file needs torch alone and belongs to whoever generated it."
+
+SURROGATE_NOTES = {
+    "amplified": [
+        "A(0) = sigmoid(-L*threshold) is not 0: at the defaults (L=10, threshold=0.5) a sure "
+        "negative still counts .0067 in FP, which is .67 of a false positive for each true one "
+        "where one sample in a hundred is positive. A larger L lessens that and flattens the slope "
+        "away from the threshold: at L = 73 (the paper's) it is 2e-7 of its peak at |z| = 1."
+    ],
+    "soft": [
+        "The counts are the expected confusion matrix if the probabilities were true; the slope "
+        "dA/dz = p(1 - p) reaches every sample."
+    ],
+}
+
+# Guarded scalars, for floats (counts on a CPU) and tensors (elsewhere) alike.
+GUARDS = {
+    "_ratio": '''
+
+def _ratio(a, b):
+    """a / b, finite for every b: |b| is at least _TINY, the quotient at most _HUGE."""
+    if isinstance(b, Tensor):
+        tiny = torch.finfo(b.dtype).tiny
+        return (a / torch.where(b.abs() < tiny, tiny, b)).clamp(-_HUGE, _HUGE)
+    quotient = a / (_TINY if abs(b) < _TINY else b)
+    return min(max(quotient, -_HUGE), _HUGE)
+''',
+    "_root": '''
+
+def _root(x):
+    """sqrt(x) for x of at least _TINY; below it, constant."""
+    if isinstance(x, Tensor):
+        return x.clamp(min=torch.finfo(x.dtype).tiny).sqrt()
+    return math.sqrt(_TINY if x < _TINY else x)
+''',
+    "_log": '''
+
+def _log(x):
+    """log(x) for x of at least _TINY; below it, constant."""
+    if isinstance(x, Tensor):
+        return x.clamp(min=torch.finfo(x.dtype).tiny).log()
+    return math.log(_TINY if x < _TINY else x)
+''',
+    "_exp": '''
+
+def _exp(x):
+    """exp(x), at most _HUGE."""
+    return x.clamp(max=math.log(_HUGE)).exp() if isinstance(x, Tensor) else math.exp(
+        min(x, math.log(_HUGE))
+    )
+''',
+    "_power": '''
+
+def _power(x, exponent):
+    """x**exponent, at most _HUGE; where it is not whole, x is at least _TINY."""
+    whole = not isinstance(exponent, Tensor) and float(exponent).is_integer()
+    if isinstance(x, Tensor):
+        x = x if whole else x.clamp(min=torch.finfo(x.dtype).tiny)
+        return (x**exponent).clamp(-_HUGE, _HUGE)
+    x = _TINY if not whole and x < _TINY else x
+    try:
+        return min(max(x**exponent, -_HUGE), _HUGE)
+    except (OverflowError, ZeroDivisionError):
+        return -_HUGE if x < 0 and exponent % 2 else _HUGE
+''',
+    "_abs": """
+
+def _abs(x):
+    return abs(x)
+""",
+    "_min": """
+
+def _min(a, b):
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        like = a if isinstance(a, Tensor) else b
+        return torch.minimum(torch.as_tensor(a).to(like), torch.as_tensor(b).to(like))
+    return min(a, b)
+""",
+    "_max": """
+
+def _max(a, b):
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        like = a if isinstance(a, Tensor) else b
+        return torch.maximum(torch.as_tensor(a).to(like), torch.as_tensor(b).to(like))
+    return max(a, b)
+""",
+    "_sign": """
+
+def _sign(x):
+    return torch.sign(x) if isinstance(x, Tensor) else float((x > 0) - (x < 0))
+""",
+    "_step": '''
+
+def _step(x):
+    """0 below 0, 1 above, 1/2 at 0."""
+    return (torch.sign(x) + 1) / 2 if isinstance(x, Tensor) else ((x > 0) - (x < 0) + 1) / 2
+''',
+}
+NEED_MATH = {"_root", "_log", "_exp"}
+
+# What a surrogate is in code, by name and by whether the input is a probability already.
+SURROGATES: dict[tuple[str, bool], dict[str, str]] = {
+    ("amplified", False): {
+        "input": "logits",
+        "soft": """\
+def _soft(z, L, threshold):
+    \"\"\"A(p) and 1 - A(p). Each is a sigmoid of its own: subtracting from 1 would cancel.\"\"\"
+    t = (torch.sigmoid(z) - threshold).mul_(L)
+    return torch.sigmoid(t), t.neg_().sigmoid_()
+
+
+def _slope(z, L, threshold):
+    \"\"\"dA/dz / L = A (1 - A) p (1 - p).\"\"\"
+    p = torch.sigmoid(z)
+    t = (p - threshold).mul_(L)
+    return torch.sigmoid(t) * t.neg_().sigmoid_() * p * torch.neg(z).sigmoid_()
+""",
+    },
+    ("amplified", True): {
+        "input": "probabilities",
+        "soft": """\
+def _soft(p, L, threshold):
+    \"\"\"A(p) and 1 - A(p). Each is a sigmoid of its own: subtracting from 1 would cancel.\"\"\"
+    t = (p - threshold).mul_(L)
+    return torch.sigmoid(t), t.neg_().sigmoid_()
+
+
+def _slope(p, L, threshold):
+    \"\"\"dA/dp / L = A (1 - A).\"\"\"
+    t = (p - threshold).mul_(L)
+    return torch.sigmoid(t) * t.neg_().sigmoid_()
+""",
+    },
+    ("soft", False): {
+        "input": "logits",
+        "soft": """\
+def _soft(z):
+    \"\"\"p and 1 - p. Each is a sigmoid of its own: subtracting from 1 would cancel.\"\"\"
+    return torch.sigmoid(z), torch.sigmoid(-z)
+
+
+def _slope(z):
+    \"\"\"dp/dz = p (1 - p).\"\"\"
+    return torch.sigmoid(z) * torch.sigmoid(-z)
+""",
+    },
+    ("soft", True): {
+        "input": "probabilities",
+        "soft": """\
+def _soft(p):
+    return p, 1 - p
+
+
+def _slope(p):
+    return torch.ones_like(p)
+""",
+    },
+}
+
+TEMPLATE = '''"""<<docstring>>
+"""
+
+<<math>>import torch
+from torch import Tensor
+
+__all__ = ["<<pascal>>Loss", "<<name>>_loss", "gradient", "value", "weights"]
+
+METRICC = {}
+
+_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_TINY = 2.2250738585072014e-308  # the smallest normal float64
+_HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
+
+
+def value(<<signature>>):
+    """The metric on counts (floats or tensors)."""
+<<value>>
+
+
+def gradient(<<signature>>):
+    """Its derivatives in TP, FN, FP and TN."""
+<<gradient>>
+
+
+def weights(<<signature>>):
+    """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
+<<weights>>
+
+
+def <<name>>_loss(
+    input: Tensor, target: Tensor, *, weight: Tensor | None = None<<keywords>>
+) -> Tensor:
+    """The loss of a batch of <<input>>, a scalar. Raises ValueError for tensors that do not fit."""
+<<checks>>    weight = _check(input, target, weight)
+    return _<<pascal>>.apply(input, target, weight<<store>>)[0]
+
+
+class <<pascal>>Loss(torch.nn.Module):
+    """`<<name>>_loss` as a module. It holds no state."""
+
+    def __init__(self<<constructor>>):
+        super().__init__()
+<<assign>>
+    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        return <<name>>_loss(input, target, weight=weight<<stored>>)
+
+    def extra_repr(self) -> str:
+        return <<shown>>
+
+
+class _<<pascal>>(torch.autograd.Function):
+    """Forward reduces the batch to four counts; backward maps two weights over it."""
+
+    @staticmethod
+    def forward(input, target, weight<<store>>):
+        cells = _present(*_count(input, target, weight<<soft_args>>))
+        loss = <<direction>>value(*cells<<parameters>>)
+        return _tensor(loss, input).to(_dtype(input)), _pair(input, cells<<parameters>>)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        input, target, weight<<store>> = inputs
+        ctx.save_for_backward(input, target, weight, output[1])
+<<keep>>        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx, grad_loss, _):
+        if grad_loss is None:
+            return None<<nones>>
+        input, target, weight, pair = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+            cells = _present(*_count(input, target, weight<<ctx_soft_args>>))
+            pair = _pair(input, cells<<ctx_parameters>>)
+        grad = _map(input, target, weight, <<scale>>pair * grad_loss<<ctx_soft_args>>)
+        return grad<<nones>>
+
+
+<<soft>>
+
+def _count(input, target, weight<<soft_args>>):
+    """TP, FN, FP, TN: floats where this runs at once on a CPU, else tensors."""
+    cells = 0
+    for z, y, v in _blocks(input, target, weight):
+        a, b = _soft(z<<soft_args>>)
+        y, n = (y, 1 - y) if v is None else (v * y, v * (1 - y))
+        # Four sums of their own terms: a count taken as a difference of sums would cancel.
+        sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)
+        cells = cells + torch.stack(sums).to(_wide(input))
+    if not _at_once(input):
+        return cells.unbind()
+    counts = cells.tolist()
+    if min(counts) < 0:
+        raise ValueError(f"target must lie in [0, 1], weight at 0 or above: the counts are {counts}")
+    return counts
+
+
+def _present(TP, FN, FP, TN):
+    """A class without any weight is absent: one unit is added to TP and to TN."""
+    absent = (TP + FN == 0) | (FP + TN == 0)
+    return TP + absent, FN, FP, TN + absent
+
+
+def _pair(input, cells<<parameters>>):
+    return torch.stack([_tensor(w, input) for w in weights(*cells<<parameters>>)])
+
+
+def _map(input, target, weight, pair<<soft_args>>):
+    """(y pair[0] - (1 - y) pair[1]) * slope * weight, for every element."""
+    plus, minus = pair.to(_dtype(input))
+    grad = torch.empty(input.shape, dtype=input.dtype, device=input.device)
+    largest = torch.finfo(input.dtype).max
+    start = 0
+    for z, y, v in _blocks(input, target, weight):
+        # lerp is exact at y = 0 and y = 1, where a plain combination would cancel.
+        g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y) * _slope(z<<soft_args>>)
+        g = g if v is None else g * v
+        g = g if g.dtype == input.dtype else g.clamp(-largest, largest).to(input.dtype)
+        if not _at_once(input):
+            return g.reshape(input.shape)
+        grad.view(-1)[start : start + len(g)] = g
+        start += len(g)
+    return grad
+
+
+def _blocks(input, target, weight):
+    """Flat (input, target, weight) in the working precision: in pieces that fit a CPU's cache
+    where this runs at once, else in one piece, which compilers and GPUs handle best."""
+    flat = [None if t is None else t.reshape(-1) for t in (input, target, weight)]
+    dtype = _dtype(input)
+    if not _at_once(input):
+        return [[None if t is None else t.to(dtype) for t in flat]]
+    size = _BLOCK * torch.get_num_threads()
+    starts = range(0, max(1, input.numel()), size)
+    return ([None if t is None else t[i : i + size].to(dtype) for t in flat] for i in starts)
+
+
+def _at_once(input):
+    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
+    at_once = not (torch.compiler.is_compiling() or torch.is_grad_enabled())
+    return at_once and input.device.type == "cpu"
+
+
+def _dtype(input):
+    """The working precision, which the loss has too: half inputs are computed in float32."""
+    return torch.float64 if input.dtype == torch.float64 else torch.float32
+
+
+def _wide(input):
+    """The precision of the counts and of all that is computed from them."""
+    return torch.float32 if input.device.type == "mps" else torch.float64
+
+
+def _tensor(x, like):
+    return torch.as_tensor(x, dtype=_wide(like), device=like.device)
+
+
+def _check(input, target, weight):
+    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
+    for name, tensor in (("input", input), ("target", target), ("weight", weight)):
+        if name == "weight" and tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
+        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+            raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
+        if tensor.device != input.device:
+            raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
+        if name != "input" and tensor.requires_grad:
+            raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
+    if target.shape != input.shape:
+        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
+    if weight is None or weight.shape == input.shape:
+        return weight
+    if weight.shape != input.shape[:1]:
+        shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
+        raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be {shapes}")
+    return weight.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+<<guards>>'''
