@@ -1,0 +1,40 @@
+"""source, Program → ir.Report: the generated code against oracles that share nothing with it.
+
+derivation   the record, the proofs, SymPy's forms and the file's scalars against mpmath
+training     loss and gradient: mpmath, autograd, gradcheck, dtypes, edges
+"""
+
+from __future__ import annotations
+
+from metricc import ir
+from metricc.emit.torch import Options
+from metricc.load import load
+from metricc.save import record, same, unedited
+from metricc.verify import derivation, training
+
+
+def check_source(text: str, fresh: str, program: ir.Program, options: Options) -> ir.Report:
+    """Test a generated text as it stands; `fresh` is what its record generates now.
+
+    The text is executed. Nothing raises: code that fails to run is a failed check.
+    """
+    checks = [_drift(text, fresh)]
+    try:
+        module = load(text, options.name)
+    except Exception as error:
+        checks.append(ir.Check("import", f"{type(error).__name__}: {error}", "runs", False))
+        return ir.Report(options.name, tuple(checks))
+    checks += derivation.checks(module, program)
+    checks += training.checks(module, program, options)
+    return ir.Report(options.name, tuple(checks))
+
+
+def _drift(text: str, fresh: str) -> ir.Check:
+    """Whether the file is what its formula generates. An edit is a fact, not a failure: the
+    other checks judge the code as it stands."""
+    found = record(text) or {}
+    if same(text, fresh):
+        return ir.Check("file", "as its formula generates", "any", None)
+    if unedited(text):
+        return ir.Check("file", f"made by version {found.get('version')}", "any", None)
+    return ir.Check("file", "edited since it was generated", "any", None)

@@ -1,0 +1,226 @@
+"""The oracle: a metric and its training gradient by dual numbers in mpmath, over the parsed tree.
+
+It shares nothing with what it judges: no SymPy, no torch, no simplification, no emitted code. The
+tree walk takes its arithmetic as an argument, so the same walk also evaluates the plain forward on
+torch tensors for autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+from mpmath import mp, mpf
+
+from metricc import syntax
+from metricc.functions import CELLS
+
+DIGITS = 100
+# Removable 0/0 are met this far from the edge: far enough for 100 digits, near enough for 1e-12.
+NUDGE = mpf(10) ** -40
+
+
+class Arithmetic(Protocol):
+    """What a tree walk needs of numbers; operators are the numbers' own."""
+
+    def number(self, value: Fraction) -> Any: ...
+
+    def power(self, base: Any, exponent: Any) -> Any: ...
+
+    def call(self, function: str, arguments: list[Any]) -> Any: ...
+
+
+def walk(text: syntax.Text, arithmetic: Arithmetic, scope: Mapping[str, Any]) -> Any:
+    """The metric of a resolved text; `scope` holds cells and parameters."""
+    definitions = {d.name: d for d in text.definitions}
+
+    def value(node: syntax.Expression, names: Mapping[str, Any]) -> Any:
+        match node:
+            case syntax.Number():
+                return arithmetic.number(node.value)
+            case syntax.Name():
+                return names[node.id]
+            case syntax.Negation():
+                return -value(node.operand, names)
+            case syntax.Power():
+                return arithmetic.power(value(node.base, names), value(node.exponent, names))
+            case syntax.Sum():
+                total = value(node.operands[0], names)
+                for minus, operand in zip(node.subtracts, node.operands[1:], strict=True):
+                    term = value(operand, names)
+                    total = total - term if minus else total + term
+                return total
+            case syntax.Product():
+                total = value(node.operands[0], names)
+                for divides, operand in zip(node.divides, node.operands[1:], strict=True):
+                    factor = value(operand, names)
+                    total = total / factor if divides else total * factor
+                return total
+            case syntax.Call():
+                arguments = [value(a.value, names) for a in node.arguments]
+                if node.function not in definitions:
+                    return arithmetic.call(node.function, arguments)
+                inner = definitions[node.function]
+                cells = {cell: scope[cell] for cell in CELLS}
+                own = zip((p.name for p in inner.parameters), arguments, strict=True)
+                return value(inner.body, {**cells, **dict(own)})
+
+    return value(text.definitions[-1].body, scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Dual:
+    """A number with its derivatives in TP, FN, FP, TN, all mpmath."""
+
+    value: Any
+    slopes: tuple[Any, ...]
+
+    def _map(self, value: Any, slope: Any) -> Dual:
+        return Dual(value, tuple(slope * s for s in self.slopes))
+
+    def __add__(self, other: Dual) -> Dual:
+        slopes = tuple(a + b for a, b in zip(self.slopes, other.slopes, strict=True))
+        return Dual(self.value + other.value, slopes)
+
+    def __neg__(self) -> Dual:
+        return self._map(-self.value, -1)
+
+    def __sub__(self, other: Dual) -> Dual:
+        return self + -other
+
+    def __mul__(self, other: Dual) -> Dual:
+        pairs = zip(self.slopes, other.slopes, strict=True)
+        slopes = tuple(a * other.value + self.value * b for a, b in pairs)
+        return Dual(self.value * other.value, slopes)
+
+    def __truediv__(self, other: Dual) -> Dual:
+        return self * other._map(1 / other.value, -1 / other.value**2)
+
+
+class DualArithmetic:
+    """Dual numbers at `DIGITS` digits. Ties and kinks take the mean of the one-sided slopes."""
+
+    def number(self, value: Fraction) -> Dual:
+        return Dual(mpf(value.numerator) / value.denominator, (mpf(0),) * 4)
+
+    def power(self, base: Dual, exponent: Dual) -> Dual:
+        if all(s == 0 for s in exponent.slopes):
+            n = exponent.value
+            if n == int(n):
+                n = int(n)
+            slope = n * base.value ** (n - 1) if n != 0 else mpf(0)
+            return base._map(base.value**n, slope)
+        return self.call("exp", [exponent * self.call("log", [base])])
+
+    def call(self, function: str, arguments: list[Dual]) -> Dual:
+        first = arguments[0]
+        x = first.value
+        if function == "sqrt":
+            root = mp.sqrt(x)
+            return first._map(root, 1 / (2 * root))
+        if function == "log":
+            return first._map(mp.log(x), 1 / x)
+        if function == "exp":
+            return first._map(mp.exp(x), mp.exp(x))
+        if function == "abs":
+            return first._map(abs(x), mp.sign(x))
+        for other in arguments[1:]:
+            first = _extreme(first, other, function == "max")
+        return first
+
+
+def _extreme(a: Dual, b: Dual, largest: bool) -> Dual:
+    if a.value == b.value:
+        half = Dual(mpf(1) / 2, (mpf(0),) * 4)
+        return (a + b) * half
+    return a if (a.value > b.value) == largest else b
+
+
+def dual(
+    text: syntax.Text, cells: Sequence[Any], parameters: Mapping[str, float]
+) -> tuple[Any, list[Any]]:
+    """Value and four derivatives of a metric at four counts, as mpmath numbers.
+
+    Where the formula itself is 0/0 the limit is taken from a point `NUDGE` inside the domain.
+    Raises `ZeroDivisionError` or `ValueError` where there is no finite limit.
+    """
+    with mp.workdps(DIGITS):
+        last: Exception = ZeroDivisionError()
+        for nudge in (mpf(0), NUDGE):
+            scope = {
+                cell: Dual(mpf(count) + nudge, tuple(mpf(i == j) for j in range(4)))
+                for i, (cell, count) in enumerate(zip(CELLS, cells, strict=True))
+            }
+            scope |= {n: Dual(mpf(v), (mpf(0),) * 4) for n, v in parameters.items()}
+            try:
+                result = walk(text, DualArithmetic(), scope)
+            except ZeroDivisionError as error:
+                last = error
+                continue
+            numbers = [result.value, *result.slopes]
+            if all(mp.isfinite(n) and mp.im(n) == 0 for n in numbers):
+                return result.value, list(result.slopes)
+            last = ValueError("not a finite real number")
+        raise last
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Inputs of a loss as exact numbers: values as their dtype holds them."""
+
+    inputs: Sequence[float]
+    targets: Sequence[float]
+    weights: Sequence[float] | None = None
+
+
+def loss_and_gradient(
+    text: syntax.Text,
+    batch: Batch,
+    parameters: Mapping[str, float],
+    surrogate: str,
+    arguments: Mapping[str, float],
+    from_probabilities: bool,
+    minimize: bool,
+) -> tuple[Any, list[Any]]:
+    """The loss of a batch and its derivative in every input, at `DIGITS` digits.
+
+    The absent-class rule is the design's: a batch without positive or without negative weight
+    gets one unit in TP and in TN.
+    """
+    with mp.workdps(DIGITS):
+        weights = batch.weights or [1.0] * len(batch.inputs)
+        soft = [_soft(mpf(z), surrogate, arguments, from_probabilities) for z in batch.inputs]
+        cells = [mpf(0)] * 4
+        for (a, b, _), y, v in zip(soft, map(mpf, batch.targets), map(mpf, weights), strict=True):
+            terms = (v * y * a, v * y * b, v * (1 - y) * a, v * (1 - y) * b)
+            cells = [cell + term for cell, term in zip(cells, terms, strict=True)]
+        if cells[0] + cells[1] == 0 or cells[2] + cells[3] == 0:
+            cells[0], cells[3] = cells[0] + 1, cells[3] + 1
+        value, (m_tp, m_fn, m_fp, m_tn) = dual(text, cells, parameters)
+        sign = 1 if minimize else -1
+        gradient = [
+            sign * v * (y * (m_tp - m_fn) - (1 - y) * (m_tn - m_fp)) * slope
+            for (_, _, slope), y, v in zip(
+                soft, map(mpf, batch.targets), map(mpf, weights), strict=True
+            )
+        ]
+        return (value if minimize else 1 - value), gradient
+
+
+def _soft(
+    z: Any, surrogate: str, arguments: Mapping[str, float], from_probabilities: bool
+) -> tuple[Any, Any, Any]:
+    """A, 1 - A and the slope in the input, from their definitions."""
+    p, q, slope = (z, 1 - z, mpf(1)) if from_probabilities else _logistic(z)
+    if surrogate == "soft":
+        return p, q, slope
+    steepness, threshold = mpf(arguments["L"]), mpf(arguments["threshold"])
+    a, b, inner = _logistic(steepness * (p - threshold))
+    return a, b, steepness * inner * slope
+
+
+def _logistic(x: Any) -> tuple[Any, Any, Any]:
+    a, b = 1 / (1 + mp.exp(-x)), 1 / (1 + mp.exp(x))
+    return a, b, a * b

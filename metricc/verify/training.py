@@ -1,0 +1,247 @@
+"""The training pass: loss and gradient of the generated code, in every dtype, against oracles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from types import ModuleType
+from typing import Any
+
+from mpmath import mp, mpf
+
+from metricc import ir
+from metricc.emit.torch import Options
+from metricc.functions import CELLS
+from metricc.surrogates import SURROGATES
+from metricc.verify.oracle import DIGITS, Batch, loss_and_gradient, walk
+from metricc.verify.points import batch, parameter_sets, ugly
+
+# dtype → (allowed error of the loss, allowed relative error of a gradient element): float64 and
+# float32 as the project promises; halves are computed in float32 and rounded once at the end.
+BUDGET = {
+    "float64": (1e-12, 1e-12),
+    "float32": (1e-5, 1e-5),
+    "bfloat16": (1e-5, 2.0**-8),
+    "float16": (1e-5, 2.0**-10),
+}
+AUTOGRAD_ALLOWED = 1e-10
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One setting of the loss under test: parameters and surrogate arguments."""
+
+    loss: Callable[..., Any]
+    parameters: Mapping[str, float]
+    arguments: Mapping[str, float]
+    program: ir.Program
+    options: Options
+
+    def __call__(self, inputs: Any, targets: Any, weights: Any = None) -> Any:
+        return self.loss(inputs, targets, weight=weights, **self.parameters, **self.arguments)
+
+    def exact(self, data: Batch) -> tuple[Any, list[Any]]:
+        return loss_and_gradient(
+            self.program.metric.text,
+            data,
+            self.parameters,
+            self.options.surrogate,
+            self.arguments,
+            self.options.from_probabilities,
+            self.options.goal == "minimize",
+        )
+
+
+def checks(module: ModuleType, program: ir.Program, options: Options) -> list[ir.Check]:
+    """Every check of the training pass, each with what it measured."""
+    loss = getattr(module, f"{options.name}_loss", None)
+    if loss is None:
+        return [ir.Check(f"{options.name}_loss()", "missing", "present", False)]
+    cases = [
+        _Case(loss, parameters, arguments, program, options)
+        for parameters in parameter_sets(program.metric)
+        for arguments in _arguments(options.surrogate)
+    ]
+    named: list[tuple[str, Callable[[], ir.Check]]] = [
+        *((f"{dtype} against mpmath", lambda d=dtype: _accuracy(cases, d)) for dtype in BUDGET),
+        ("autograd of the plain forward", lambda: _autograd(cases[0])),
+        ("gradcheck", lambda: _gradcheck(cases[-1], second=False)),
+        ("gradgradcheck", lambda: _gradcheck(cases[-1], second=True)),
+        ("upstream gradient", lambda: _upstream(cases[0])),
+        ("weight 2 = sample twice", lambda: _repeated(cases[0])),
+        ("finite on ugly batches", lambda: _finite(cases)),
+    ]
+    results = []
+    for name, check in named:
+        try:
+            results.append(check())
+        except Exception as error:  # the code under test may be anything
+            text = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+            results.append(ir.Check(name, text, "runs", False))
+    return results
+
+
+def _arguments(surrogate: str) -> list[Mapping[str, float]]:
+    """The surrogate's defaults and, where it has a steepness, the paper's and another threshold."""
+    defaults = SURROGATES[surrogate].defaults
+    if "L" not in defaults:
+        return [defaults]
+    return [defaults, {"L": 73.0, "threshold": 0.5}, {"L": 4.0, "threshold": 0.25}]
+
+
+def _tensors(data: Batch, dtype: str) -> tuple[Any, Any, Any]:
+    import torch
+
+    kind = getattr(torch, dtype)
+    inputs = torch.tensor(data.inputs, dtype=kind, requires_grad=True)
+    targets = torch.tensor(data.targets, dtype=kind)
+    weights = None if data.weights is None else torch.tensor(data.weights, dtype=kind)
+    return inputs, targets, weights
+
+
+def _gradient(case: _Case, data: Batch, dtype: str) -> tuple[Any, Any, Batch]:
+    """Loss, gradient, and the batch as the dtype holds it."""
+    inputs, targets, weights = _tensors(data, dtype)
+    loss = case(inputs, targets, weights)
+    loss.backward()
+    held = Batch(
+        inputs.detach().double().tolist(),
+        targets.double().tolist(),
+        None if weights is None else weights.double().tolist(),
+    )
+    return loss.detach(), inputs.grad, held
+
+
+def _accuracy(cases: list[_Case], dtype: str) -> ir.Check:
+    import torch
+
+    allowed_loss, allowed_gradient = BUDGET[dtype]
+    smallest = mpf(torch.finfo(getattr(torch, dtype)).tiny)
+    worst_loss = worst_gradient = mpf(0)
+    elements = 0
+    for case in cases:
+        probabilities = case.options.from_probabilities
+        for spread, seed, weighted in ((1.5, 1, False), (8.0, 2, True), (0.1, 3, False)):
+            data = batch(40, spread, seed, probabilities, weighted)
+            loss, gradient, held = _gradient(case, data, dtype)
+            with mp.workdps(DIGITS):
+                exact, slopes = case.exact(held)
+                size = max(abs(exact), abs(1 - exact), mpf(10) ** -3)
+                worst_loss = max(worst_loss, abs(mpf(loss.double().item()) - exact) / size)
+                for got, slope in zip(gradient.double().tolist(), slopes, strict=True):
+                    if abs(slope) >= smallest:
+                        worst_gradient = max(worst_gradient, abs(mpf(got) - slope) / abs(slope))
+                        elements += 1
+    measured = f"{float(worst_loss):.1e} loss, {float(worst_gradient):.1e} gradient"
+    allowed = f"{allowed_loss:.0e}, {allowed_gradient:.1e}"
+    passed = bool(worst_loss <= allowed_loss and worst_gradient <= allowed_gradient)
+    return ir.Check(f"{dtype} against mpmath, {elements} elements", measured, allowed, passed)
+
+
+class _TorchArithmetic:
+    """Plain differentiable torch operations for the oracle's tree walk."""
+
+    def number(self, value: Fraction) -> Any:
+        import torch
+
+        return torch.tensor(float(value), dtype=torch.float64)
+
+    def power(self, base: Any, exponent: Any) -> Any:
+        return base**exponent
+
+    def call(self, function: str, arguments: list[Any]) -> Any:
+        import torch
+
+        if function in ("min", "max"):
+            total = arguments[0]
+            for other in arguments[1:]:
+                total = (torch.minimum if function == "min" else torch.maximum)(total, other)
+            return total
+        return getattr(torch, function)(arguments[0])
+
+
+def plain_loss(case: _Case, inputs: Any, targets: Any, weights: Any) -> Any:
+    """The loss spelled naively, for autograd to differentiate: no blocks, no formulas by hand."""
+    import torch
+
+    p = inputs if case.options.from_probabilities else torch.sigmoid(inputs)
+    a = p
+    if case.options.surrogate == "amplified":
+        a = torch.sigmoid(case.arguments["L"] * (p - case.arguments["threshold"]))
+    v = torch.ones_like(targets) if weights is None else weights
+    cells = [
+        (v * targets * a).sum(),
+        (v * targets * (1 - a)).sum(),
+        (v * (1 - targets) * a).sum(),
+        (v * (1 - targets) * (1 - a)).sum(),
+    ]
+    scope = dict(zip(CELLS, cells, strict=True))
+    scope |= {n: torch.tensor(x, dtype=torch.float64) for n, x in case.parameters.items()}
+    value = walk(case.program.metric.text, _TorchArithmetic(), scope)
+    return value if case.options.goal == "minimize" else 1 - value
+
+
+def _autograd(case: _Case) -> ir.Check:
+    data = batch(200, 1.5, 5, case.options.from_probabilities, True)
+    loss, gradient, _ = _gradient(case, data, "float64")
+    inputs, targets, weights = _tensors(data, "float64")
+    plain = plain_loss(case, inputs, targets, weights)
+    plain.backward()
+    error = (gradient - inputs.grad).abs().max().item() / inputs.grad.abs().max().item()
+    error = max(error, abs(loss.item() - plain.item()))
+    passed = error <= AUTOGRAD_ALLOWED
+    return ir.Check("autograd of the plain forward", f"{error:.1e}", "1e-10", passed)
+
+
+def _gradcheck(case: _Case, second: bool) -> ir.Check:
+    import torch
+
+    data = batch(7, 1.0, 7, case.options.from_probabilities, True)
+    weights = [1.0, 2.0, 0.5, 1.0, 0.0, 1.0, 3.0]
+    inputs, targets, weight = _tensors(Batch(data.inputs, data.targets, weights), "float64")
+    if not case.options.from_probabilities:
+        inputs = inputs.detach().clone()
+        inputs[0] = 0.0  # where |z| has a kink
+        inputs.requires_grad_()
+    name = "gradgradcheck" if second else "gradcheck"
+    check = getattr(torch.autograd, name)
+    passed = bool(check(lambda x: case(x, targets, weight), (inputs,), raise_exception=False))
+    return ir.Check(name, "agrees" if passed else "differs", "agrees", passed)
+
+
+def _upstream(case: _Case) -> ir.Check:
+    """Losses are scaled before backward; a gradient that ignores the scale is wrong."""
+    data = batch(50, 1.5, 9, case.options.from_probabilities, False)
+    _, gradient, _ = _gradient(case, data, "float64")
+    inputs, targets, weights = _tensors(data, "float64")
+    (-3.75 * case(inputs, targets, weights)).backward()
+    error = (inputs.grad + 3.75 * gradient).abs().max().item() / gradient.abs().max().item()
+    return ir.Check("upstream gradient -3.75", f"{error:.1e}", "1e-12", error <= 1e-12)
+
+
+def _repeated(case: _Case) -> ir.Check:
+    data = batch(30, 1.5, 11, case.options.from_probabilities, False)
+    twice = [float(1 + i % 2) for i in range(30)]
+    weighted = Batch(data.inputs, data.targets, twice)
+    indices = [i for i in range(30) for _ in range(int(twice[i]))]
+    repeated = Batch([data.inputs[i] for i in indices], [data.targets[i] for i in indices])
+    one, two = (_gradient(case, d, "float64")[0].item() for d in (weighted, repeated))
+    error = abs(one - two)
+    return ir.Check("weight 2 = sample twice", f"{error:.1e}", "1e-12", error <= 1e-12)
+
+
+def _finite(cases: list[_Case]) -> ir.Check:
+    import torch
+
+    failed: list[str] = []
+    batches = 0
+    for case in cases:
+        for name, data in ugly(case.options.from_probabilities).items():
+            for dtype in BUDGET:
+                loss, gradient, _ = _gradient(case, data, dtype)
+                batches += 1
+                if not (torch.isfinite(loss) and torch.isfinite(gradient).all()):
+                    failed.append(f"{name} in {dtype}")
+    measured = f"{len(failed)} not" + (f": {failed[0]}" if failed else "")
+    return ir.Check(f"finite on {batches} ugly batches", measured, "0 not", not failed)
