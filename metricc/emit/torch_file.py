@@ -142,14 +142,14 @@ SURROGATES: dict[tuple[str, bool], dict[str, str]] = {
         "soft": """\
 def _soft(z, L, threshold):
     \"\"\"A(p) and 1 - A(p). Each is a sigmoid of its own: subtracting from 1 would cancel.\"\"\"
-    t = (torch.sigmoid(z) - threshold).mul_(L)
+    t = torch.rsub(torch.sigmoid(z), -L * threshold, alpha=-L)  # L (p - threshold), rounded once
     return torch.sigmoid(t), t.neg_().sigmoid_()
 
 
 def _slope(z, L, threshold):
     \"\"\"dA/dz / L = A (1 - A) p (1 - p).\"\"\"
     p = torch.sigmoid(z)
-    t = (p - threshold).mul_(L)
+    t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
     return torch.sigmoid(t) * t.neg_().sigmoid_() * p * torch.neg(z).sigmoid_()
 """,
     },
@@ -158,13 +158,13 @@ def _slope(z, L, threshold):
         "soft": """\
 def _soft(p, L, threshold):
     \"\"\"A(p) and 1 - A(p). Each is a sigmoid of its own: subtracting from 1 would cancel.\"\"\"
-    t = (p - threshold).mul_(L)
+    t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
     return torch.sigmoid(t), t.neg_().sigmoid_()
 
 
 def _slope(p, L, threshold):
     \"\"\"dA/dp / L = A (1 - A).\"\"\"
-    t = (p - threshold).mul_(L)
+    t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
     return torch.sigmoid(t) * t.neg_().sigmoid_()
 """,
     },

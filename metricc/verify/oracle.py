@@ -143,27 +143,42 @@ def dual(
 ) -> tuple[Any, list[Any]]:
     """Value and four derivatives of a metric at four counts, as mpmath numbers.
 
-    Where the formula itself is 0/0 the limit is taken from a point `NUDGE` inside the domain.
-    Raises `ZeroDivisionError` or `ValueError` where there is no finite limit.
+    Where the formula itself is 0/0, each is its limit along two different paths from `NUDGE`
+    inside the domain; one that the paths disagree on has no limit and is NaN. Raises `ValueError`
+    outside the real numbers.
     """
     with mp.workdps(DIGITS):
-        last: Exception = ZeroDivisionError()
-        for nudge in (mpf(0), NUDGE):
-            scope = {
-                cell: Dual(mpf(count) + nudge, tuple(mpf(i == j) for j in range(4)))
-                for i, (cell, count) in enumerate(zip(CELLS, cells, strict=True))
-            }
-            scope |= {n: Dual(mpf(v), (mpf(0),) * 4) for n, v in parameters.items()}
-            try:
-                result = walk(text, DualArithmetic(), scope)
-            except ZeroDivisionError as error:
-                last = error
-                continue
-            numbers = [result.value, *result.slopes]
-            if all(mp.isfinite(n) and mp.im(n) == 0 for n in numbers):
-                return result.value, list(result.slopes)
-            last = ValueError("not a finite real number")
-        raise last
+        try:
+            found = _at(text, cells, parameters)
+        except ZeroDivisionError:
+            one, two = (
+                _at(
+                    text, [mpf(c) + d * NUDGE for c, d in zip(cells, path, strict=True)], parameters
+                )
+                for path in ((1, 1, 1, 1), (2, 3, 5, 7))
+            )
+            found = [_limit(a, b) for a, b in zip(one, two, strict=True)]
+        return found[0], found[1:]
+
+
+def _limit(a: Any, b: Any) -> Any:
+    """What two values near a point have in common. A root brings them to 1e-20 of their limit."""
+    if abs(a - b) > mpf(10) ** -15 * max(1, abs(a)):
+        return mp.nan
+    return mpf(0) if abs(a) < mpf(10) ** -15 else (a + b) / 2
+
+
+def _at(text: syntax.Text, cells: Sequence[Any], parameters: Mapping[str, float]) -> list[Any]:
+    scope = {
+        cell: Dual(mpf(count), tuple(mpf(i == j) for j in range(4)))
+        for i, (cell, count) in enumerate(zip(CELLS, cells, strict=True))
+    }
+    scope |= {n: Dual(mpf(v), (mpf(0),) * 4) for n, v in parameters.items()}
+    result = walk(text, DualArithmetic(), scope)
+    numbers = [result.value, *result.slopes]
+    if not all(mp.isfinite(n) and mp.im(n) == 0 for n in numbers):
+        raise ValueError("not a finite real number")
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +198,11 @@ def loss_and_gradient(
     arguments: Mapping[str, float],
     from_probabilities: bool,
     minimize: bool,
-) -> tuple[Any, list[Any]]:
-    """The loss of a batch and its derivative in every input, at `DIGITS` digits.
+) -> tuple[Any, list[Any], list[Any]]:
+    """The loss of a batch, its derivative in every input, and the size of each derivative's parts.
 
+    The parts are those of y = 1 and of y = 0: under a soft label they may cancel, and an error is
+    then to be judged by their size. For a hard label the size is the derivative's own.
     The absent-class rule is the design's: a batch without positive or without negative weight
     gets one unit in TP and in TN.
     """
@@ -200,13 +217,14 @@ def loss_and_gradient(
             cells[0], cells[3] = cells[0] + 1, cells[3] + 1
         value, (m_tp, m_fn, m_fp, m_tn) = dual(text, cells, parameters)
         sign = 1 if minimize else -1
-        gradient = [
-            sign * v * (y * (m_tp - m_fn) - (1 - y) * (m_tn - m_fp)) * slope
-            for (_, _, slope), y, v in zip(
-                soft, map(mpf, batch.targets), map(mpf, weights), strict=True
-            )
-        ]
-        return (value if minimize else 1 - value), gradient
+        w_plus, w_minus = m_tp - m_fn, m_tn - m_fp
+        gradient, sizes = [], []
+        for (_, _, slope), y, v in zip(
+            soft, map(mpf, batch.targets), map(mpf, weights), strict=True
+        ):
+            gradient.append(sign * v * (y * w_plus - (1 - y) * w_minus) * slope)
+            sizes.append(v * (abs(y * w_plus) + abs((1 - y) * w_minus)) * slope)
+        return (value if minimize else 1 - value), gradient, sizes
 
 
 def _soft(

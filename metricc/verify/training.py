@@ -41,7 +41,7 @@ class _Case:
     def __call__(self, inputs: Any, targets: Any, weights: Any = None) -> Any:
         return self.loss(inputs, targets, weight=weights, **self.parameters, **self.arguments)
 
-    def exact(self, data: Batch) -> tuple[Any, list[Any]]:
+    def exact(self, data: Batch) -> tuple[Any, list[Any], list[Any]]:
         return loss_and_gradient(
             self.program.metric.text,
             data,
@@ -126,12 +126,12 @@ def _accuracy(cases: list[_Case], dtype: str) -> ir.Check:
             data = batch(40, spread, seed, probabilities, weighted)
             loss, gradient, held = _gradient(case, data, dtype)
             with mp.workdps(DIGITS):
-                exact, slopes = case.exact(held)
+                exact, slopes, sizes = case.exact(held)
                 size = max(abs(exact), abs(1 - exact), mpf(10) ** -3)
                 worst_loss = max(worst_loss, abs(mpf(loss.double().item()) - exact) / size)
-                for got, slope in zip(gradient.double().tolist(), slopes, strict=True):
-                    if abs(slope) >= smallest:
-                        worst_gradient = max(worst_gradient, abs(mpf(got) - slope) / abs(slope))
+                for got, slope, part in zip(gradient.double().tolist(), slopes, sizes, strict=True):
+                    if part >= smallest:
+                        worst_gradient = max(worst_gradient, abs(mpf(got) - slope) / part)
                         elements += 1
     measured = f"{float(worst_loss):.1e} loss, {float(worst_gradient):.1e} gradient"
     allowed = f"{allowed_loss:.0e}, {allowed_gradient:.1e}"
