@@ -100,7 +100,10 @@ def _degenerate(program: ir.Program, direction: ir.Direction) -> str:
 
     def at(*cells: sympy.Expr) -> float | None:
         names = sympy.symbols("TP FN FP TN")
-        number = sympy.N(expression.xreplace(dict(zip(names, cells, strict=True)) | fixed), 30)
+        try:
+            number = sympy.N(expression.xreplace(dict(zip(names, cells, strict=True)) | fixed), 30)
+        except ValueError:  # a minimum or maximum of something undefined
+            return None
         return float(number) if number.is_real and number.is_finite else None
 
     best = at(positives, epsilon, epsilon, negatives)

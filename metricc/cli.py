@@ -6,10 +6,13 @@ the commands that need them: `--help`, `list` and `explain` load neither, `deriv
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import json
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,14 +24,15 @@ from metricc.errors import CATALOGUE, MetriccError, fail
 from metricc.version import __version__
 
 if TYPE_CHECKING:
+    from sympy import Expr
+
     from metricc import ir, syntax
 
-INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell reports for SIGINT and SIGPIPE
+INTERRUPTED, PIPE_CLOSED = 130, 141  # what shells report for SIGINT and SIGPIPE
 DIFF_LINES = 40
-THRESHOLD_NOTE = (
-    "The implied threshold is the best cut on calibrated scores of another model; a model that\n"
-    "was trained on this metric decides at its surrogate's own threshold."
-)
+THRESHOLD = """\
+The threshold is the best cut on calibrated scores of another model; a model trained on this
+metric decides at its surrogate's own threshold."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,7 +41,7 @@ class _Program(click.Group):
     """The commands in the order of this file, and the one place where errors become text."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return [*self.commands]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -71,14 +75,14 @@ class _OnFormula(click.Command):
             elif name in values:
                 kept += [arg, *islice(rest, 0 if equals else values[name])]
             elif arg[:2] in values or _misspelt(arg):
-                kept.append(arg)  # -oFILE, or click's to refuse
+                kept.append(arg)  # -oFILE, or one that click is to refuse
             else:
                 formulas.append(arg)
         return super().parse_args(ctx, [*kept, "--", *formulas])
 
 
 def _misspelt(arg: str) -> bool:
-    """Whether `--word` can be no formula, such as `--mcc` is one."""
+    """Whether `--word` cannot be a formula (`--mcc` can)."""
     from metricc.library import definitions
 
     words = re.fullmatch(r"--([a-z][a-z-]*)(=.*)?", arg)
@@ -90,16 +94,13 @@ def _format(*choices: str) -> Callable[[Command], Command]:
     return click.option("--format", "form", type=kind, default="text", help="Default: text.")
 
 
-_formula = click.argument("formula")
-
-
-@click.group(cls=_Program, context_settings={"max_content_width": 100})
+@click.group(cls=_Program)
 @click.version_option(__version__, prog_name="metricc", message="%(prog)s %(version)s")
 def main() -> None:
     """Compile a confusion-matrix metric to a verified PyTorch loss.
 
-    FORMULA is text of the metric language, a library name (`metricc list`), the path of a .metric
-    file, or - for standard input.
+    FORMULA is text of the metric language, a library name, the path of a .metric file, or - for
+    standard input.
 
     \b
         metricc compile "2*TP / (2*TP + FP + FN)" -o f1_loss.py
@@ -108,23 +109,25 @@ def main() -> None:
     """
 
 
-@main.command(cls=_OnFormula)
-@_formula
+@main.command("compile", cls=_OnFormula)
+@click.argument("formula")
 @click.option("-o", "output", type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.")
-@click.option("--name", help="The loss's name. Default: FILE's without _loss, or the metric's.")
-@click.option("--target", default="torch", help="What to generate: torch (default).")
-@click.option("--task", default="binary", help="Kind of labels: binary (default).")
+@click.option("--name", help="The loss's name. Default: FILE's, without _loss; else the metric's.")
+@click.option("--target", default="torch", help="What to generate: torch.")
+@click.option("--task", default="binary", help="The kind of labels: binary.")
 @click.option("--surrogate", default="amplified", help="amplified (default) or soft.")
-@click.option("--per", default="batch", help="What one matrix counts: batch (default).")
+@click.option("--per", default="batch", help="What one confusion matrix counts: batch.")
 @click.option("--from-probabilities", is_flag=True, help="Inputs are probabilities, not logits.")
-@click.option("--maximize", is_flag=True, help="The metric is to grow: the loss is 1 - metric.")
-@click.option("--minimize", is_flag=True, help="The metric is to shrink: it is the loss.")
+@click.option("--maximize", is_flag=True, help="More is better: the loss is 1 - metric.")
+@click.option("--minimize", is_flag=True, help="Less is better: the loss is the metric.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 unless FILE is up to date.")
-@click.option("--force", is_flag=True, help="Overwrite a file that is edited or not metricc's.")
-def compile(
+@click.option("--force", is_flag=True, help="Overwrite FILE though edited or not metricc's.")
+def compile_formula(
     formula: str, output: Path | None, name: str | None, check: bool, force: bool, **options: Any
 ) -> None:
-    """Generate a PyTorch loss from FORMULA, to FILE or to standard output.
+    """Generate a PyTorch loss from FORMULA.
+
+    It goes to FILE or to standard output.
 
     \b
         metricc compile mcc -o mcc_loss.py
@@ -134,7 +137,7 @@ def compile(
     from metricc import compiler
 
     if check and output is None:
-        raise click.UsageError("--check compares with a file: give it with -o")
+        raise click.UsageError("--check compares with a file: name it with -o")
     if name is None and output is not None:
         name = output.stem.removesuffix("_loss")
     compiled = compiler.compile(formula, name=name, **options)
@@ -146,18 +149,15 @@ def compile(
         compiled.save(output, force=force)
         loss, found = compiled.options, compiled.audit()
         goal = f"1 - {loss.name}" if loss.goal == "maximize" else loss.name
-        how = found.direction_proof.split()[0]
-        fact = f"{loss.pascal}Loss, {goal} ({found.direction}, {how})"
-        click.echo(f"wrote {output}: {fact}", err=True)
+        how = f"{found.direction}, {found.direction_proof.split()[0]}"
+        click.echo(f"wrote {output}: {loss.pascal}Loss, {goal} ({how})", err=True)
         if found.degenerate:
             fact = f"predicting {found.degenerate} already reaches the best {loss.name}"
             click.echo(_alarm(f"warning: {fact}"), err=True)
 
 
 def _check(source: str, path: Path) -> None:
-    """Say whether the file at `path` is what would be generated; exit 1 where it is not."""
-    import difflib
-
+    """Say whether the file at `path` is `source`; exit 1 where it is not."""
     from metricc.save import same
 
     try:
@@ -166,25 +166,24 @@ def _check(source: str, path: Path) -> None:
         click.echo(f"{path} is missing")
         sys.exit(1)
     except OSError as error:
-        hint = "give the path of a file"
-        raise fail("MC0503", f"cannot read {path.name}: {error.strerror}", hint) from None
+        fact = f"cannot read {path.name}: {error.strerror}"
+        raise fail("MC0503", fact, "name a file with -o") from None
     if same(old, source):
         click.echo(f"{path} is up to date")
         return
-    click.echo(f"{path} differs from what would be generated")
     texts = old.splitlines(), source.splitlines()
-    lines = list(difflib.unified_diff(*texts, f"{path}", "generated", n=1, lineterm=""))
-    click.echo("\n".join(lines[:DIFF_LINES]))
-    if len(lines) > DIFF_LINES:
-        click.echo(f"... {len(lines) - DIFF_LINES} more lines")
+    lines = [*difflib.unified_diff(*texts, str(path), "generated", n=1, lineterm="")]
+    more = [f"... {len(lines) - DIFF_LINES} more lines"] if len(lines) > DIFF_LINES else []
+    head = f"{path} differs from what would be generated"
+    click.echo("\n".join([head, *lines[:DIFF_LINES], *more]))
     sys.exit(1)
 
 
 @main.command(cls=_OnFormula)
-@_formula
+@click.argument("formula")
 @_format("text", "latex", "sympy", "json")
 def derive(formula: str, form: str) -> None:
-    """Show FORMULA's derivatives, their proofs and the implied threshold.
+    """Show FORMULA's derivatives and their proofs.
 
     \b
         metricc derive "2*TP / (2*TP + FP + FN)"
@@ -193,120 +192,89 @@ def derive(formula: str, form: str) -> None:
     from metricc.compiler import analyse
 
     program, findings = analyse(formula)
+    outputs = _outputs(program)
     if form == "json":
         _json(_derivation(program, findings))
-    elif form == "text":
-        _derive_text(program)
+    elif form == "latex":
+        click.echo(_latex(program.metric.name, outputs))
+    elif form == "sympy":
+        names = _symbols(program.metric)
+        click.echo(f'{", ".join(names)} = symbols("{" ".join(names)}")')
+        click.echo("\n".join(f"{name} = {expression}" for name, expression in outputs.items()))
     else:
-        click.echo("\n".join(_latex(program) if form == "latex" else _sympy(program)))
+        click.echo("\n\n".join(_paragraphs(program, outputs)))
 
 
-def _derive_text(program: ir.Program) -> None:
-    from metricc.extract import operations
-
-    metric = program.metric
-    rows = [[_label(program, n), f"= {form.expression}"] for n, form in program.forms.items()]
-    rows += [["threshold", f"= {_threshold(program)}"]]
-    rows += [["parameter", str(p)] for p in _parameters(metric)]
-    click.echo(_columns(rows))
-    if program.threshold is not None:
-        click.echo(f"\n{THRESHOLD_NOTE}")
-    count = operations(program.shared)
-    click.echo(f"\nThe metric and its four partials together take {count} operations.\n")
-    proofs = [[_label(program, n), f.choice, f.proof] for n, f in program.forms.items()]
-    click.echo(_columns([["output", "form", "proof"], *proofs]))
+def _outputs(program: ir.Program) -> dict[str, Expr]:
+    """Value, partials and weights, and the threshold where there is one."""
+    outputs = {name: form.expression for name, form in program.forms.items()}
+    return outputs if program.threshold is None else {**outputs, "threshold": program.threshold}
 
 
-def _label(program: ir.Program, output: str) -> str:
-    """An output's name as people read it."""
-    return program.metric.name if output == "value" else output.replace("M_", "dM/d")
-
-
-def _threshold(program: ir.Program) -> str:
-    return (
-        "none: no prediction changes this" if program.threshold is None else str(program.threshold)
-    )
-
-
-def _parameters(metric: ir.Metric) -> list[syntax.Parameter]:
-    from metricc.syntax import Parameter
-
-    return [Parameter(p.name, p.default, p.interval) for p in metric.parameters]
-
-
-def _sympy(program: ir.Program) -> list[str]:
+def _symbols(metric: ir.Metric) -> list[str]:
     from metricc.functions import CELLS
 
-    names = (*CELLS, *(p.name for p in program.metric.parameters))
-    lines = [f'{", ".join(names)} = symbols("{" ".join(names)}")']
-    lines += [f"{name} = {form.expression}" for name, form in program.forms.items()]
-    return lines + ([f"threshold = {program.threshold}"] if program.threshold is not None else [])
-
-
-def _latex(program: ir.Program, *outputs: str) -> list[str]:
-    """A line for each of the outputs (all of them where none is named) and for the threshold."""
-    import sympy
-
-    labels = {name: rf"\frac{{\partial M}}{{\partial {name[2:]}}}" for name in program.forms}
-    labels |= {"w_plus": "w_{+}", "w_minus": "w_{-}"}
-    labels["value"] = sympy.latex(sympy.Symbol(program.metric.name))
-    shown = {n: program.forms[n].expression for n in outputs or program.forms}
-    lines = [f"{labels[name]} = {sympy.latex(e)}" for name, e in shown.items()]
-    if program.threshold is not None:
-        lines.append(rf"\mathrm{{threshold}} = {sympy.latex(program.threshold)}")
-    return lines
+    return [*CELLS, *(p.name for p in metric.parameters)]
 
 
 def _derivation(program: ir.Program, findings: ir.Audit) -> dict[str, Any]:
-    text = {name: str(form.expression) for name, form in program.forms.items()}
+    text = {name: str(expression) for name, expression in _outputs(program).items()}
     return {
         "formula": program.metric.formula,
         "name": program.metric.name,
-        "parameters": _parameter_facts(_parameters(program.metric)),
+        "parameters": _parameters(program.metric.parameters),
         "value": text["value"],
         "partials": {name[2:]: e for name, e in text.items() if name.startswith("M_")},
         "weights": {name: text[name] for name in ("w_plus", "w_minus")},
-        "threshold": None if program.threshold is None else str(program.threshold),
-        "forms": {
-            name: {"choice": f.choice, "proof": f.proof, "cancels": f.cancels}
-            for name, f in program.forms.items()
-        },
+        "threshold": text.get("threshold"),
+        "forms": {n: {"choice": f.choice, "proof": f.proof} for n, f in program.forms.items()},
         "direction": findings.direction,
     }
 
 
-def _parameter_facts(parameters: Sequence[syntax.Parameter]) -> list[dict[str, Any]]:
+def _latex(metric: str, outputs: dict[str, Expr]) -> str:
+    from sympy import Symbol, latex
+
+    labels = {n: rf"\frac{{\partial M}}{{\partial {n[2:]}}}" for n in outputs}
+    labels |= {"value": latex(Symbol(metric)), "threshold": r"\mathrm{threshold}"}
+    labels |= {"w_plus": "w_{+}", "w_minus": "w_{-}"}
+    return "\n".join(f"{labels[name]} = {latex(e)}" for name, e in outputs.items())
+
+
+def _paragraphs(program: ir.Program, outputs: dict[str, Expr]) -> list[str]:
+    from metricc.extract import operations
+
+    labels = {name: name.replace("M_", "dM/d") for name in outputs}
+    labels["value"] = program.metric.name
+    proofs = [[labels[n], form.choice, form.proof] for n, form in program.forms.items()]
+    count = operations(program.shared)
     return [
-        {
-            "name": p.name,
-            "default": None if p.default is None else float(p.default),
-            "range": None if p.interval is None else str(p.interval),
-        }
-        for p in parameters
+        _columns([[labels[name], f"= {e}"] for name, e in outputs.items()]),
+        THRESHOLD if "threshold" in outputs else "No prediction changes this metric.",
+        f"{labels['value']} and its four partials together take {count} operations.",
+        _columns([["output", "form", "proof"], *proofs]),
     ]
 
 
 @main.command(cls=_OnFormula)
-@_formula
+@click.argument("formula")
 @_format("text", "json")
 def audit(formula: str, form: str) -> None:
-    """Say what training on FORMULA means: its direction, and whether a constant satisfies it.
+    """Say what training on FORMULA means.
 
     \b
         metricc audit recall
     """
-    import dataclasses
-
     from metricc.compiler import analyse
 
     _, found = analyse(formula)
     if form == "json":
         _json(dataclasses.asdict(found))
         return
-    constant = f"predicting {found.degenerate} already reaches the best value"
+    constant = f"yes: predicting {found.degenerate} already reaches the best value"
     rows = [
         ["direction", f"{found.direction} ({found.direction_proof})"],
-        ["degenerate", constant if found.degenerate else "no"],
+        ["degenerate", constant if found.degenerate else "no constant prediction found"],
         ["depends", "yes" if found.depends else "no: no prediction changes it"],
         ["homogeneous", "yes: proved" if found.homogeneous else "not proved"],
     ]
@@ -317,37 +285,172 @@ def audit(formula: str, form: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @_format("text", "json")
 def verify(file: Path, form: str) -> None:
-    """Test the generated FILE against its formula. This executes FILE.
+    """Test a generated FILE; this executes it.
 
-    Exits 1 where a check fails.
+    The file's formula is compiled anew and the file's own code is compared with it. Exits 1 where
+    a check fails.
 
     \b
         metricc verify f1_loss.py
     """
-    import dataclasses
-
     from metricc import compiler
 
     report = compiler.verify_file(file)
     if form == "json":
         _json({**dataclasses.asdict(report), "passed": report.passed})
     else:
-        header, verdicts = ("check", "measured", "allowed", "verdict"), ("FAIL", "pass", "note")
-        places = [2 if c.passed is None else int(c.passed) for c in report.checks]
-        rows = [
-            (c.name, c.measured, c.allowed, verdicts[place])
-            for c, place in zip(report.checks, places, strict=True)
-        ]
-        _table("", header, rows)
-        click.echo(f"{file}: {places.count(1)} passed, {places.count(0)} failed")
+        verdicts = {True: "pass", False: "FAIL", None: "note"}
+        rows = [[c.name, c.measured, c.allowed, verdicts[c.passed]] for c in report.checks]
+        _table([["check", "measured", "allowed", "verdict"], *rows])
+        click.echo(f"{file}: {'all checks passed' if report.passed else 'a check FAILED'}")
     sys.exit(0 if report.passed else 1)
 
 
-@main.command()
+@main.command("list")
 @_format("text", "json")
-def list(form: str) -> None:
-    """List the library: its metrics by family, then the counts and rates for use in formulas.
+def list_library(form: str) -> None:
+    """List the library: metrics, counts and rates.
 
     \b
         metricc list
     """
+    from metricc.library import families
+
+    groups = {f: [d for d in ds if not d.name.isupper()] for f, ds in families().items()}
+    words = [d for ds in families().values() for d in ds if d.name.isupper()]
+    groups = {family: ds for family, ds in groups.items() if ds}
+    if form == "json":
+        metrics = {family: [*map(_entry, ds)] for family, ds in groups.items()}
+        _json({"metrics": metrics, "vocabulary": [*map(_entry, words)]})
+        return
+    for title, definitions in {**groups, "counts and rates, for formulas": words}.items():
+        rows = [[_head(d), str(d.body), d.fact("description")] for d in definitions]
+        _table(rows, title)
+
+
+def _head(definition: syntax.Definition) -> str:
+    """The name with its parameters and aliases."""
+    parameters = (str(dataclasses.replace(p, interval=None)) for p in definition.parameters)
+    head = definition.name + (f"({', '.join(parameters)})" if definition.parameters else "")
+    return head + (f" (or {', '.join(definition.aliases)})" if definition.aliases else "")
+
+
+def _entry(definition: syntax.Definition) -> dict[str, Any]:
+    facts = {k: definition.fact(k) for k in ("description", "range", "direction", "reference")}
+    formula = str(definition.body).replace("()", "")  # resolved metrics are calls
+    entry = {"name": definition.name, "aliases": definition.aliases, "formula": formula}
+    return {**entry, "parameters": _parameters(definition.parameters), **facts}
+
+
+def _parameters(parameters: Sequence[ir.Parameter | syntax.Parameter]) -> list[dict[str, Any]]:
+    defaults = [None if p.default is None else float(p.default) for p in parameters]
+    ranges = [None if p.interval is None else str(p.interval) for p in parameters]
+    facts = zip(parameters, defaults, ranges, strict=True)
+    return [{"name": p.name, "default": default, "range": range_} for p, default, range_ in facts]
+
+
+@main.command(cls=_OnFormula)
+@click.argument("formula", metavar="NAME_OR_FORMULA")
+@click.option(
+    "--stage",
+    type=click.Choice(["syntax", "metric", "gradient", "program", "source"]),
+    help="Print what this stage of the compiler hands over.",
+)
+@_format("text", "latex", "json")
+def show(formula: str, stage: str | None, form: str) -> None:
+    """Describe a metric, or show a compiler stage.
+
+    \b
+        metricc show mcc
+        metricc show "TP / (TP + FP)" --stage program
+    """
+    from metricc.compiler import analyse
+
+    if stage is not None:
+        _show_stage(formula, stage, form)
+        return
+    program, findings = analyse(formula)
+    outputs = {n: e for n, e in _outputs(program).items() if not n.startswith("M_")}
+    if form == "latex":
+        click.echo(_latex(program.metric.name, outputs))
+        return
+    definition = dataclasses.replace(program.metric.text.definitions[-1], name=program.metric.name)
+    facts = {**_entry(definition), "direction": findings.direction}
+    facts |= {name: str(expression) for name, expression in outputs.items()}
+    if form == "json":
+        _json(facts)
+        return
+    facts |= {"name": _head(definition)}
+    facts["direction"] += f" ({findings.direction_proof})"
+    _table([[key, text] for key, text in facts.items() if text and isinstance(text, str)])
+    if "threshold" in outputs:
+        click.echo(f"\n{THRESHOLD}")
+
+
+def _show_stage(formula: str, stage: str, form: str) -> None:
+    from metricc import compiler
+
+    if form == "latex":
+        raise click.UsageError("a stage has no LaTeX form: leave out --stage or --format")
+    if stage == "source":
+        text = compiler.compile(formula).source
+    else:
+        program, _ = compiler.analyse(formula)
+        dumps = {"program": program, "gradient": program.gradient, "metric": program.metric}
+        text = str(dumps.get(stage, program.metric.text))
+    if form == "json":
+        _json({"stage": stage, "text": text})
+    else:
+        click.echo(text, nl=not text.endswith("\n"))
+
+
+@main.command()
+@click.argument("code")
+def explain(code: str) -> None:
+    """Say what a diagnostic's CODE means.
+
+    \b
+        metricc explain MC0201
+    """
+    code = code.upper()
+    if code not in CATALOGUE:
+        near = difflib.get_close_matches(code, CATALOGUE) or [*CATALOGUE]
+        raise click.UsageError(f"{code} is not a code; there are {', '.join(near)}")
+    click.echo(f"{code}: {CATALOGUE[code]}")
+
+
+def _json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2))
+
+
+def _table(rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Print rows: on a terminal in its width, else as plain columns of any width."""
+    if not _terminal(sys.stdout):
+        text = _columns(rows)
+        click.echo(f"{title}\n{textwrap.indent(text, '  ')}\n" if title else text)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console()
+    console.print(*([Text(title, style="bold")] if title else []), table, sep="\n")
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (zip(row, widths, strict=True) for row in rows)
+    return "\n".join("  ".join(c.ljust(w) for c, w in line).rstrip() for line in lines)
+
+
+def _alarm(text: str) -> str:
+    """Red, where standard error is a terminal that wants colour."""
+    colour = _terminal(sys.stderr) and not os.environ.get("NO_COLOR")
+    return click.style(text, fg="red") if colour else text
+
+
+def _terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()

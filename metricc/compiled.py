@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from metricc import ir
-from metricc.emit.torch import Options
 from metricc.errors import fail
 from metricc.functions import CELLS
 from metricc.load import load
@@ -28,7 +27,7 @@ class CompiledMetric:
 
     program: ir.Program
     findings: ir.Audit
-    options: Options
+    options: ir.Options
     source: str
 
     @property

@@ -23,7 +23,7 @@ from metricc import ir, library, syntax
 from metricc.audit import audit
 from metricc.compiled import CompiledMetric
 from metricc.derive import derive
-from metricc.emit.torch import Options, render
+from metricc.emit.torch import render
 from metricc.errors import fail
 from metricc.lower import lower
 from metricc.parse import MAX_TEXT, parse
@@ -80,7 +80,7 @@ def compile(
         _identifier(name)
     program, findings = analyse(formula, name)
     goal = _goal(program, findings, maximize, minimize)
-    options = Options(program.metric.name, task, per, surrogate, from_probabilities, goal)
+    options = ir.Options(program.metric.name, task, per, surrogate, from_probabilities, goal)
     return CompiledMetric(
         program, findings, options, render(program, findings, options, __version__)
     )

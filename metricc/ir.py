@@ -3,6 +3,7 @@
     lower    → Metric     terms over cells, and the outer expression that combines them
     derive   → Gradient   raw partials, as differentiation gives them
     simplify → Program    the chosen forms with their proofs, and straight-line code for them
+    compile  → Options    what was decided beside the formula
     audit    → Audit      what the metric does in training
     verify   → Report     measured against allowed figures
 
@@ -230,6 +231,26 @@ class Program:
         lines += [f"{name} = {expression}" for name, expression in self.weights.assignments]
         lines += [f"{n} = {r}" for n, r in zip(OUTPUTS[5:], self.weights.results, strict=True)]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was decided beside the formula; recorded in the generated file as it stands here.
+
+    `goal` says whether the loss is 1 - metric ("maximize") or the metric ("minimize").
+    """
+
+    name: str
+    task: str = "binary"
+    per: str = "batch"
+    surrogate: str = "amplified"
+    from_probabilities: bool = False
+    goal: str = "maximize"
+
+    @property
+    def pascal(self) -> str:
+        """The name as a class begins with it: balanced_accuracy → BalancedAccuracy."""
+        return "".join(part[:1].upper() + part[1:] for part in self.name.split("_"))
 
 
 @dataclass(frozen=True)

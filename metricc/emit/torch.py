@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from dataclasses import dataclass
 from fractions import Fraction
 
 from metricc import ir, syntax
@@ -21,23 +20,7 @@ from metricc.surrogates import SURROGATES, Surrogate
 WIDTH = 100
 
 
-@dataclass(frozen=True)
-class Options:
-    """What `compile` decided beside the formula; recorded in the file as it stands here."""
-
-    name: str
-    task: str = "binary"
-    per: str = "batch"
-    surrogate: str = "amplified"
-    from_probabilities: bool = False
-    goal: str = "maximize"  # or "minimize": whether the loss is 1 - metric or the metric
-
-    @property
-    def pascal(self) -> str:
-        return "".join(part[:1].upper() + part[1:] for part in self.name.split("_"))
-
-
-def render(program: ir.Program, audit: ir.Audit, options: Options, version: str) -> str:
+def render(program: ir.Program, audit: ir.Audit, options: ir.Options, version: str) -> str:
     """The text of the generated file. The same arguments always give the same bytes."""
     surrogate = SURROGATES[options.surrogate]
     bodies, called = _bodies(program)
@@ -152,7 +135,7 @@ def _check(name: str, interval: syntax.Interval | None) -> str:
 
 
 def _docstring(
-    program: ir.Program, audit: ir.Audit, options: Options, surrogate: Surrogate, version: str
+    program: ir.Program, audit: ir.Audit, options: ir.Options, surrogate: Surrogate, version: str
 ) -> str:
     metric = program.metric
     name = options.name
@@ -205,7 +188,7 @@ def _loss_line(goal: str, audit: ir.Audit) -> str:
     return f"{goal}. The metric is {kind[audit.direction]} ({audit.direction_proof})."
 
 
-def _gradient_lines(program: ir.Program, options: Options) -> list[str]:
+def _gradient_lines(program: ir.Program, options: ir.Options) -> list[str]:
     sign = "-" if options.goal == "maximize" else ""
     written_out = program.weights.inlined(everything=True)
     short = all(len(str(result)) < WIDTH - 24 for result in written_out.results)
@@ -217,7 +200,7 @@ def _gradient_lines(program: ir.Program, options: Options) -> list[str]:
     return lines
 
 
-def _surrogate_lines(surrogate: Surrogate, options: Options) -> list[str]:
+def _surrogate_lines(surrogate: Surrogate, options: ir.Options) -> list[str]:
     inside = "p the input" if options.from_probabilities else "p = sigmoid(z), z the input"
     lines = [f"{surrogate.name}: A(p) = {surrogate.formula}, {inside}; {surrogate.reference}"]
     return lines + file.SURROGATE_NOTES[surrogate.name]
@@ -231,12 +214,12 @@ def _threshold_lines(program: ir.Program, surrogate: Surrogate) -> list[str]:
     ]
 
 
-def _tensor_lines(options: Options) -> list[str]:
+def _tensor_lines(options: ir.Options) -> list[str]:
     kind = "probabilities in [0, 1]" if options.from_probabilities else "logits"
     return [f"input: {kind}; {file.TENSORS}"]
 
 
-def _made_by(program: ir.Program, options: Options, version: str) -> list[str]:
+def _made_by(program: ir.Program, options: ir.Options, version: str) -> list[str]:
     formula = _plain(program.metric.formula)
     words = ["metricc", "compile", formula, "--name", options.name]
     if options.surrogate != "amplified":

@@ -7,13 +7,12 @@ training     loss and gradient: mpmath, autograd, gradcheck, dtypes, edges
 from __future__ import annotations
 
 from metricc import ir
-from metricc.emit.torch import Options
 from metricc.load import load
 from metricc.save import record, same, unedited
 from metricc.verify import derivation, training
 
 
-def check_source(text: str, fresh: str, program: ir.Program, options: Options) -> ir.Report:
+def check_source(text: str, fresh: str, program: ir.Program, options: ir.Options) -> ir.Report:
     """Test a generated text as it stands; `fresh` is what its record generates now.
 
     The text is executed. Nothing raises: code that fails to run is a failed check.

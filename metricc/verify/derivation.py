@@ -10,7 +10,7 @@ from mpmath import mp, mpf
 
 from metricc import ir
 from metricc.functions import CELLS
-from metricc.verify.oracle import DIGITS, dual
+from metricc.verify.oracle import DIGITS, dual, weights_of
 from metricc.verify.points import counts, parameter_sets
 
 FORMS_ALLOWED = 1e-40  # SymPy at 60 digits
@@ -39,9 +39,7 @@ def _proofs(program: ir.Program) -> ir.Check:
 
 def _expected(value: Any, slopes: list[Any]) -> list[Any]:
     """What the seven outputs should be, in the order of `ir.OUTPUTS`."""
-    m_tp, m_fn, m_fp, m_tn = slopes
-    with mp.workdps(DIGITS):
-        return [value, *slopes, m_tp - m_fn, m_tn - m_fp]
+    return [value, *slopes, *weights_of(slopes)]
 
 
 def _forms(program: ir.Program) -> ir.Check:
@@ -82,6 +80,8 @@ def _scalars(
     worst, points = mpf(0), 0
     for parameters in parameter_sets(program.metric):
         for cells in counts():
+            if 0 in cells and _powers(program):
+                continue  # 0^k: the limit depends on k
             try:
                 value, slopes = dual(program.metric.text, cells, parameters)
                 results = code(*cells, **parameters)
@@ -110,6 +110,14 @@ def _scalars(
                     worst = max(worst, abs(mpf(float(result)) - exact) / scale)
             points += 1
     return _verdict(f"{name}(), {points} points, float64", worst, SCALARS_ALLOWED, points)
+
+
+def _powers(program: ir.Program) -> bool:
+    """Whether a parameter stands in an exponent."""
+    import sympy
+
+    powers = program.forms["value"].expression.atoms(sympy.Pow)
+    return any(power.exp.free_symbols for power in powers)
 
 
 def _verdict(name: str, worst: Any, allowed: float, points: int) -> ir.Check:

@@ -126,16 +126,29 @@ class DualArithmetic:
             return first._map(mp.exp(x), mp.exp(x))
         if function == "abs":
             return first._map(abs(x), mp.sign(x))
-        for other in arguments[1:]:
-            first = _extreme(first, other, function == "max")
-        return first
+        return _extreme(arguments, 1 if function == "max" else -1)
 
 
-def _extreme(a: Dual, b: Dual, largest: bool) -> Dual:
-    if a.value == b.value:
-        half = Dual(mpf(1) / 2, (mpf(0),) * 4)
-        return (a + b) * half
-    return a if (a.value > b.value) == largest else b
+def _extreme(arguments: list[Dual], sign: int) -> Dual:
+    """The largest or smallest; an argument that ties with the best of the others counts half."""
+    best = max(sign * a.value for a in arguments) * sign
+    total = Dual(best, (mpf(0),) * 4)
+    for i, argument in enumerate(arguments):
+        rest = max(sign * a.value for j, a in enumerate(arguments) if j != i) * sign
+        share = (1 + mp.sign(sign * (argument.value - rest))) / 2
+        total = total + argument._map(mpf(0), share)
+    return total
+
+
+def weights_of(slopes: Sequence[Any]) -> tuple[Any, Any]:
+    """(w_plus, w_minus) of four derivatives; what is left of equal ones by rounding is 0."""
+    with mp.workdps(DIGITS):
+        pairs = ((slopes[0], slopes[1]), (slopes[3], slopes[2]))
+        floor = mpf(10) ** (20 - DIGITS)
+        w_plus, w_minus = (
+            mpf(0) if abs(a - b) <= floor * (abs(a) + abs(b)) else a - b for a, b in pairs
+        )
+        return w_plus, w_minus
 
 
 def dual(
@@ -215,9 +228,9 @@ def loss_and_gradient(
             cells = [cell + term for cell, term in zip(cells, terms, strict=True)]
         if cells[0] + cells[1] == 0 or cells[2] + cells[3] == 0:
             cells[0], cells[3] = cells[0] + 1, cells[3] + 1
-        value, (m_tp, m_fn, m_fp, m_tn) = dual(text, cells, parameters)
+        value, slopes = dual(text, cells, parameters)
         sign = 1 if minimize else -1
-        w_plus, w_minus = m_tp - m_fn, m_tn - m_fp
+        w_plus, w_minus = weights_of(slopes)
         gradient, sizes = [], []
         for (_, _, slope), y, v in zip(
             soft, map(mpf, batch.targets), map(mpf, weights), strict=True

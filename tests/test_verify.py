@@ -1,0 +1,88 @@
+"""verify: passes every metric of the library, and catches seeded faults."""
+
+from __future__ import annotations
+
+import pytest
+
+import metricc
+from metricc.compiled import CompiledMetric
+from metricc.verify import check_source
+
+SURROGATES = [
+    ("amplified", False),
+    pytest.param("amplified", True, marks=pytest.mark.slow),
+    pytest.param("soft", False, marks=pytest.mark.slow),
+    pytest.param("soft", True, marks=pytest.mark.slow),
+]
+
+COMPOSED = [
+    "-log(f1)",
+    "(f1 + mcc)/2",
+    "1 - sqrt(precision * recall)",
+    "(TP/P)^(1/3) * (TN/N)^(2/3)",
+    "recall - 10*max(0, 0.9 - precision)",
+    "f(k = 2 in (0, 5)) = (TP/P)^k; f",
+]
+
+
+@pytest.mark.parametrize(("surrogate", "from_probabilities"), SURROGATES)
+@pytest.mark.parametrize("name", metricc.names())
+def test_library_metric_verifies(name: str, surrogate: str, from_probabilities: bool) -> None:
+    m = metricc.compile(name, surrogate=surrogate, from_probabilities=from_probabilities)
+    report = m.verify()
+    assert report.passed, str(report)
+    assert len(report.checks) >= 15
+
+
+@pytest.mark.parametrize("formula", COMPOSED)
+def test_composed_metric_verifies(formula: str) -> None:
+    report = metricc.compile(formula).verify()
+    assert report.passed, str(report)
+
+
+def faulty(m: CompiledMetric, old: str, new: str) -> list[str]:
+    """The names of the checks that fail when `old` is `new` in the generated text."""
+    assert m.source.count(old) >= 1, old
+    report = check_source(m.source.replace(old, new), m.source, m.program, m.options)
+    assert report.checks[0].measured == "edited since it was generated"
+    return [check.name.split(",")[0] for check in report.checks if check.passed is False]
+
+
+@pytest.mark.parametrize(
+    ("formula", "old", "new"),
+    [
+        pytest.param("f1", "-ctx.L * pair", "ctx.L * pair", id="sign of the gradient"),
+        pytest.param("f1", "_ratio(-2 * TP", "_ratio(2 * TP", id="sign of a partial"),
+        pytest.param("gmean", "_ratio(root, 2 * TP)", "_ratio(2 * root, TP)", id="factor 4"),
+        pytest.param(
+            "tversky",
+            "_ratio(TP, TP + beta * FN + alpha * FP)",
+            "_ratio(TP, TP + alpha * FN + beta * FP)",
+            id="alpha and beta swapped in value",
+        ),
+        pytest.param(
+            "tversky", "beta * TP + x1", "alpha * TP + x1", id="alpha and beta swapped in weights"
+        ),
+        pytest.param("mcc", "pair * grad_loss", "pair", id="upstream gradient dropped"),
+        pytest.param("mcc", "v * y, v * (1 - y)", "y, 1 - y", id="weight dropped in the counts"),
+        pytest.param("f1", "g if v is None else g * v", "g", id="weight dropped in the gradient"),
+        pytest.param("f1", "_present(*_count(", "(*_count(", id="absent classes forgotten"),
+        pytest.param("f1", "return weights", "return weights", id="nothing"),
+    ],
+)
+def test_seeded_fault_is_caught(formula: str, old: str, new: str) -> None:
+    m = metricc.compile(formula)
+    if old == new:
+        report = check_source(m.source + "\n# a remark\n", m.source, m.program, m.options)
+        assert report.passed and report.checks[0].measured == "edited since it was generated"
+    else:
+        assert faulty(m, old, new)
+
+
+def test_code_that_does_not_run_is_a_failed_check() -> None:
+    m = metricc.compile("f1")
+    broken = check_source(m.source + "\n1/0\n", m.source, m.program, m.options)
+    assert [c.name for c in broken.checks if c.passed is False] == ["import"]
+    renamed = m.source.replace("def f1_loss(", "def other(")
+    report = check_source(renamed, m.source, m.program, m.options)
+    assert not report.passed
