@@ -31,7 +31,9 @@ __all__ = [
     "names",
 ]
 
-_COMPILE_OPTIONS = "name target task surrogate per from_probabilities maximize minimize".split()
+_COMPILE_OPTIONS = frozenset(
+    "name target task surrogate per from_probabilities maximize minimize".split()
+)
 
 
 def names() -> tuple[str, ...]:

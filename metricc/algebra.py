@@ -244,13 +244,13 @@ class Field:
                 for factor, power in left.denominator.items():
                     denominator[factor] = denominator.get(factor, 0) + power
                 roots = dict(roots_a)
-                for factor, power in roots_b:
-                    total = roots.pop(factor, Fraction(0)) + power
+                for root, part in roots_b:
+                    total = roots.pop(root, Fraction(0)) + part
                     if total >= 1:
-                        numerator = self._times(numerator, self.ring(factor))
+                        numerator = self._times(numerator, self.ring(root))
                         total -= 1
                     if total:
-                        roots[factor] = total
+                        roots[root] = total
                 product = self._lowest(numerator, denominator)
                 result = self._add(result, {frozenset(roots.items()): product})
         return result
@@ -273,11 +273,11 @@ class Field:
         result: Element = {RATIONAL: Quotient(self.ring(1 / content), dict(factors))}
         for factor, power in denominator.items():
             result = self._multiply(result, {RATIONAL: Quotient(factor**power, {})})
-        for factor, power in roots:  # f^-r is f^(1-r)/f
-            part = self._constant(sympy.QQ(1, factor)) if isinstance(factor, int) else None
-            part = part or {RATIONAL: Quotient(self.ring(1), {factor: 1})}
-            part = {frozenset({(factor, 1 - power)}): part[RATIONAL]}
-            result = self._multiply(result, part)
+        for root, part in roots:  # f^-r is f^(1-r)/f
+            quotient = Quotient(self.ring(1), {root: 1})
+            if isinstance(root, int):
+                quotient = Quotient(self.ring(sympy.QQ(1, root)), {})
+            result = self._multiply(result, {frozenset({(root, 1 - part)}): quotient})
         return result
 
     def _root(self, base: Element, exponent: Fraction) -> Element:
@@ -327,11 +327,10 @@ class Field:
         return (
             not signed
             and all(
-                v.name in self.nonnegative or v.name.startswith("_") and self._root_variable(v)
+                v.name in self.nonnegative or (v.name.startswith("_") and self._root_variable(v))
                 for v in variables
             )
-            or self._even(polynomial)
-        )
+        ) or self._even(polynomial)
 
     def _root_variable(self, variable: sympy.Symbol) -> bool:
         """Whether a variable stands for an even root or an exponential, which are never below 0."""

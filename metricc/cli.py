@@ -16,11 +16,12 @@ import textwrap
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from metricc.errors import CATALOGUE, MetriccError, fail
+from metricc.errors import CATALOGUE, MetriccError
+from metricc.functions import CELLS
 from metricc.version import __version__
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ DIFF_LINES = 40
 THRESHOLD = """\
 The threshold is the best cut on calibrated scores of another model; a model trained on this
 metric decides at its surrogate's own threshold."""
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Program(click.Group):
@@ -89,7 +88,7 @@ def _misspelt(arg: str) -> bool:
     return words is not None and not any(w in definitions() for w in words[1].split("-"))
 
 
-def _format(*choices: str) -> Callable[[Command], Command]:
+def _format(*choices: str) -> Callable[[Any], Any]:
     kind = click.Choice(choices)
     return click.option("--format", "form", type=kind, default="text", help="Default: text.")
 
@@ -162,12 +161,9 @@ def _check(source: str, path: Path) -> None:
 
     try:
         old = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        click.echo(f"{path} is missing")
-        sys.exit(1)
     except OSError as error:
-        fact = f"cannot read {path.name}: {error.strerror}"
-        raise fail("MC0503", fact, "name a file with -o") from None
+        click.echo(f"{path} is missing or cannot be read: {error.strerror}")
+        sys.exit(1)
     if same(old, source):
         click.echo(f"{path} is up to date")
         return
@@ -198,7 +194,7 @@ def derive(formula: str, form: str) -> None:
     elif form == "latex":
         click.echo(_latex(program.metric.name, outputs))
     elif form == "sympy":
-        names = _symbols(program.metric)
+        names = [*CELLS, *(p.name for p in program.metric.parameters)]
         click.echo(f'{", ".join(names)} = symbols("{" ".join(names)}")')
         click.echo("\n".join(f"{name} = {expression}" for name, expression in outputs.items()))
     else:
@@ -209,12 +205,6 @@ def _outputs(program: ir.Program) -> dict[str, Expr]:
     """Value, partials and weights, and the threshold where there is one."""
     outputs = {name: form.expression for name, form in program.forms.items()}
     return outputs if program.threshold is None else {**outputs, "threshold": program.threshold}
-
-
-def _symbols(metric: ir.Metric) -> list[str]:
-    from metricc.functions import CELLS
-
-    return [*CELLS, *(p.name for p in metric.parameters)]
 
 
 def _derivation(program: ir.Program, findings: ir.Audit) -> dict[str, Any]:
@@ -251,7 +241,7 @@ def _paragraphs(program: ir.Program, outputs: dict[str, Expr]) -> list[str]:
     return [
         _columns([[labels[name], f"= {e}"] for name, e in outputs.items()]),
         THRESHOLD if "threshold" in outputs else "No prediction changes this metric.",
-        f"{labels['value']} and its four partials together take {count} operations.",
+        f"Operations of {labels['value']} and its four partials together: {count}",
         _columns([["output", "form", "proof"], *proofs]),
     ]
 
@@ -366,15 +356,18 @@ def show(formula: str, stage: str | None, form: str) -> None:
     """
     from metricc.compiler import analyse
 
+    if stage is not None and form == "latex":
+        raise click.UsageError("a stage has no LaTeX form: leave out --stage or --format")
     if stage is not None:
-        _show_stage(formula, stage, form)
+        text = _stage(formula, stage)
+        _json({"stage": stage, "text": text}) if form == "json" else click.echo(text)
         return
     program, findings = analyse(formula)
     outputs = {n: e for n, e in _outputs(program).items() if not n.startswith("M_")}
     if form == "latex":
         click.echo(_latex(program.metric.name, outputs))
         return
-    definition = dataclasses.replace(program.metric.text.definitions[-1], name=program.metric.name)
+    definition = program.metric.text.definitions[-1]
     facts = {**_entry(definition), "direction": findings.direction}
     facts |= {name: str(expression) for name, expression in outputs.items()}
     if form == "json":
@@ -387,21 +380,14 @@ def show(formula: str, stage: str | None, form: str) -> None:
         click.echo(f"\n{THRESHOLD}")
 
 
-def _show_stage(formula: str, stage: str, form: str) -> None:
+def _stage(formula: str, stage: str) -> str:
     from metricc import compiler
 
-    if form == "latex":
-        raise click.UsageError("a stage has no LaTeX form: leave out --stage or --format")
     if stage == "source":
-        text = compiler.compile(formula).source
-    else:
-        program, _ = compiler.analyse(formula)
-        dumps = {"program": program, "gradient": program.gradient, "metric": program.metric}
-        text = str(dumps.get(stage, program.metric.text))
-    if form == "json":
-        _json({"stage": stage, "text": text})
-    else:
-        click.echo(text, nl=not text.endswith("\n"))
+        return compiler.compile(formula).source.removesuffix("\n")
+    program, _ = compiler.analyse(formula)
+    dumps = {"program": program, "gradient": program.gradient, "metric": program.metric}
+    return str(dumps.get(stage, program.metric.text))
 
 
 @main.command()

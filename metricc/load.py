@@ -1,4 +1,4 @@
-"""Source text → imported module, from a real file, so that tracebacks, `inspect` and pdb show it."""
+"""Source text → imported module, from a real file, which tracebacks, `inspect` and pdb show."""
 
 from __future__ import annotations
 

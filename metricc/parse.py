@@ -7,7 +7,7 @@ and the newlines inside a statement are blanked, never removed: offsets stay tho
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -19,16 +19,11 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 from metricc import syntax
 from metricc.errors import Diagnostic, MetriccError, Span
 from metricc.functions import FUNCTIONS, REDUCTIONS, RESERVED
+from metricc.statements import MAX_NESTING, Reader, Statement, cut
 
 # Limits on what a stranger's text may cost. Brackets stay far under Python's recursion limit.
 MAX_TEXT = 64 * 1024
-MAX_NESTING = 50
 MAX_DIGITS = 60
-
-RECORD_KEYS = ("description", "reference", "range", "direction", "aliases")
-
-_CONTINUES = "+-*/^=,"
-_CLOSING = {"(": ")", "[": "]"}
 
 # Terminals of the grammar in the reader's words; several terminals may share one phrase.
 _PHRASES = {
@@ -73,8 +68,8 @@ def parse(source: str, origin: str = "<formula>") -> syntax.Text:
     if len(source) > MAX_TEXT:
         fact = f"the text has {len(source):,} characters; at most {MAX_TEXT:,} are read"
         raise MetriccError(Diagnostic("MC0401", fact, origin=origin))
-    reader = _Reader(source, origin)
-    statements, trailing = _cut(reader)
+    reader = Reader(source, origin)
+    statements, trailing = cut(reader)
     definitions: list[syntax.Definition] = []
     metric: syntax.Metric | None = None
     for index, statement in enumerate(statements):
@@ -98,103 +93,6 @@ def parse(source: str, origin: str = "<formula>") -> syntax.Text:
     return syntax.Text(tuple(definitions), metric, trailing, source, origin)
 
 
-@dataclass(slots=True)
-class _Statement:
-    span: Span
-    text: str
-    comments: tuple[str, ...]
-    record: tuple[tuple[str, str], ...]
-
-
-@dataclass(slots=True)
-class _Reader:
-    source: str
-    origin: str
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-    def report(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
-        self.diagnostics.append(Diagnostic(code, message, span, hint, self.source, self.origin))
-
-
-def _cut(reader: _Reader) -> tuple[list[_Statement], tuple[str, ...]]:
-    """The text's statements, and the comments after the last one."""
-    source = reader.source
-    statements: list[_Statement] = []
-    comments: list[str] = []
-    record: list[tuple[str, str]] = []
-    brackets: list[int] = []
-    broken = False
-    start, body = 0, []  # the current statement, comments blanked
-    position = 0
-
-    def finish(end: int) -> None:
-        nonlocal start, body, broken
-        text = "".join(body)
-        if text.strip() and not broken and not brackets:
-            left = start + len(text) - len(text.lstrip())
-            span = Span(left, start + len(text.rstrip()))
-            statements.append(_Statement(span, text.strip(), tuple(comments), tuple(record)))
-            comments.clear()
-            record.clear()
-        if brackets:
-            opening = brackets[0]
-            hint = f"close it with `{_CLOSING[source[opening]]}`"
-            place = Span(opening, opening + 1)
-            reader.report("MC0103", f"`{source[opening]}` is never closed", place, hint)
-        brackets.clear()
-        start, body, broken = end, [], False
-
-    while position < len(source):
-        character = source[position]
-        if character == "#":
-            end = source.find("\n", position)
-            end = len(source) if end < 0 else end
-            line = source[position:end]
-            if line.startswith("##"):
-                _record(record, line[2:].strip())
-            else:
-                comments.append(line[1:].strip())
-            body.append(" " * len(line))
-            position = end
-            continue
-        if character in "([":
-            brackets.append(position)
-            if len(brackets) == MAX_NESTING + 1:
-                place = Span(position, position + 1)
-                fact = f"brackets nest deeper than {MAX_NESTING}"
-                reader.report("MC0401", fact, place, "name a part of the formula in a definition")
-                broken = True
-        elif character in ")]":
-            if brackets:
-                brackets.pop()  # `(` may end in `]`: intervals do, and the grammar checks the rest
-            elif not broken:
-                place = Span(position, position + 1)
-                fact = f"`{character}` closes a bracket that was never opened"
-                reader.report("MC0103", fact, place, "remove it, or open the bracket before")
-                broken = True
-        text = "".join(body[-80:]).rstrip()
-        ends = character == ";" or (
-            character == "\n" and not brackets and not text.endswith(tuple(_CONTINUES))
-        )
-        if ends:
-            finish(position + 1)
-        else:
-            body.append(" " if character in "\r\n\t" else character)
-        position += 1
-    finish(len(source))
-    trailing = [*comments, *(f"# {key}: {text}" for key, text in record)]
-    return statements, tuple(trailing)
-
-
-def _record(record: list[tuple[str, str]], line: str) -> None:
-    """Add a `##` line: `key: text`, or more text for the key before it."""
-    key, colon, text = line.partition(":")
-    if colon and key.strip() in RECORD_KEYS:
-        record.append((key.strip(), text.strip()))
-    else:
-        record.append((record[-1][0] if record else "description", line))
-
-
 @cache
 def _parser() -> Lark:
     here = Path(__file__).parent
@@ -206,7 +104,7 @@ def _parser() -> Lark:
     raise FileNotFoundError("grammar/metric.lark is missing from this installation of metricc")
 
 
-def _statement(reader: _Reader, statement: _Statement) -> syntax.Definition | syntax.Metric | None:
+def _statement(reader: Reader, statement: Statement) -> syntax.Definition | syntax.Metric | None:
     offset = statement.span.start
     try:
         tree = _parser().parse(statement.text)
@@ -237,8 +135,8 @@ def _depth(tree: Tree[Token]) -> int:
     return deepest
 
 
-def _character(reader: _Reader, statement: _Statement, error: UnexpectedCharacters) -> None:
-    position = statement.span.start + error.pos_in_stream
+def _character(reader: Reader, statement: Statement, error: UnexpectedCharacters) -> None:
+    position = statement.span.start + (error.pos_in_stream or 0)
     character = reader.source[position]
     if character in _LOOKALIKES:
         hint = f"write `{_LOOKALIKES[character]}`"
@@ -256,7 +154,7 @@ def _character(reader: _Reader, statement: _Statement, error: UnexpectedCharacte
 
 
 def _unexpected(
-    reader: _Reader, statement: _Statement, error: UnexpectedToken | UnexpectedEOF
+    reader: Reader, statement: Statement, error: UnexpectedToken | UnexpectedEOF
 ) -> None:
     offset = statement.span.start
     token = error.token if isinstance(error, UnexpectedToken) else None
@@ -281,7 +179,7 @@ def _unexpected(
 
 def _expectation(expected: set[str]) -> str:
     phrases = sorted({_PHRASES.get(name, f"`{name.lower()}`") for name in expected})
-    if _OPERAND <= expected:  # then signs and brackets may stand here too: one phrase for all
+    if expected >= _OPERAND:  # then signs and brackets may stand here too: one phrase for all
         covered = ("a number", "a name", "`(`", "a sign", "an operator")
         phrases = [p for p in phrases if p not in covered]
         phrases.insert(0, "a number, a name or `(`")
@@ -294,7 +192,7 @@ def _expectation(expected: set[str]) -> str:
 class _Builder:
     """Lark's tree of one statement → syntax nodes; `offset` is where the statement starts."""
 
-    reader: _Reader
+    reader: Reader
     offset: int
 
     def span(self, node: Tree[Token] | Token) -> Span:
@@ -355,7 +253,7 @@ class _Builder:
         token, value = tree.children
         return syntax.Argument(self.name(token), self.expression(value), span)
 
-    def definition(self, tree: Any, statement: _Statement) -> syntax.Definition | None:
+    def definition(self, tree: Any, statement: Statement) -> syntax.Definition | None:
         head, body = (c for c in tree.children if isinstance(c, Tree))
         token, *arguments = head.children
         name = str(token)

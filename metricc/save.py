@@ -21,7 +21,7 @@ def sha256(text: str) -> str:
 def with_record(text: str, line: str, record: dict[str, Any]) -> str:
     """Put the record in place of `line`, with the digest of the text without that line."""
     full = {**record, "file_sha256": sha256(text.replace(line, ""))}
-    return text.replace(line, f"METRICC = {ascii(full)}  # fmt: skip\n")
+    return text.replace(line, f"METRICC = {full!a}  # fmt: skip\n")
 
 
 def record(text: str) -> dict[str, Any] | None:

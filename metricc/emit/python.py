@@ -86,10 +86,7 @@ class _Printer:
         return self.call("_ratio", top, bottom)
 
     def times(self, factors: list[syntax.Expression]) -> str:
-        return " * ".join(
-            self.text(f, UNARY if i == 0 or isinstance(f, syntax.Negation) else UNARY)
-            for i, f in enumerate(factors)
-        )
+        return " * ".join(self.text(factor, UNARY) for factor in factors)
 
 
 def number(value: Fraction) -> tuple[str, int]:

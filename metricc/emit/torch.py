@@ -90,8 +90,8 @@ def _arguments(parameters: tuple[ir.Parameter, ...], surrogate: Surrogate) -> di
     names = [name for name, _ in [*own, *soft]]
     checks = [_check(p.name, p.interval) for p in parameters]
     for name, _, (low, high) in surrogate.arguments:
-        bounds = [None if abs(b) == float("inf") else Fraction(b) for b in (low, high)]
-        checks.append(_check(name, syntax.Interval(*bounds)))
+        upper = None if high == float("inf") else Fraction(high)
+        checks.append(_check(name, syntax.Interval(Fraction(low), upper)))
 
     def listed(form: str, names: list[str]) -> str:
         return "".join(", " + form.format(name) for name in names)

@@ -1,4 +1,4 @@
-"""The generated PyTorch file as text with holes: `<<name>>` is a hole, everything else is emitted."""
+"""The generated PyTorch file as text with holes: `<<name>>` is a hole, the rest is emitted."""
 
 from __future__ import annotations
 

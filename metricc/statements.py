@@ -1,0 +1,120 @@
+"""Text → statements: cut at `;` and at newlines outside brackets, comments and records set apart.
+
+A newline after an operator, `=` or `,` does not end a statement. Comments and the newlines inside
+a statement are blanked, never removed: offsets stay those of the text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from metricc.errors import Diagnostic, Span
+
+MAX_NESTING = 50
+
+RECORD_KEYS = ("description", "reference", "range", "direction", "aliases")
+
+_CONTINUES = "+-*/^=,"
+_CLOSING = {"(": ")", "[": "]"}
+
+
+@dataclass(slots=True)
+class Statement:
+    """One statement: its place, its text with comments blanked, and what stands before it."""
+
+    span: Span
+    text: str
+    comments: tuple[str, ...]
+    record: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Reader:
+    """A source text and the diagnostics found in it so far."""
+
+    source: str
+    origin: str
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def report(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, hint, self.source, self.origin))
+
+
+def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
+    """The text's statements, and the comments after the last one."""
+    source = reader.source
+    statements: list[Statement] = []
+    comments: list[str] = []
+    record: list[tuple[str, str]] = []
+    brackets: list[int] = []
+    broken = False
+    start = 0
+    body: list[str] = []  # the current statement, comments blanked
+    position = 0
+
+    def finish(end: int) -> None:
+        nonlocal start, body, broken
+        text = "".join(body)
+        if text.strip() and not broken and not brackets:
+            left = start + len(text) - len(text.lstrip())
+            span = Span(left, start + len(text.rstrip()))
+            statements.append(Statement(span, text.strip(), tuple(comments), tuple(record)))
+            comments.clear()
+            record.clear()
+        if brackets:
+            opening = brackets[0]
+            hint = f"close it with `{_CLOSING[source[opening]]}`"
+            place = Span(opening, opening + 1)
+            reader.report("MC0103", f"`{source[opening]}` is never closed", place, hint)
+        brackets.clear()
+        start, body, broken = end, [], False
+
+    while position < len(source):
+        character = source[position]
+        if character == "#":
+            end = source.find("\n", position)
+            end = len(source) if end < 0 else end
+            line = source[position:end]
+            if line.startswith("##"):
+                _record(record, line[2:].strip())
+            else:
+                comments.append(line[1:].strip())
+            body.append(" " * len(line))
+            position = end
+            continue
+        if character in "([":
+            brackets.append(position)
+            if len(brackets) == MAX_NESTING + 1:
+                place = Span(position, position + 1)
+                fact = f"brackets nest deeper than {MAX_NESTING}"
+                reader.report("MC0401", fact, place, "name a part of the formula in a definition")
+                broken = True
+        elif character in ")]":
+            if brackets:
+                brackets.pop()  # `(` may end in `]`: intervals do, and the grammar checks the rest
+            elif not broken:
+                place = Span(position, position + 1)
+                fact = f"`{character}` closes a bracket that was never opened"
+                reader.report("MC0103", fact, place, "remove it, or open the bracket before")
+                broken = True
+        text = "".join(body[-80:]).rstrip()
+        ends = character == ";" or (
+            character == "\n" and not brackets and not text.endswith(tuple(_CONTINUES))
+        )
+        if ends:
+            finish(position + 1)
+        else:
+            body.append(" " if character in "\r\n\t" else character)
+        position += 1
+    finish(len(source))
+    trailing = [*comments, *(f"# {key}: {text}" for key, text in record)]
+    return statements, tuple(trailing)
+
+
+def _record(record: list[tuple[str, str]], line: str) -> None:
+    """Add a `##` line: `key: text`, or more text for the key before it."""
+    key, colon, text = line.partition(":")
+    if colon and key.strip() in RECORD_KEYS:
+        record.append((key.strip(), text.strip()))
+    else:
+        record.append((record[-1][0] if record else "description", line))
