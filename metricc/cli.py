@@ -356,11 +356,8 @@ def show(formula: str, stage: str | None, form: str) -> None:
     """
     from metricc.compiler import analyse
 
-    if stage is not None and form == "latex":
-        raise click.UsageError("a stage has no LaTeX form: leave out --stage or --format")
     if stage is not None:
-        text = _stage(formula, stage)
-        _json({"stage": stage, "text": text}) if form == "json" else click.echo(text)
+        _show_stage(formula, stage, form)
         return
     program, findings = analyse(formula)
     outputs = {n: e for n, e in _outputs(program).items() if not n.startswith("M_")}
@@ -380,14 +377,21 @@ def show(formula: str, stage: str | None, form: str) -> None:
         click.echo(f"\n{THRESHOLD}")
 
 
-def _stage(formula: str, stage: str) -> str:
+def _show_stage(formula: str, stage: str, form: str) -> None:
     from metricc import compiler
 
+    if form == "latex":
+        raise click.UsageError("a stage has no LaTeX form: leave out --stage or --format")
     if stage == "source":
-        return compiler.compile(formula).source.removesuffix("\n")
-    program, _ = compiler.analyse(formula)
-    dumps = {"program": program, "gradient": program.gradient, "metric": program.metric}
-    return str(dumps.get(stage, program.metric.text))
+        text = compiler.compile(formula).source
+    else:
+        program, _ = compiler.analyse(formula)
+        dumps = {"program": program, "gradient": program.gradient, "metric": program.metric}
+        text = str(dumps.get(stage, program.metric.text))
+    if form == "json":
+        _json({"stage": stage, "text": text})
+    else:
+        click.echo(text.removesuffix("\n"))
 
 
 @main.command()

@@ -288,7 +288,7 @@ def _count(input, target, weight<<soft_args>>):
         return cells.unbind()
     counts = cells.tolist()
     if min(counts) < 0:
-        raise ValueError(f"target must lie in [0, 1], weight at 0 or above: the counts are {counts}")
+        raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 
 
