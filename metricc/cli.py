@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sympy import Expr
 
     from metricc import ir, syntax
+    from metricc.compiled import CompiledMetric
 
 INTERRUPTED, PIPE_CLOSED = 130, 141  # what shells report for SIGINT and SIGPIPE
 DIFF_LINES = 40
@@ -146,13 +147,17 @@ def compile_formula(
         _check(compiled.source, output)
     else:
         compiled.save(output, force=force)
-        loss, found = compiled.options, compiled.audit()
-        goal = f"1 - {loss.name}" if loss.goal == "maximize" else loss.name
-        how = f"{found.direction}, {found.direction_proof.split()[0]}"
-        click.echo(f"wrote {output}: {loss.pascal}Loss, {goal} ({how})", err=True)
-        if found.degenerate:
-            fact = f"predicting {found.degenerate} already reaches the best {loss.name}"
-            click.echo(_alarm(f"warning: {fact}"), err=True)
+        _announce(compiled, output)
+
+
+def _announce(compiled: CompiledMetric, path: Path) -> None:
+    loss, found = compiled.options, compiled.audit()
+    goal = f"1 - {loss.name}" if loss.goal == "maximize" else loss.name
+    how = f"{found.direction}, {found.direction_proof.split()[0]}"
+    click.echo(f"wrote {path}: {loss.pascal}Loss, {goal} ({how})", err=True)
+    if found.degenerate:
+        fact = f"predicting {found.degenerate} already reaches the best {loss.name}"
+        click.echo(_alarm(f"warning: {fact}"), err=True)
 
 
 def _check(source: str, path: Path) -> None:

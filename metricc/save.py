@@ -21,7 +21,7 @@ def sha256(text: str) -> str:
 def with_record(text: str, line: str, record: dict[str, Any]) -> str:
     """Put the record in place of `line`, with the digest of the text without that line."""
     full = {**record, "file_sha256": sha256(text.replace(line, ""))}
-    return text.replace(line, f"METRICC = {full!a}  # fmt: skip\n")
+    return text.replace(line, f"METRICC = {full!a}  # fmt: skip  # noqa: E501\n")
 
 
 def record(text: str) -> dict[str, Any] | None:
@@ -30,7 +30,7 @@ def record(text: str) -> dict[str, Any] | None:
     if match is None:
         return None
     try:
-        found = ast.literal_eval(match.group().split("=", 1)[1].rsplit("#", 1)[0].strip())
+        found = ast.literal_eval(match.group().split("=", 1)[1].rsplit("  # fmt", 1)[0].strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -89,6 +89,36 @@ class _Printer:
         return " * ".join(self.text(factor, UNARY) for factor in factors)
 
 
+def fold(line: str, width: int) -> str:
+    """A line that is too long for `width`, its last outermost brackets opened as ruff does."""
+    if len(line) <= width:
+        return line
+    depth, start, pieces, begin = 0, -1, [], 0
+    end = max(line.rfind(")"), line.rfind("]"))
+    for position in range(end, -1, -1):
+        depth += (line[position] in ")]") - (line[position] in "([")
+        if depth == 0:
+            start = position
+            break
+    if start < 0:
+        return line
+    inside = line[start + 1 : end]
+    for position, character in enumerate(inside):
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            pieces.append(inside[begin:position].strip())
+            begin = position + 1
+    pieces.append(inside[begin:].strip())
+    if len(pieces) == 1:
+        return line
+    margin = line[: len(line) - len(line.lstrip())]
+    one = f"{margin}    {', '.join(pieces)}"
+    if len(one) <= width:
+        return f"{line[: start + 1]}\n{one}\n{margin}{line[end:]}"
+    rows = "".join(f"{margin}    {piece},\n" for piece in pieces)
+    return f"{line[: start + 1]}\n{rows}{margin}{line[end:]}"
+
+
 def number(value: Fraction) -> tuple[str, int]:
     """A rational as Python: whole numbers and short decimals as such, else a quotient."""
     text = syntax.decimal(value)

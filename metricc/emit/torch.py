@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from metricc import ir, syntax
 from metricc.emit import torch_file as file
-from metricc.emit.python import number, statements
+from metricc.emit.python import fold, statements
 from metricc.functions import CELLS
 from metricc.save import sha256, with_record
 from metricc.surrogates import SURROGATES, Surrogate
@@ -36,11 +36,12 @@ def render(program: ir.Program, audit: ir.Audit, options: ir.Options, version: s
         "scale": ("-" if options.goal == "maximize" else "")
         + ("ctx.L * " if "L" in surrogate.defaults else ""),
         "guards": "".join(file.GUARDS[g] for g in file.GUARDS if g in called),
-        "math": "import math\n" if called & file.NEED_MATH else "",
+        "math": "import math\n\n" if called & file.NEED_MATH else "",
         **_arguments(program.metric.parameters, surrogate),
         **file.SURROGATES[surrogate.name, options.from_probabilities],
     }
     text = file.fill(file.TEMPLATE, holes)
+    text = "\n".join(fold(line, WIDTH) for line in text.split("\n"))
     record = {
         "version": version,
         "formula": program.metric.formula,
@@ -76,17 +77,14 @@ def _positional(parameter: ir.Parameter) -> str:
 
 
 def _default(parameter: ir.Parameter, equals: str) -> str:
-    if parameter.default is None:
-        return ""
-    return f"{equals}{number(Fraction(parameter.default))[0]}"
+    return "" if parameter.default is None else f"{equals}{float(parameter.default)}"
 
 
 def _arguments(parameters: tuple[ir.Parameter, ...], surrogate: Surrogate) -> dict[str, str]:
     """The holes that list arguments: the metric's parameters, then the surrogate's."""
-    own = [(p.name, _default(p, "=")) for p in parameters]
-    soft = [(name, f"={default}") for name, default, _ in surrogate.arguments]
-    # Parameters without a default come first: they are positional in the constructor.
-    both = sorted([*own, *soft], key=lambda item: item[1] != "")
+    own = [(p.name, _default(p, " = ")) for p in parameters]
+    soft = [(name, f" = {default}") for name, default, _ in surrogate.arguments]
+    both = sorted([*own, *soft], key=lambda item: item[1] != "")  # required ones first
     names = [name for name, _ in [*own, *soft]]
     checks = [_check(p.name, p.interval) for p in parameters]
     for name, _, (low, high) in surrogate.arguments:
@@ -98,7 +96,7 @@ def _arguments(parameters: tuple[ir.Parameter, ...], surrogate: Surrogate) -> di
 
     own_names = [p.name for p in parameters]
     soft_names = [name for name, _, _ in surrogate.arguments]
-    keywords = "".join(f", {name}{default}" for name, default in both)
+    keywords = "".join(f", {name}: float{default}" for name, default in both)
     shown = ", ".join(f"{name}={{self.{name}}}" for name in names)
     return {
         "checks": "".join(checks),

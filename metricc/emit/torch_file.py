@@ -224,10 +224,8 @@ def weights(<<signature>>):
 <<weights>>
 
 
-def <<name>>_loss(
-    input: Tensor, target: Tensor, *, weight: Tensor | None = None<<keywords>>
-) -> Tensor:
-    """The loss of a batch of <<input>>, a scalar. Raises ValueError for tensors that do not fit."""
+def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None<<keywords>>) -> Tensor:
+    """The loss of a batch of <<input>>: a scalar. ValueError where the tensors do not fit."""
 <<checks>>    weight = _check(input, target, weight)
     return _<<pascal>>.apply(input, target, weight<<store>>)[0]
 
