@@ -33,7 +33,7 @@ def audit(program: ir.Program) -> ir.Audit:
     return ir.Audit(
         direction=direction,
         direction_proof=how if proved else f"sampled at {how}",
-        degenerate=_degenerate(program, direction),
+        degenerate=_degenerate(program, direction) if depends else "",
         depends=depends,
         homogeneous=program.homogeneous,
     )

@@ -20,21 +20,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from metricc import describe
 from metricc.errors import CATALOGUE, MetriccError
 from metricc.functions import CELLS
 from metricc.version import __version__
 
 if TYPE_CHECKING:
-    from sympy import Expr
-
-    from metricc import ir, syntax
     from metricc.compiled import CompiledMetric
 
 INTERRUPTED, PIPE_CLOSED = 130, 141  # what shells report for SIGINT and SIGPIPE
 DIFF_LINES = 40
-THRESHOLD = """\
-The threshold is the best cut on calibrated scores of another model; a model trained on this
-metric decides at its surrogate's own threshold."""
 
 
 class _Program(click.Group):
@@ -162,7 +157,7 @@ def _announce(compiled: CompiledMetric, path: Path) -> None:
 
 def _check(source: str, path: Path) -> None:
     """Say whether the file at `path` is `source`; exit 1 where it is not."""
-    from metricc.save import same
+    from metricc.save import comparable, same
 
     try:
         old = path.read_text(encoding="utf-8", errors="replace")
@@ -172,8 +167,8 @@ def _check(source: str, path: Path) -> None:
     if same(old, source):
         click.echo(f"{path} is up to date")
         return
-    texts = old.splitlines(), source.splitlines()
-    lines = [*difflib.unified_diff(*texts, str(path), "generated", n=1, lineterm="")]
+    before, after = comparable(old).splitlines(), comparable(source).splitlines()
+    lines = [*difflib.unified_diff(before, after, str(path), "generated", n=1, lineterm="")]
     more = [f"... {len(lines) - DIFF_LINES} more lines"] if len(lines) > DIFF_LINES else []
     head = f"{path} differs from what would be generated"
     click.echo("\n".join([head, *lines[:DIFF_LINES], *more]))
@@ -193,62 +188,17 @@ def derive(formula: str, form: str) -> None:
     from metricc.compiler import analyse
 
     program, findings = analyse(formula)
-    outputs = _outputs(program)
+    outputs = describe.outputs_of(program)
     if form == "json":
-        _json(_derivation(program, findings))
+        _json(describe.derivation(program, findings))
     elif form == "latex":
-        click.echo(_latex(program.metric.name, outputs))
+        click.echo(describe.latex_lines(program.metric.name, outputs))
     elif form == "sympy":
         names = [*CELLS, *(p.name for p in program.metric.parameters)]
         click.echo(f'{", ".join(names)} = symbols("{" ".join(names)}")')
         click.echo("\n".join(f"{name} = {expression}" for name, expression in outputs.items()))
     else:
-        click.echo("\n\n".join(_paragraphs(program, outputs)))
-
-
-def _outputs(program: ir.Program) -> dict[str, Expr]:
-    """Value, partials and weights, and the threshold where there is one."""
-    outputs = {name: form.expression for name, form in program.forms.items()}
-    return outputs if program.threshold is None else {**outputs, "threshold": program.threshold}
-
-
-def _derivation(program: ir.Program, findings: ir.Audit) -> dict[str, Any]:
-    text = {name: str(expression) for name, expression in _outputs(program).items()}
-    return {
-        "formula": program.metric.formula,
-        "name": program.metric.name,
-        "parameters": _parameters(program.metric.parameters),
-        "value": text["value"],
-        "partials": {name[2:]: e for name, e in text.items() if name.startswith("M_")},
-        "weights": {name: text[name] for name in ("w_plus", "w_minus")},
-        "threshold": text.get("threshold"),
-        "forms": {n: {"choice": f.choice, "proof": f.proof} for n, f in program.forms.items()},
-        "direction": findings.direction,
-    }
-
-
-def _latex(metric: str, outputs: dict[str, Expr]) -> str:
-    from sympy import Symbol, latex
-
-    labels = {n: rf"\frac{{\partial M}}{{\partial {n[2:]}}}" for n in outputs}
-    labels |= {"value": latex(Symbol(metric)), "threshold": r"\mathrm{threshold}"}
-    labels |= {"w_plus": "w_{+}", "w_minus": "w_{-}"}
-    return "\n".join(f"{labels[name]} = {latex(e)}" for name, e in outputs.items())
-
-
-def _paragraphs(program: ir.Program, outputs: dict[str, Expr]) -> list[str]:
-    from metricc.extract import operations
-
-    labels = {name: name.replace("M_", "dM/d") for name in outputs}
-    labels["value"] = program.metric.name
-    proofs = [[labels[n], form.choice, form.proof] for n, form in program.forms.items()]
-    count = operations(program.shared)
-    return [
-        _columns([[labels[name], f"= {e}"] for name, e in outputs.items()]),
-        THRESHOLD if "threshold" in outputs else "No prediction changes this metric.",
-        f"Operations of {labels['value']} and its four partials together: {count}",
-        _columns([["output", "form", "proof"], *proofs]),
-    ]
+        click.echo("\n\n".join(describe.paragraphs(program, outputs)))
 
 
 @main.command(cls=_OnFormula)
@@ -273,7 +223,7 @@ def audit(formula: str, form: str) -> None:
         ["depends", "yes" if found.depends else "no: no prediction changes it"],
         ["homogeneous", "yes: proved" if found.homogeneous else "not proved"],
     ]
-    click.echo(_columns(rows))
+    click.echo(describe.columns(rows))
 
 
 @main.command()
@@ -294,8 +244,7 @@ def verify(file: Path, form: str) -> None:
     if form == "json":
         _json({**dataclasses.asdict(report), "passed": report.passed})
     else:
-        verdicts = {True: "pass", False: "FAIL", None: "note"}
-        rows = [[c.name, c.measured, c.allowed, verdicts[c.passed]] for c in report.checks]
+        rows = [[c.name, c.measured, c.allowed, c.verdict] for c in report.checks]
         _table([["check", "measured", "allowed", "verdict"], *rows])
         click.echo(f"{file}: {'all checks passed' if report.passed else 'a check FAILED'}")
     sys.exit(0 if report.passed else 1)
@@ -315,33 +264,12 @@ def list_library(form: str) -> None:
     words = [d for ds in families().values() for d in ds if d.name.isupper()]
     groups = {family: ds for family, ds in groups.items() if ds}
     if form == "json":
-        metrics = {family: [*map(_entry, ds)] for family, ds in groups.items()}
-        _json({"metrics": metrics, "vocabulary": [*map(_entry, words)]})
+        metrics = {family: [*map(describe.entry, ds)] for family, ds in groups.items()}
+        _json({"metrics": metrics, "vocabulary": [*map(describe.entry, words)]})
         return
     for title, definitions in {**groups, "counts and rates, for formulas": words}.items():
-        rows = [[_head(d), str(d.body), d.fact("description")] for d in definitions]
+        rows = [[describe.head(d), str(d.body), d.fact("description")] for d in definitions]
         _table(rows, title)
-
-
-def _head(definition: syntax.Definition) -> str:
-    """The name with its parameters and aliases."""
-    parameters = (str(dataclasses.replace(p, interval=None)) for p in definition.parameters)
-    head = definition.name + (f"({', '.join(parameters)})" if definition.parameters else "")
-    return head + (f" (or {', '.join(definition.aliases)})" if definition.aliases else "")
-
-
-def _entry(definition: syntax.Definition) -> dict[str, Any]:
-    facts = {k: definition.fact(k) for k in ("description", "range", "direction", "reference")}
-    formula = str(definition.body).replace("()", "")  # resolved metrics are calls
-    entry = {"name": definition.name, "aliases": definition.aliases, "formula": formula}
-    return {**entry, "parameters": _parameters(definition.parameters), **facts}
-
-
-def _parameters(parameters: Sequence[ir.Parameter | syntax.Parameter]) -> list[dict[str, Any]]:
-    defaults = [None if p.default is None else float(p.default) for p in parameters]
-    ranges = [None if p.interval is None else str(p.interval) for p in parameters]
-    facts = zip(parameters, defaults, ranges, strict=True)
-    return [{"name": p.name, "default": default, "range": range_} for p, default, range_ in facts]
 
 
 @main.command(cls=_OnFormula)
@@ -365,21 +293,21 @@ def show(formula: str, stage: str | None, form: str) -> None:
         _show_stage(formula, stage, form)
         return
     program, findings = analyse(formula)
-    outputs = {n: e for n, e in _outputs(program).items() if not n.startswith("M_")}
+    outputs = {n: e for n, e in describe.outputs_of(program).items() if not n.startswith("M_")}
     if form == "latex":
-        click.echo(_latex(program.metric.name, outputs))
+        click.echo(describe.latex_lines(program.metric.name, outputs))
         return
     definition = program.metric.text.definitions[-1]
-    facts = {**_entry(definition), "direction": findings.direction}
+    facts = {**describe.entry(definition), "direction": findings.direction}
     facts |= {name: str(expression) for name, expression in outputs.items()}
     if form == "json":
         _json(facts)
         return
-    facts |= {"name": _head(definition)}
+    facts |= {"name": describe.head(definition)}
     facts["direction"] += f" ({findings.direction_proof})"
     _table([[key, text] for key, text in facts.items() if text and isinstance(text, str)])
     if "threshold" in outputs:
-        click.echo(f"\n{THRESHOLD}")
+        click.echo(f"\n{describe.THRESHOLD}")
 
 
 def _show_stage(formula: str, stage: str, form: str) -> None:
@@ -421,7 +349,7 @@ def _json(data: Any) -> None:
 def _table(rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Print rows: on a terminal in its width, else as plain columns of any width."""
     if not _terminal(sys.stdout):
-        text = _columns(rows)
+        text = describe.columns(rows)
         click.echo(f"{title}\n{textwrap.indent(text, '  ')}\n" if title else text)
         return
     from rich.console import Console
@@ -430,15 +358,9 @@ def _table(rows: Sequence[Sequence[str]], title: str = "") -> None:
 
     table = Table.grid(padding=(0, 2, 0, 0))
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
     console = Console()
     console.print(*([Text(title, style="bold")] if title else []), table, sep="\n")
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (zip(row, widths, strict=True) for row in rows)
-    return "\n".join("  ".join(c.ljust(w) for c, w in line).rstrip() for line in lines)
 
 
 def _alarm(text: str) -> str:

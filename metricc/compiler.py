@@ -126,7 +126,11 @@ def read(formula: str) -> tuple[str, str]:
     "-" is standard input and a path that ends in .metric is a file; anything else is the text.
     """
     if formula == "-":
-        return sys.stdin.read(MAX_TEXT + 1), "<standard input>"
+        try:
+            return sys.stdin.read(MAX_TEXT + 1), "<standard input>"
+        except UnicodeDecodeError:
+            fact = "cannot read standard input: it is not UTF-8 text"
+            raise fail("MC0503", fact, "pipe in a formula") from None
     if formula.endswith(".metric") and "\n" not in formula:
         path = Path(formula)
         try:
@@ -170,5 +174,7 @@ def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 def _identifier(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
-        hint = "letters, digits and _, beginning with a letter, such as f1 or my_metric"
+        hint = (
+            "pass --name (name=...): letters, digits and _, first a letter, such as f1 or my_metric"
+        )
         raise fail("MC0502", f"{name!r} cannot be the name of a loss", hint)

@@ -69,6 +69,11 @@ class Metric:
         return self.outer.xreplace({term.symbol: term.expression for term in self.terms})
 
     @property
+    def written(self) -> str:
+        """The metric's own definition as text, names of definitions without empty brackets."""
+        return str(self.text.definitions[-1].body).replace("()", "")
+
+    @property
     def nonnegative(self) -> frozenset[str]:
         """The names of the symbols that are at least 0: cells, and parameters by their range."""
         ranges = {p.name: p.interval for p in self.parameters}
@@ -281,6 +286,10 @@ class Check:
     allowed: str
     passed: bool | None
 
+    @property
+    def verdict(self) -> str:
+        return {True: "pass", False: "FAIL", None: "note"}[self.passed]
+
 
 @dataclass(frozen=True)
 class Report:
@@ -297,12 +306,7 @@ class Report:
         return self.passed
 
     def __str__(self) -> str:
-        verdicts = {True: "pass", False: "FAIL", None: "note"}
-        rows = [("check", "measured", "allowed", "verdict")]
-        rows += [(c.name, c.measured, c.allowed, verdicts[c.passed]) for c in self.checks]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = (
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
+        return "\n".join(
+            f"{check.verdict} {check.name}: {check.measured} (allowed: {check.allowed})"
+            for check in self.checks
         )
-        return "\n".join(lines)

@@ -42,17 +42,18 @@ def unedited(text: str) -> bool:
     return found is not None and found.get("file_sha256") == sha256(_RECORD.sub("", text))
 
 
-def same(one: str, two: str) -> bool:
-    """Whether two generated texts agree but for metricc's version and the digests."""
-    return _comparable(one) == _comparable(two)
-
-
-def _comparable(text: str) -> str:
+def comparable(text: str) -> str:
+    """A generated text without metricc's version and the digests."""
     found = dict(record(text) or {})
     for key in ("version", "file_sha256", "formula_sha256"):
         found.pop(key, None)
     body = re.sub(r"^Made by metricc \S+:", "Made by metricc:", text, flags=re.MULTILINE)
-    return f"{found}{_RECORD.sub('', body)}"
+    return _RECORD.sub(lambda _: f"METRICC = {found!a}\n", body)
+
+
+def same(one: str, two: str) -> bool:
+    """Whether two generated texts agree but for metricc's version and the digests."""
+    return comparable(one) == comparable(two)
 
 
 def save(text: str, path: Path, *, force: bool = False) -> Path:

@@ -113,6 +113,7 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
 
 def _record(record: list[tuple[str, str]], line: str) -> None:
     """Add a `##` line: `key: text`, or more text for the key before it."""
+    line = "".join(c if c.isprintable() else " " for c in line)
     key, colon, text = line.partition(":")
     if colon and key.strip() in RECORD_KEYS:
         record.append((key.strip(), text.strip()))

@@ -18,7 +18,7 @@ FLOORS = (
     {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load"},
     {"library"},
     {"emit", "verify"},
-    {"compiled"},
+    {"compiled", "describe"},
     {"compiler"},
     {""},
     {"cli"},

@@ -137,9 +137,8 @@ def _docstring(
 ) -> str:
     metric = program.metric
     name = options.name
-    written = _plain(str(metric.text.definitions[-1].body) if metric.text.definitions else "")
     goal = f"1 - {name}" if options.goal == "maximize" else name
-    facts: list[tuple[str, list[str]]] = [("Metric", [f"{name} = {_call_free(written)}"])]
+    facts: list[tuple[str, list[str]]] = [("Metric", [f"{name} = {_plain(metric.written)}"])]
     about = "; ".join(f for f in map(_plain, (metric.fact("description"), _range(metric))) if f)
     if about:
         facts[0][1].append(about)
@@ -234,11 +233,6 @@ def _made_by(program: ir.Program, options: ir.Options, version: str) -> list[str
         *textwrap.wrap(note, WIDTH),
         f"Check it with `metricc verify`. {file.OWNERSHIP}",
     ]
-
-
-def _call_free(text: str) -> str:
-    """Definitions are called without arguments in a resolved text: `PP()` reads as `PP`."""
-    return text.replace("()", "")
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,88 @@
+"""What the commands print of a metric: columns, paragraphs, LaTeX and plain data for JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sympy import Expr
+
+    from metricc import ir, syntax
+
+THRESHOLD = """\
+The threshold is the best cut on calibrated scores of another model; a model trained on this
+metric decides at its surrogate's own threshold."""
+
+
+def outputs_of(program: ir.Program) -> dict[str, Expr]:
+    """Value, partials and weights, and the threshold where there is one."""
+    outputs = {name: form.expression for name, form in program.forms.items()}
+    return outputs if program.threshold is None else {**outputs, "threshold": program.threshold}
+
+
+def derivation(program: ir.Program, findings: ir.Audit) -> dict[str, Any]:
+    text = {name: str(expression) for name, expression in outputs_of(program).items()}
+    return {
+        "formula": program.metric.formula,
+        "name": program.metric.name,
+        "parameters": parameters_of(program.metric.parameters),
+        "value": text["value"],
+        "partials": {name[2:]: e for name, e in text.items() if name.startswith("M_")},
+        "weights": {name: text[name] for name in ("w_plus", "w_minus")},
+        "threshold": text.get("threshold"),
+        "forms": {n: {"choice": f.choice, "proof": f.proof} for n, f in program.forms.items()},
+        "direction": findings.direction,
+    }
+
+
+def latex_lines(metric: str, outputs: dict[str, Expr]) -> str:
+    from sympy import Symbol, latex
+
+    labels = {n: rf"\frac{{\partial M}}{{\partial {n[2:]}}}" for n in outputs}
+    labels |= {"value": latex(Symbol(metric)), "threshold": r"\mathrm{threshold}"}
+    labels |= {"w_plus": "w_{+}", "w_minus": "w_{-}"}
+    return "\n".join(f"{labels[name]} = {latex(e)}" for name, e in outputs.items())
+
+
+def paragraphs(program: ir.Program, outputs: dict[str, Expr]) -> list[str]:
+    from metricc.extract import operations
+
+    labels = {name: name.replace("M_", "dM/d") for name in outputs}
+    labels["value"] = program.metric.name
+    proofs = [[labels[n], form.choice, form.proof] for n, form in program.forms.items()]
+    count = operations(program.shared)
+    return [
+        columns([[labels[name], f"= {e}"] for name, e in outputs.items()]),
+        THRESHOLD if "threshold" in outputs else "No prediction changes this metric.",
+        f"Operations of {labels['value']} and its four partials together: {count}",
+        columns([["output", "form", "proof"], *proofs]),
+    ]
+
+
+def head(definition: syntax.Definition) -> str:
+    """The name with its parameters and aliases."""
+    parameters = (str(dataclasses.replace(p, interval=None)) for p in definition.parameters)
+    head = definition.name + (f"({', '.join(parameters)})" if definition.parameters else "")
+    return head + (f" (or {', '.join(definition.aliases)})" if definition.aliases else "")
+
+
+def entry(definition: syntax.Definition) -> dict[str, Any]:
+    facts = {k: definition.fact(k) for k in ("description", "range", "direction", "reference")}
+    formula = str(definition.body).replace("()", "")  # resolved names are calls
+    entry = {"name": definition.name, "aliases": definition.aliases, "formula": formula}
+    return {**entry, "parameters": parameters_of(definition.parameters), **facts}
+
+
+def parameters_of(parameters: Sequence[ir.Parameter | syntax.Parameter]) -> list[dict[str, Any]]:
+    defaults = [None if p.default is None else float(p.default) for p in parameters]
+    ranges = [None if p.interval is None else str(p.interval) for p in parameters]
+    facts = zip(parameters, defaults, ranges, strict=True)
+    return [{"name": p.name, "default": default, "range": range_} for p, default, range_ in facts]
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (zip(row, widths, strict=True) for row in rows)
+    return "\n".join("  ".join(c.ljust(w) for c, w in line).rstrip() for line in lines)
