@@ -138,7 +138,7 @@ def _docstring(
     metric = program.metric
     name = options.name
     goal = f"1 - {name}" if options.goal == "maximize" else name
-    facts: list[tuple[str, list[str]]] = [("Metric", [f"{name} = {_plain(metric.written)}"])]
+    facts: list[tuple[str, list[str]]] = [("Metric", _metric_lines(metric, name))]
     about = "; ".join(f for f in map(_plain, (metric.fact("description"), _range(metric))) if f)
     if about:
         facts[0][1].append(about)
@@ -169,6 +169,13 @@ def _docstring(
                 lines.append(f"{head:<11}{line}".rstrip())
     lines += ["", *_made_by(program, options, version)]
     return "\n".join(lines)
+
+
+def _metric_lines(metric: ir.Metric, name: str) -> list[str]:
+    """The formula as it was written, and the definitions that it uses."""
+    used = [f"{d.name} = {d.body}".replace("()", "") for d in metric.text.definitions[:-1]]
+    where = f", where {'; '.join(used)}" if used else ""
+    return [_plain(f"{name} = {metric.written}{where}")]
 
 
 def _required(metric: ir.Metric) -> str:
@@ -204,10 +211,10 @@ def _surrogate_lines(surrogate: Surrogate, options: ir.Options) -> list[str]:
 
 
 def _threshold_lines(program: ir.Program, surrogate: Surrogate) -> list[str]:
-    where = "threshold" if surrogate.arguments else "1/2"
+    where = "`threshold`" if surrogate.arguments else "p = 1/2"
     return [
-        f"A model trained on this loss decides at its surrogate's threshold ({where}). For "
-        f"calibrated probabilities of another model the best cut is {program.threshold}."
+        f"A model trained on this loss decides at {where}. For calibrated probabilities of another "
+        f"model the best cut is {program.threshold}."
     ]
 
 

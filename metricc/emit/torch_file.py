@@ -40,9 +40,9 @@ OWNERSHIP = "The file needs torch alone and belongs to whoever generated it."
 SURROGATE_NOTES = {
     "amplified": [
         "A(0) = sigmoid(-L*threshold) is not 0: at the defaults (L=10, threshold=0.5) a sure "
-        "negative still counts .0067 in FP, which is .67 of a false positive for each true one "
+        "negative still counts .0067 in FP, which is .66 of a false positive for each positive "
         "where one sample in a hundred is positive. A larger L lessens that and flattens the slope "
-        "away from the threshold: at L = 73 (the paper's) it is 2e-7 of its peak at |z| = 1."
+        "away from the threshold: at L = 73 (the paper's) it is 1.5e-7 of its peak at |z| = 1."
     ],
     "soft": [
         "The counts are the expected confusion matrix if the probabilities were true; the slope "

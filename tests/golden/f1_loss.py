@@ -1,0 +1,246 @@
+"""f1 as a PyTorch loss: 1 - f1 of soft predictions, with its exact gradient.
+
+    loss = F1Loss()
+    loss(logits, target).backward()
+
+Metric     f1 = 2*TP/(2*TP + FP + FN)
+Loss       1 - f1. The metric is a score (proved from the signs of w_plus and w_minus).
+Gradient   d loss/dz_i = -v_i (y_i w_plus - (1 - y_i) w_minus) dA/dz_i, over the batch
+           w_plus = dM/dTP - dM/dFN = 2*(TP + FN + FP)/(2*TP + FN + FP)^2
+           w_minus = dM/dTN - dM/dFP = 2*TP/(2*TP + FN + FP)^2
+Surrogate  amplified: A(p) = sigmoid(L*(p - threshold)), p = sigmoid(z), z the input; AnyLoss: Han,
+           Moniz, Chawla 2024, arXiv 2405.14745
+           A(0) = sigmoid(-L*threshold) is not 0: at the defaults (L=10, threshold=0.5) a sure
+           negative still counts .0067 in FP, which is .66 of a false positive for each positive
+           where one sample in a hundred is positive. A larger L lessens that and flattens the slope
+           away from the threshold: at L = 73 (the paper's) it is 1.5e-7 of its peak at |z| = 1.
+Threshold  A model trained on this loss decides at `threshold`. For calibrated probabilities of
+           another model the best cut is TP/(FN + FP + 2*TP).
+Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
+           the right empty prediction is then perfect, a wrong one is not, and gradients push the
+           right way. Nothing is ever added to other batches. 0/0 is 0; loss and gradient are finite
+           for every finite input.
+Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of the same shape (any);
+           weight: per element or per sample (first dimension), at least 0. float16 and bfloat16
+           inputs are summed in float32 and give a float32 loss; the four counts are float64
+           (float32 on devices without).
+
+Made by metricc 0.1.0:  metricc compile '2*TP / (2*TP + FP + FN)' --name f1
+Derivatives proved: rational functions.
+Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["F1Loss", "f1_loss", "gradient", "value", "weights"]
+
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '7b10b1d7fbff5aa9b56ef98518d7b5504aa25ec9623d8095b6601767219fa5c8'}  # fmt: skip  # noqa: E501
+
+_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_TINY = 2.2250738585072014e-308  # the smallest normal float64
+_HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
+
+
+def value(TP, FN, FP, TN):
+    """The metric on counts (floats or tensors)."""
+    return _ratio(2 * TP, 2 * TP + FN + FP)
+
+
+def gradient(TP, FN, FP, TN):
+    """Its derivatives in TP, FN, FP and TN."""
+    x1 = FN + FP
+    x2 = 2 * TP + x1
+    x3 = _ratio(-2 * TP, x2**2)
+    return _ratio(2 * x1, x2**2), x3, x3, 0
+
+
+def weights(TP, FN, FP, TN):
+    """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
+    x1 = FN + FP
+    x2 = 2 * TP + x1
+    return _ratio(2 * (TP + x1), x2**2), _ratio(2 * TP, x2**2)
+
+
+def f1_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    L: float = 10.0,
+    threshold: float = 0.5,
+) -> Tensor:
+    """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
+    if not 0 < L:
+        raise ValueError(f"L must lie in (0, inf), not {L}")
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+    weight = _check(input, target, weight)
+    return _F1.apply(input, target, weight, L, threshold)[0]
+
+
+class F1Loss(torch.nn.Module):
+    """`f1_loss` as a module. It holds no state."""
+
+    def __init__(self, *, L: float = 10.0, threshold: float = 0.5):
+        super().__init__()
+        self.L = L
+        self.threshold = threshold
+
+    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        return f1_loss(input, target, weight=weight, L=self.L, threshold=self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"L={self.L}, threshold={self.threshold}"
+
+
+class _F1(torch.autograd.Function):
+    """Forward reduces the batch to four counts; backward maps two weights over it."""
+
+    @staticmethod
+    def forward(input, target, weight, L, threshold):
+        cells = _present(*_count(input, target, weight, L, threshold))
+        loss = 1 - value(*cells)
+        return _tensor(loss, input).to(_dtype(input)), _pair(input, cells)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        input, target, weight, L, threshold = inputs
+        ctx.save_for_backward(input, target, weight, output[1])
+        ctx.L = L
+        ctx.threshold = threshold
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx, grad_loss, _):
+        if grad_loss is None:
+            return None, None, None, None, None
+        input, target, weight, pair = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+            cells = _present(*_count(input, target, weight, ctx.L, ctx.threshold))
+            pair = _pair(input, cells)
+        grad = _map(input, target, weight, -ctx.L * pair * grad_loss, ctx.L, ctx.threshold)
+        return grad, None, None, None, None
+
+
+def _soft(z, L, threshold):
+    """A(p) and 1 - A(p). Each is a sigmoid of its own: subtracting from 1 would cancel."""
+    t = torch.rsub(torch.sigmoid(z), -L * threshold, alpha=-L)  # L (p - threshold), rounded once
+    return torch.sigmoid(t), t.neg_().sigmoid_()
+
+
+def _slope(z, L, threshold):
+    """dA/dz / L = A (1 - A) p (1 - p)."""
+    p = torch.sigmoid(z)
+    t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
+    return torch.sigmoid(t) * t.neg_().sigmoid_() * p * torch.neg(z).sigmoid_()
+
+
+def _count(input, target, weight, L, threshold):
+    """TP, FN, FP, TN: floats where this runs at once on a CPU, else tensors."""
+    cells = 0
+    for z, y, v in _blocks(input, target, weight):
+        a, b = _soft(z, L, threshold)
+        y, n = (y, 1 - y) if v is None else (v * y, v * (1 - y))
+        # Four sums of their own terms: a count taken as a difference of sums would cancel.
+        sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)
+        cells = cells + torch.stack(sums).to(_wide(input))
+    if not _at_once(input):
+        return cells.unbind()
+    counts = cells.tolist()
+    if min(counts) < 0:
+        raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
+    return counts
+
+
+def _present(TP, FN, FP, TN):
+    """A class without any weight is absent: one unit is added to TP and to TN."""
+    absent = (TP + FN == 0) | (FP + TN == 0)
+    return TP + absent, FN, FP, TN + absent
+
+
+def _pair(input, cells):
+    return torch.stack([_tensor(w, input) for w in weights(*cells)])
+
+
+def _map(input, target, weight, pair, L, threshold):
+    """(y pair[0] - (1 - y) pair[1]) * slope * weight, for every element."""
+    plus, minus = pair.to(_dtype(input))
+    grad = torch.empty(input.shape, dtype=input.dtype, device=input.device)
+    largest = torch.finfo(input.dtype).max
+    start = 0
+    for z, y, v in _blocks(input, target, weight):
+        # lerp is exact at y = 0 and y = 1, where a plain combination would cancel.
+        g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y) * _slope(z, L, threshold)
+        g = g if v is None else g * v
+        g = g if g.dtype == input.dtype else g.clamp(-largest, largest).to(input.dtype)
+        if not _at_once(input):
+            return g.reshape(input.shape)
+        grad.view(-1)[start : start + len(g)] = g
+        start += len(g)
+    return grad
+
+
+def _blocks(input, target, weight):
+    """Flat (input, target, weight) in the working precision: in pieces that fit a CPU's cache
+    where this runs at once, else in one piece, which compilers and GPUs handle best."""
+    flat = [None if t is None else t.reshape(-1) for t in (input, target, weight)]
+    dtype = _dtype(input)
+    if not _at_once(input):
+        return [[None if t is None else t.to(dtype) for t in flat]]
+    size = _BLOCK * torch.get_num_threads()
+    starts = range(0, max(1, input.numel()), size)
+    return ([None if t is None else t[i : i + size].to(dtype) for t in flat] for i in starts)
+
+
+def _at_once(input):
+    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
+    at_once = not (torch.compiler.is_compiling() or torch.is_grad_enabled())
+    return at_once and input.device.type == "cpu"
+
+
+def _dtype(input):
+    """The working precision, which the loss has too: half inputs are computed in float32."""
+    return torch.float64 if input.dtype == torch.float64 else torch.float32
+
+
+def _wide(input):
+    """The precision of the counts and of all that is computed from them."""
+    return torch.float32 if input.device.type == "mps" else torch.float64
+
+
+def _tensor(x, like):
+    return torch.as_tensor(x, dtype=_wide(like), device=like.device)
+
+
+def _check(input, target, weight):
+    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
+    for name, tensor in (("input", input), ("target", target), ("weight", weight)):
+        if name == "weight" and tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
+        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+            raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
+        if tensor.device != input.device:
+            raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
+        if name != "input" and tensor.requires_grad:
+            raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
+    if target.shape != input.shape:
+        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
+    if weight is None or weight.shape == input.shape:
+        return weight
+    if weight.shape != input.shape[:1]:
+        shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
+        raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be {shapes}")
+    return weight.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _ratio(a, b):
+    """a / b, finite for every b: |b| is at least _TINY, the quotient at most _HUGE."""
+    if isinstance(b, Tensor):
+        tiny = torch.finfo(b.dtype).tiny
+        return (a / torch.where(b.abs() < tiny, tiny, b)).clamp(-_HUGE, _HUGE)
+    quotient = a / (_TINY if abs(b) < _TINY else b)
+    return min(max(quotient, -_HUGE), _HUGE)

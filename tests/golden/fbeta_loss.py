@@ -1,0 +1,239 @@
+"""fbeta as a PyTorch loss: 1 - fbeta of soft predictions, with its exact gradient.
+
+    loss = FbetaLoss()
+    loss(logits, target).backward()
+
+Metric     fbeta = (1 + beta^2)*PPV*TPR/(beta^2*PPV + TPR), where PPV = TP/(TP + FP); TPR = TP/(TP +
+           FN)
+           weighted harmonic mean of precision and recall; recall counts beta times as much; range
+           [0, 1]
+           van Rijsbergen 1979, Information Retrieval, 2nd edition, chapter 7
+Loss       1 - fbeta. The metric is a score (proved from the signs of w_plus and w_minus).
+Gradient   d loss/dz_i = -v_i (y_i w_plus - (1 - y_i) w_minus) dA/dz_i, over the batch
+           w_plus = dM/dTP - dM/dFN = (FP + beta^2*(TP + FN))*((beta^2 + 1)/(TP + FP + beta^2*(TP +
+           FN))^2)
+           w_minus = dM/dTN - dM/dFP = TP*((beta^2 + 1)/(TP + FP + beta^2*(TP + FN))^2)
+Surrogate  soft: A(p) = p, p = sigmoid(z), z the input; the expected confusion matrix
+           The counts are the expected confusion matrix if the probabilities were true; the slope
+           dA/dz = p(1 - p) reaches every sample.
+Threshold  A model trained on this loss decides at p = 1/2. For calibrated probabilities of another
+           model the best cut is TP/(FN*beta**2 + FP + TP*beta**2 + TP).
+Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
+           the right empty prediction is then perfect, a wrong one is not, and gradients push the
+           right way. Nothing is ever added to other batches. 0/0 is 0; loss and gradient are finite
+           for every finite input.
+Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of the same shape (any);
+           weight: per element or per sample (first dimension), at least 0. float16 and bfloat16
+           inputs are summed in float32 and give a float32 loss; the four counts are float64
+           (float32 on devices without).
+
+Made by metricc 0.1.0:  metricc compile fbeta --name fbeta --surrogate soft
+Derivatives proved: rational functions.
+Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
+
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'e700601788c22978c73f137f8544fb75f0c6c96c08fad98e9d61c4a74539a214'}  # fmt: skip  # noqa: E501
+
+_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_TINY = 2.2250738585072014e-308  # the smallest normal float64
+_HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
+
+
+def value(TP, FN, FP, TN, beta=1.0):
+    """The metric on counts (floats or tensors)."""
+    x3 = TP * (beta**2 + 1)
+    return _ratio(x3, beta**2 * FN + FP + x3)
+
+
+def gradient(TP, FN, FP, TN, beta=1.0):
+    """Its derivatives in TP, FN, FP and TN."""
+    x1 = beta**2 * FN + FP
+    x2 = beta**2 + 1
+    x3 = TP * x2
+    x4 = x1 + x3
+    x5 = _ratio(-x3, x4**2)
+    return _ratio(x2 * x1, x4**2), beta**2 * x5, x5, 0
+
+
+def weights(TP, FN, FP, TN, beta=1.0):
+    """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
+    x1 = FP + beta**2 * (TP + FN)
+    x2 = _ratio(beta**2 + 1, (TP + x1)**2)
+    return x1 * x2, TP * x2
+
+
+def fbeta_loss(
+    input: Tensor, target: Tensor, *, weight: Tensor | None = None, beta: float = 1.0
+) -> Tensor:
+    """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
+    if not 0 < beta:
+        raise ValueError(f"beta must lie in (0, inf), not {beta}")
+    weight = _check(input, target, weight)
+    return _Fbeta.apply(input, target, weight, beta)[0]
+
+
+class FbetaLoss(torch.nn.Module):
+    """`fbeta_loss` as a module. It holds no state."""
+
+    def __init__(self, *, beta: float = 1.0):
+        super().__init__()
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        return fbeta_loss(input, target, weight=weight, beta=self.beta)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta}"
+
+
+class _Fbeta(torch.autograd.Function):
+    """Forward reduces the batch to four counts; backward maps two weights over it."""
+
+    @staticmethod
+    def forward(input, target, weight, beta):
+        cells = _present(*_count(input, target, weight))
+        loss = 1 - value(*cells, beta)
+        return _tensor(loss, input).to(_dtype(input)), _pair(input, cells, beta)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        input, target, weight, beta = inputs
+        ctx.save_for_backward(input, target, weight, output[1])
+        ctx.beta = beta
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx, grad_loss, _):
+        if grad_loss is None:
+            return None, None, None, None
+        input, target, weight, pair = ctx.saved_tensors
+        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+            cells = _present(*_count(input, target, weight))
+            pair = _pair(input, cells, ctx.beta)
+        grad = _map(input, target, weight, -pair * grad_loss)
+        return grad, None, None, None
+
+
+def _soft(z):
+    """p and 1 - p. Each is a sigmoid of its own: subtracting from 1 would cancel."""
+    return torch.sigmoid(z), torch.sigmoid(-z)
+
+
+def _slope(z):
+    """dp/dz = p (1 - p)."""
+    return torch.sigmoid(z) * torch.sigmoid(-z)
+
+
+def _count(input, target, weight):
+    """TP, FN, FP, TN: floats where this runs at once on a CPU, else tensors."""
+    cells = 0
+    for z, y, v in _blocks(input, target, weight):
+        a, b = _soft(z)
+        y, n = (y, 1 - y) if v is None else (v * y, v * (1 - y))
+        # Four sums of their own terms: a count taken as a difference of sums would cancel.
+        sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)
+        cells = cells + torch.stack(sums).to(_wide(input))
+    if not _at_once(input):
+        return cells.unbind()
+    counts = cells.tolist()
+    if min(counts) < 0:
+        raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
+    return counts
+
+
+def _present(TP, FN, FP, TN):
+    """A class without any weight is absent: one unit is added to TP and to TN."""
+    absent = (TP + FN == 0) | (FP + TN == 0)
+    return TP + absent, FN, FP, TN + absent
+
+
+def _pair(input, cells, beta):
+    return torch.stack([_tensor(w, input) for w in weights(*cells, beta)])
+
+
+def _map(input, target, weight, pair):
+    """(y pair[0] - (1 - y) pair[1]) * slope * weight, for every element."""
+    plus, minus = pair.to(_dtype(input))
+    grad = torch.empty(input.shape, dtype=input.dtype, device=input.device)
+    largest = torch.finfo(input.dtype).max
+    start = 0
+    for z, y, v in _blocks(input, target, weight):
+        # lerp is exact at y = 0 and y = 1, where a plain combination would cancel.
+        g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y) * _slope(z)
+        g = g if v is None else g * v
+        g = g if g.dtype == input.dtype else g.clamp(-largest, largest).to(input.dtype)
+        if not _at_once(input):
+            return g.reshape(input.shape)
+        grad.view(-1)[start : start + len(g)] = g
+        start += len(g)
+    return grad
+
+
+def _blocks(input, target, weight):
+    """Flat (input, target, weight) in the working precision: in pieces that fit a CPU's cache
+    where this runs at once, else in one piece, which compilers and GPUs handle best."""
+    flat = [None if t is None else t.reshape(-1) for t in (input, target, weight)]
+    dtype = _dtype(input)
+    if not _at_once(input):
+        return [[None if t is None else t.to(dtype) for t in flat]]
+    size = _BLOCK * torch.get_num_threads()
+    starts = range(0, max(1, input.numel()), size)
+    return ([None if t is None else t[i : i + size].to(dtype) for t in flat] for i in starts)
+
+
+def _at_once(input):
+    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
+    at_once = not (torch.compiler.is_compiling() or torch.is_grad_enabled())
+    return at_once and input.device.type == "cpu"
+
+
+def _dtype(input):
+    """The working precision, which the loss has too: half inputs are computed in float32."""
+    return torch.float64 if input.dtype == torch.float64 else torch.float32
+
+
+def _wide(input):
+    """The precision of the counts and of all that is computed from them."""
+    return torch.float32 if input.device.type == "mps" else torch.float64
+
+
+def _tensor(x, like):
+    return torch.as_tensor(x, dtype=_wide(like), device=like.device)
+
+
+def _check(input, target, weight):
+    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
+    for name, tensor in (("input", input), ("target", target), ("weight", weight)):
+        if name == "weight" and tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
+        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+            raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
+        if tensor.device != input.device:
+            raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
+        if name != "input" and tensor.requires_grad:
+            raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
+    if target.shape != input.shape:
+        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
+    if weight is None or weight.shape == input.shape:
+        return weight
+    if weight.shape != input.shape[:1]:
+        shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
+        raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be {shapes}")
+    return weight.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _ratio(a, b):
+    """a / b, finite for every b: |b| is at least _TINY, the quotient at most _HUGE."""
+    if isinstance(b, Tensor):
+        tiny = torch.finfo(b.dtype).tiny
+        return (a / torch.where(b.abs() < tiny, tiny, b)).clamp(-_HUGE, _HUGE)
+    quotient = a / (_TINY if abs(b) < _TINY else b)
+    return min(max(quotient, -_HUGE), _HUGE)
