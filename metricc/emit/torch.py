@@ -106,7 +106,7 @@ def _arguments(parameters: tuple[ir.Parameter, ...], surrogate: Surrogate) -> di
         "stored": listed("{0}=self.{0}", names),
         "shown": f'f"{shown}"' if shown else '""',
         "store": listed("{0}", names),
-        "keep": "".join(f"        ctx.{name} = {name}\n" for name in names),
+        "ctx_store": listed("ctx.{0}", names),
         "parameters": listed("{0}", own_names),
         "ctx_parameters": listed("ctx.{0}", own_names),
         "soft_args": listed("{0}", soft_names),

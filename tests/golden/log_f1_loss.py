@@ -35,7 +35,7 @@ from torch import Tensor
 
 __all__ = ["LogF1Loss", "log_f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '297ef9222b32178940349f639d5eab4a2352deaea0454f25d9837e1a9f2a30b5'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '6d779bafb7c4188251d2ef023f3a89bb9f269dabd3da6742f0975f9388190e17'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -95,61 +95,73 @@ class LogF1Loss(torch.nn.Module):
 
 
 class _LogF1(torch.autograd.Function):
-    """Forward reduces the batch to four counts; backward maps two weights over it."""
+    """Forward reduces the batch to four counts, backward maps two weights over it.
+
+    On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
+    """
 
     @staticmethod
     def forward(input, target, weight, L, threshold):
-        cells = _present(*_count(input, target, weight, L, threshold))
+        kept = _at_once(input) and input.requires_grad
+        slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
+        cells = _present(*_count(input, target, weight, slope if kept else None, L, threshold))
         loss = value(*cells)
-        return _tensor(loss, input).to(_dtype(input)), _pair(input, cells)
+        return _tensor(loss, input).to(slope.dtype), _pair(input, cells), slope
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, L, threshold = inputs
-        ctx.save_for_backward(input, target, weight, output[1])
-        ctx.L = L
-        ctx.threshold = threshold
-        ctx.mark_non_differentiable(output[1])
+        input, target, weight, ctx.L, ctx.threshold = inputs
+        _, pair, ctx.slope = output
+        ctx.save_for_backward(input, target, weight, pair)
+        ctx.mark_non_differentiable(pair, ctx.slope)
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, grad_loss, _):
+    def backward(ctx, grad_loss, *_):
         if grad_loss is None:
             return None, None, None, None, None
         input, target, weight, pair = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
-            cells = _present(*_count(input, target, weight, ctx.L, ctx.threshold))
+            cells = _present(*_count(input, target, weight, None, ctx.L, ctx.threshold))
             pair = _pair(input, cells)
-        grad = _map(input, target, weight, ctx.L * pair * grad_loss, ctx.L, ctx.threshold)
-        return grad, None, None, None, None
+        pair = ctx.L * pair * grad_loss
+        if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
+            return _map(input, target, weight, pair, ctx.L, ctx.threshold), None, None, None, None
+        # The slope turns into the gradient; another backward finds none and computes it anew.
+        slope, ctx.slope = ctx.slope, None
+        return _finish(slope, target, weight, pair, input.dtype), None, None, None, None
 
 
 def _soft(z, L, threshold):
-    """A(p) and 1 - A(p). Each is a sigmoid of its own: subtracting from 1 would cancel."""
-    t = torch.rsub(torch.sigmoid(z), -L * threshold, alpha=-L)  # L (p - threshold), rounded once
-    return torch.sigmoid(t), t.neg_().sigmoid_()
-
-
-def _slope(z, L, threshold):
-    """dA/dz / L = A (1 - A) p (1 - p)."""
+    """A(p), 1 - A(p) and p. Each is a sigmoid of its own: subtracting from 1 would cancel."""
     p = torch.sigmoid(z)
     t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
-    return torch.sigmoid(t) * t.neg_().sigmoid_() * p * torch.neg(z).sigmoid_()
+    return torch.sigmoid(t), t.neg_().sigmoid_(), p
 
 
-def _count(input, target, weight, L, threshold):
+def _slope(z, a, b, p, out=None):
+    """dA/dz / L = A (1 - A) p (1 - p)."""
+    s = torch.mul(torch.mul(a, b, out=out), p, out=out)
+    return torch.mul(s, torch.neg(z).sigmoid_(), out=out)
+
+
+def _count(input, target, weight, slope, L, threshold):
     """TP, FN, FP, TN: floats where this runs at once on a CPU, else tensors."""
-    cells = 0
-    for z, y, v in _blocks(input, target, weight):
-        a, b = _soft(z, L, threshold)
-        y, n = (y, 1 - y) if v is None else (v * y, v * (1 - y))
+    dtype, at_once = _dtype(input), _at_once(input)
+    counts = [0.0, 0.0, 0.0, 0.0]
+    for z, y, v, s in _pieces(input, target, weight, slope):
+        z, y = z.to(dtype), y.to(dtype)
+        soft = a, b, *_ = _soft(z, L, threshold)
+        n = 1 - y
+        if v is not None:
+            y, n = y * v.to(dtype), n * v.to(dtype)
         # Four sums of their own terms: a count taken as a difference of sums would cancel.
         sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)
-        cells = cells + torch.stack(sums).to(_wide(input))
-    if not _at_once(input):
-        return cells.unbind()
-    counts = cells.tolist()
-    if min(counts) < 0:
+        sums = [x.item() if at_once else x.to(_wide(input)) for x in sums]
+        counts = [count + x for count, x in zip(counts, sums)]
+        if s is not None:
+            _slope(z, *soft, out=s)
+    if at_once and min(counts) < 0:
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 
@@ -165,33 +177,40 @@ def _pair(input, cells):
 
 
 def _map(input, target, weight, pair, L, threshold):
-    """(y pair[0] - (1 - y) pair[1]) * slope * weight, for every element."""
-    plus, minus = pair.to(_dtype(input))
-    grad = torch.empty(input.shape, dtype=input.dtype, device=input.device)
-    largest = torch.finfo(input.dtype).max
-    start = 0
-    for z, y, v in _blocks(input, target, weight):
-        # lerp is exact at y = 0 and y = 1, where a plain combination would cancel.
-        g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y) * _slope(z, L, threshold)
-        g = g if v is None else g * v
-        g = g if g.dtype == input.dtype else g.clamp(-largest, largest).to(input.dtype)
-        if not _at_once(input):
-            return g.reshape(input.shape)
-        grad.view(-1)[start : start + len(g)] = g
-        start += len(g)
-    return grad
+    """The gradient in one expression, which compilers and autograd can follow."""
+    z = input.to(_dtype(input))
+    g = _sides(target.to(z.dtype), weight, pair) * _slope(z, *_soft(z, L, threshold))
+    return _narrow(g, input.dtype)
 
 
-def _blocks(input, target, weight):
-    """Flat (input, target, weight) in the working precision: in pieces that fit a CPU's cache
-    where this runs at once, else in one piece, which compilers and GPUs handle best."""
-    flat = [None if t is None else t.reshape(-1) for t in (input, target, weight)]
-    dtype = _dtype(input)
-    if not _at_once(input):
-        return [[None if t is None else t.to(dtype) for t in flat]]
-    size = _BLOCK * torch.get_num_threads()
-    starts = range(0, max(1, input.numel()), size)
-    return ([None if t is None else t[i : i + size].to(dtype) for t in flat] for i in starts)
+def _finish(slope, target, weight, pair, dtype):
+    """The gradient from the slope, in place."""
+    for s, y, v in _pieces(slope, target, weight):
+        s.mul_(_sides(y.to(s.dtype), v, pair))
+    return _narrow(slope, dtype)
+
+
+def _sides(y, v, pair):
+    """v (y pair[0] - (1 - y) pair[1]). lerp is exact at y = 0 and y = 1."""
+    plus, minus = pair.to(y.dtype)
+    g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+    return g if v is None else g * v
+
+
+def _narrow(g, dtype):
+    """To the input's type; halves saturate rather than overflow."""
+    largest = torch.finfo(dtype).max
+    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
+
+
+def _pieces(*tensors):
+    """The tensors flat, and where this runs at once in pieces that fit a CPU's cache."""
+    flat = [None if t is None else t.reshape(-1) for t in tensors]
+    size = _BLOCK * torch.get_num_threads() if _at_once(flat[0]) else len(flat[0])
+    if len(flat[0]) <= size:
+        return [flat]
+    starts = range(0, len(flat[0]), size)
+    return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
 
 
 def _at_once(input):

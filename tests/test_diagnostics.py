@@ -1,0 +1,496 @@
+"""Diagnostics: every code's exact text, all errors of a text at once, and hostile input."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from watchdog import within
+
+import metricc
+from metricc import library
+from metricc.compiler import analyse
+from metricc.errors import CATALOGUE, Diagnostic, MetriccError, Span
+from metricc.parse import MAX_TEXT, parse
+from metricc.resolve import resolve
+
+BUG = pytest.mark.xfail(strict=True, reason="known bug")
+HANGS = pytest.mark.xfail(run=False, reason="known bug: this does not end")
+GOLDEN = Path(__file__).parent / "golden" / "diagnostics.txt"
+
+# What a text says wrong, one case for each message. The rendered text is in GOLDEN.
+CASES: dict[str, str] = {
+    # the text is not a formula
+    "ends early": "2*TP /",
+    "ends early in a definition": "a = TP +\n",
+    "operator twice": "TP */ FN",
+    "operator first": "/ TP",
+    "product not written out": "2TP / P",
+    "product with a bracket not written out": "TP / P (TP + FN)",
+    "names side by side": "TP FN",
+    "empty brackets": "()",
+    "comma outside a call": "TP, FN",
+    "argument missing": "min(TP,)",
+    "definition inside an expression": "TP + (a = 2)",
+    "definition of an expression": "TP + FN = 3",
+    "definition twice": "a = b = TP",
+    "range outside a head": "fbeta(beta = 1 in (0, 1))",
+    "range without a comma": "f(a in (0 1)) = TP*a",
+    "range of a word": "f(a in (0, big)) = TP*a",
+    "bracket of the wrong kind": "(TP + FN]",
+    "square brackets": "[TP + FN]",
+    "word in the middle": "TP if FN else FP",
+    "a Python lambda": "lambda x: x",
+    # characters
+    "character": "TP $ FN",
+    "multiplication sign": "2×TP / P",
+    "minus sign": "TP − FN",
+    "Greek letter": "f(β = 1) = TP*β",
+    "percent": "50% * TP",
+    "comparison": "TP > FN",
+    "leading underscore": "_tp / P",
+    "attribute": "TP.__class__",
+    "quote": "open('x')",
+    "null byte": "TP\0/P",
+    "escape sequence": "TP\x1b[31m/P",
+    "right-to-left override": "TP\u202e/P",
+    "byte order mark inside": "TP\ufeff/P",
+    "no-break space": "TP\u00a0/P",
+    # brackets
+    "bracket never closed": "a = sqrt(TP*TN\na",
+    "bracket never opened": "TP + FN) / P",
+    "square bracket never closed": "f(a in [0, 1) = TP*a",
+    # texts
+    "empty text": "",
+    "comments alone": "# nothing here",
+    "expression before the end": "TP/P\na = FN/P",
+    # words
+    "reserved definition": "sqrt = TP",
+    "reserved parameter": "f(and = 1) = TP",
+    "reserved name": "if + TP",
+    "reserved constant": "inf * TP",
+    "not a number": "nan + TP",
+    "reserved call": "not(TP)",
+    # heads
+    "head with an expression": "f(2*a) = TP",
+    "head with a number": "f(1) = TP",
+    "default that is no number": "f(a = TP) = TP*a",
+    "default that divides by zero": "f(a = 1/0) = TP*a",
+    "empty range": "f(a in (1, 0)) = TP*a",
+    # names
+    "unknown name": "TPP / P",
+    "unknown name near a metric": "precison",
+    "unknown name far from all": "quux",
+    "lower-case cell": "tp / P",
+    "unknown call": "foo(2)",
+    "parameter of another": "beta * TP",
+    "Euler's number": "E * TP",
+    # arguments
+    "too few arguments": "min(TP)",
+    "too many arguments": "sqrt(TP, FN)",
+    "named argument of a function": "log(x = TP)",
+    "function without brackets": "sqrt * TP",
+    "call of a cell": "TP(FN + FP)",
+    "call of a parameter": "f(a = 1) = a(TP)",
+    "too many arguments of a metric": "fbeta(1, 2)",
+    "arguments of a metric without parameters": "f1(2)",
+    "unknown parameter": "fbeta(gamma = 2)",
+    "parameter given twice": "fbeta(2, beta = 2)",
+    "argument outside its range": "fbeta(0)",
+    "no value": "tversky(0.5)",
+    "no value inside an expression": "1 - tversky",
+    # definitions
+    "defined through itself": "a = 2*a",
+    "defined in a circle": "a = b; b = TP + a; b",
+    "defined twice": "a = TP/P; a = FN/P; a",
+    "parameter twice": "f(a, a) = a*TP",
+    "cell defined": "TP = 1; TP/P",
+    "cell as parameter": "f(TP = 1) = TP/P",
+    "keyword as parameter": "f(lambda = 1) = lambda*TP",
+    "argument of the loss as parameter": "f(weight = 1) = weight*TP",
+    "attribute as parameter": "f(training = 1) = training*TP",
+    "name of the file as parameter": "f(torch = 1) = torch*TP",
+    "unused definition": "a = TP/P; b = FN/P; b",
+    "reduction": "macro(f1)",
+    "reduction without brackets": "macro + f1",
+    "default outside its range": "f(a = 2 in [0, 1]) = a*TP/P",
+    # real numbers
+    "division by zero": "TP / (1 - 1)",
+    "division by a difference of equals": "TP / (P - TP - FN)",
+    "root of a negative number": "sqrt(1 - 2)*TP",
+    "logarithm of zero": "log(0)*TP",
+    "logarithm of a negative number": "TP*log(-1)",
+    "zero to the zero": "0^0 * TP",
+    "zero to a negative power": "TP * 0^-1",
+    # metrics
+    "cells that no prediction changes": "P/POP",
+    "constant": "1/2",
+    "neither score nor error rate": "FP/FN",
+    # limits
+    "power of a power": "9^9^9",
+    "brackets too deep": "(" * 51 + "TP" + ")" * 51,
+    "number too long": "0." + "1" * 61 + "*TP",
+    "number too large": "1e100*TP",
+    "signs too deep": "-" * 300 + "TP",
+    "text too long": "TP + " * (MAX_TEXT // 5) + "FN  ",
+    "too many operators": "f1 + " * 2_000 + "f1",
+    "definitions that double": "\n".join(f"a{i + 1} = a{i}*a{i}" for i in range(40))
+    + "\na0 = TP/P; a40",
+}
+
+
+def refusal(text: str) -> MetriccError:
+    with within(20), pytest.raises(MetriccError) as caught:
+        metricc.compile(text)
+    return caught.value
+
+
+def golden() -> dict[str, str]:
+    """The rendered text of each case, by its name."""
+    sections = re.split(r"(?m)^== (.*)\n", GOLDEN.read_text(encoding="utf-8"))[1:]
+    return {n: t.strip("\n") for n, t in zip(sections[::2], sections[1::2], strict=True)}
+
+
+@pytest.fixture(scope="session")
+def expected(request: pytest.FixtureRequest) -> dict[str, str]:
+    if request.config.getoption("--update-golden"):
+        texts = (f"== {name}\n{refusal(text)}\n" for name, text in CASES.items())
+        GOLDEN.write_text("\n".join(texts), encoding="utf-8")
+    return golden()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_messages(name: str, expected: dict[str, str]) -> None:
+    assert str(refusal(CASES[name])) == expected[name]
+
+
+def test_no_message_is_left_over(expected: dict[str, str]) -> None:
+    assert [*expected] == [*CASES]
+
+
+def test_every_code_that_a_formula_can_raise_has_a_message(expected: dict[str, str]) -> None:
+    found = set(
+        re.findall(r"(?m)^(?:<formula>:\d+:\d+: )?(MC\d{4}): ", "\n".join(expected.values()))
+    )
+    assert found == {code for code in CATALOGUE if code < "MC05"}
+
+
+def test_messages_have_hints_and_no_jargon(expected: dict[str, str]) -> None:
+    for name, text in expected.items():
+        # A syntax error says what was expected; every other message says what to do.
+        if "MC0101: " not in text and name != "text too long":
+            assert text.count("hint: ") == len(re.findall(r"MC\d{4}: ", text)), name
+        for word in ("Token", "RPAR", "SUM_OPERATOR", "__ANON", "$END", "Traceback", "sympy"):
+            assert word not in text, name
+
+
+# -- options and files ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metricc.compile("f1", target="jax"), "MC0501: target cannot be 'jax'"),
+        (lambda: metricc.compile("f1", surrogate="hard"), "MC0501: surrogate cannot be 'hard'"),
+        (
+            lambda: metricc.compile("f1", maximize=True, minimize=True),
+            "MC0501: a metric is maximized or minimized, not both",
+        ),
+        (
+            lambda: metricc.compile("f1", name="2f"),
+            "MC0502: '2f' cannot be the name of a loss",
+        ),
+        (
+            lambda: metricc.compile("missing.metric"),
+            "MC0503: cannot read missing.metric: No such file or directory",
+        ),
+        (lambda: metricc.compile("f1").value(-1, 1, 1, 1), "MC0506: a count is negative"),
+    ],
+    ids=["target", "surrogate", "goal", "name", "file", "count"],
+)
+def test_messages_without_a_place(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(MetriccError) as caught:
+        call()
+    (diagnostic,) = caught.value.diagnostics
+    assert str(caught.value) == f"{message}\n    hint: {diagnostic.hint}"
+    assert diagnostic.hint
+
+
+def test_a_file_is_named_in_its_diagnostics(tmp_path: Path) -> None:
+    path = tmp_path / "mine.metric"
+    path.write_text("a = TP/P\nb = a + TPP\n", encoding="utf-8")
+    with pytest.raises(MetriccError) as caught:
+        metricc.compile(str(path))
+    assert str(caught.value).startswith("mine.metric:2:9: MC0201: `TPP` is not known\n")
+
+
+# -- diagnostics as data ----------------------------------------------------------------------
+
+THREE = """\
+a = TP +* FN
+b = 2 $ 3
+f(1) = TP
+a
+"""
+
+
+def test_a_text_with_three_errors_reports_all_three_in_order() -> None:
+    error = refusal(THREE)
+    assert [d.code for d in error.diagnostics] == ["MC0101", "MC0102", "MC0106"]
+    assert [d.position() for d in error.diagnostics] == [(1, 9), (2, 7), (3, 3)]
+
+
+def test_three_errors_of_meaning_are_reported_in_order() -> None:
+    # The second statement is the last to be looked at.
+    error = refusal("a = sqrt(TP, FN) + b\nf(TN = 1) = TPP\nb = fbeta(7, 8)\na + f")
+    assert [d.code for d in error.diagnostics] == ["MC0202", "MC0206", "MC0201", "MC0202"]
+    spans = [d.span for d in error.diagnostics if d.span is not None]
+    assert spans == sorted(spans)
+
+
+def test_diagnostics_are_data() -> None:
+    (diagnostic,) = refusal("a = 1\na + TPP").diagnostics
+    assert diagnostic.code == "MC0201"
+    assert diagnostic.message == "`TPP` is not known"
+    assert diagnostic.span == Span(10, 13)
+    assert diagnostic.hint == "did you mean `TP`?"
+    assert diagnostic.source == "a = 1\na + TPP"
+    assert diagnostic.position() == (2, 5)
+
+
+def test_errors_survive_pickling() -> None:
+    error = refusal(THREE)
+    again = pickle.loads(pickle.dumps(error))
+    assert again.diagnostics == error.diagnostics
+    assert str(again) == str(error)
+
+
+def test_a_caret_stands_under_its_place_in_a_long_line() -> None:
+    text = "TP + " * 100 + "TPP" + " + FN" * 100
+    lines = str(refusal(text)).split("\n")
+    assert lines[0] == "<formula>:1:501: MC0201: `TPP` is not known"
+    start, end = lines[2].index("^"), lines[2].rindex("^") + 1
+    assert lines[1][start:end] == "TPP"
+    assert lines[1].strip().startswith("…") and lines[1].endswith("…")
+    assert max(map(len, lines)) < 200
+
+
+def test_a_caret_stands_under_its_place_after_tabs_and_wide_text() -> None:
+    for text in ("a = 1 # é\n\t\ta + TPP", "\tTP + TPP", "TP + \t TPP # ×"):
+        lines = str(refusal(text)).split("\n")
+        start = lines[2].index("^")
+        assert lines[1][start : start + 3] == "TPP"
+
+
+@pytest.mark.parametrize("name", ["x" * 65_000, "x" * 1_000])
+@BUG
+def test_a_message_does_not_repeat_a_long_name(name: str) -> None:
+    assert len(str(refusal(name))) < 1_000
+
+
+def test_a_message_without_a_span_has_no_caret() -> None:
+    assert Diagnostic("MC0501", "no").render() == "MC0501: no"
+    assert Diagnostic("MC0501", "no", hint="yes").render() == "MC0501: no\n    hint: yes"
+
+
+# -- strangers' texts -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '__import__("os").system("true")',
+        "eval(1)",
+        "exec(1)",
+        "open(1)",
+        "S",
+        "I",
+        "E",
+        "Q",
+        "O",
+        "C",
+        "pi",
+        "oo",
+        "zoo",
+        "nan",
+        "beta",
+        "gamma",
+        "zeta",
+        "lambda",
+        "Lambda",
+        "Symbol(1)",
+        "Integral(TP)",
+        "Sum(TP)",
+        "diff(TP)",
+        "I^2",
+        "sin(TP)",
+        "sympify(1)",
+        "TP.subs",
+        "{TP}",
+        "%s",
+        "{0.__class__}",
+        "f'{TP}'",
+        "TP; import os",
+        "$(true)",
+        "`true`",
+        "<<name>>",
+        "TP\n\nMETRICC = {}",
+    ],
+)
+def test_only_the_language_is_read(text: str) -> None:
+    refusal(text)
+
+
+@pytest.mark.parametrize("name", ["E", "I", "S", "N", "Q", "O", "C", "beta", "gamma", "pi", "oo"])
+def test_words_of_sympy_are_plain_names(name: str) -> None:
+    program, _ = analyse(f"f({name} = 2) = TP/(TP + {name}*FN)")
+    value = program.forms["value"].expression
+    assert {s.name for s in value.free_symbols} == {"TP", "FN", name}
+    assert value.subs({"TP": 3, "FN": 1, name: 2}) == sympy.Rational(3, 5)
+    program, _ = analyse(f"{name} = TP/P; 1 - {name}")
+    assert {s.name for s in program.forms["value"].expression.free_symbols} == {"TP", "FN"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9^9^9",
+        "(9^9)^9*TPR",
+        "9^(9^9)",
+        "2^2^2^2^2^2*TP",
+        "-" * (MAX_TEXT - 2) + "TP",
+        "+" * (MAX_TEXT - 2) + "TP",
+        "(" * MAX_TEXT,
+        ")" * MAX_TEXT,
+        "(" * 30_000 + "TP" + ")" * 30_000,
+        "TP+" * 21_000 + "TP",
+        "TP*" * 4_000 + "TP",
+        "TP^" * 20_000 + "TP",
+        "1" * MAX_TEXT,
+        "1." + "0" * 60_000 + "1",
+        "1e" + "9" * 60_000,
+        "sqrt(" * 10_000 + "TP" + ")" * 10_000,
+        "min(" + "TP," * 20_000 + "FN)",
+        "f(" + ",".join(f"a{i}" for i in range(9_000)) + ")=TP",
+        "x" * MAX_TEXT,
+        "(TP + FN + FP + TN)^64/(P^64 + N)",
+        "(((TP + FN)^8 + (FP + TN)^8)^8 + 1)/P",
+        "exp(exp(exp(TPR)))",
+        "f1 + mcc + jaccard + gmean + cohen_kappa + p4",
+        "log(" * 5 + "2000 + TPR" + ")" * 5,
+        "TP\ud800",
+        "\U0001d7d9*TP",
+        "\r\n\r\n",
+        "TP\r",
+        "\0" * 1_000,
+        "((9^9)^9)^9*TPR",
+        pytest.param("((9^64)^64)^64*TPR", marks=BUG),
+        pytest.param("1e99^64*TPR", marks=BUG),
+        pytest.param("(1e99*TP + 1e-99)^64/P", marks=HANGS),
+        pytest.param("TP^TP^TP", marks=HANGS),
+        pytest.param("^".join(["TP"] * 150), marks=BUG),
+        pytest.param("((TP^64)^64)^64/P", marks=HANGS),
+        pytest.param("exp(exp(exp(exp(64))))*TPR", marks=HANGS),
+        pytest.param(
+            "a0 = TPR\n" + "\n".join(f"a{i + 1} = max(a{i}, 1 - a{i})" for i in range(6)),
+            marks=HANGS,
+        ),
+        pytest.param("log(" * 20 + "2 + TPR" + ")" * 20, marks=HANGS),
+        pytest.param(
+            "a0 = TPR\n" + "\n".join(f"a{i + 1} = sqrt(1 + a{i})" for i in range(20)),
+            marks=HANGS,
+        ),
+    ],
+    ids=lambda text: f"{text[:20]!r}",
+)
+def test_hostile_texts_end_in_a_result_or_a_diagnostic(text: str) -> None:
+    with within(20):
+        try:
+            analyse(text)
+        except MetriccError as error:
+            message = str(error)
+            assert message.startswith(("<formula>:", "MC0"))
+
+
+TOKENS = re.compile(r"\d+(?:\.\d+)?|\w+|\*\*|\S|\s")
+SEEDS = [
+    *(f"{d.name} = {d.body}" for family in library.families().values() for d in family),
+    "fbeta(beta = 1 in (0, inf)) = (1 + beta^2)*PPV*TPR/(beta^2*PPV + TPR)",
+    "a = TP/P; b = sqrt(a)\nmin(a, b, 1/2) + log(a)",
+    "## description: x\nf(w = 1/2 in [0, 1]) = w*f1 + (1 - w)*mcc # c",
+]
+INSERTS = [
+    *"+-*/^()[],=;#",
+    *("\n", " ", "2", "0", "1/2", "0.1", "TP", "FN", "FP", "TN", "P", "f1", "mcc", "precision"),
+    *("sqrt(", "log(", "abs(", "min(", "exp(", "in", "inf", "beta", "if", "macro", "x", "$", "é"),
+]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> str:
+    """A valid text after one to three changes of its tokens."""
+    tokens = TOKENS.findall(draw(st.sampled_from(SEEDS)))
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(tokens) - 1))
+        change = draw(st.sampled_from(["insert", "delete", "replace", "swap", "double"]))
+        if change == "insert":
+            tokens.insert(place, draw(st.sampled_from(INSERTS)))
+        elif change == "delete" and len(tokens) > 1:
+            del tokens[place]
+        elif change == "replace":
+            tokens[place] = draw(st.sampled_from(INSERTS))
+        elif change == "swap":
+            other = draw(st.integers(0, len(tokens) - 1))
+            tokens[place], tokens[other] = tokens[other], tokens[place]
+        else:
+            tokens.insert(place, tokens[place])
+    return "".join(tokens)
+
+
+@settings(deadline=None, derandomize=True, max_examples=400)
+@given(mutated())
+def test_mutated_texts_are_resolved_or_refused(text: str) -> None:
+    try:
+        resolve(parse(text), library.definitions())
+    except MetriccError as error:
+        assert {d.code for d in error.diagnostics} <= set(CATALOGUE)
+
+
+def compiled_or_refused(text: str) -> None:
+    with within(20):
+        try:
+            metricc.compile(text)
+        except MetriccError as error:
+            assert {d.code for d in error.diagnostics} <= set(CATALOGUE)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(mutated())
+def test_mutated_texts_compile_or_are_refused(text: str) -> None:
+    compiled_or_refused(text)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=2_000)
+@given(mutated())
+def test_many_mutated_texts_compile_or_are_refused(text: str) -> None:
+    compiled_or_refused(text)
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(st.text(max_size=60), st.randoms(use_true_random=False))
+def test_random_insertions_are_read_or_refused(noise: str, choose: random.Random) -> None:
+    seed = choose.choice(SEEDS)
+    place = choose.randrange(len(seed) + 1)
+    try:
+        resolve(parse(seed[:place] + noise + seed[place:]), library.definitions())
+    except MetriccError as error:
+        for diagnostic in error.diagnostics:
+            assert all(c.isprintable() or c == "\n" for c in diagnostic.render())
