@@ -25,6 +25,8 @@ from sympy.polys.rings import ring as make_ring
 
 MAX_TERMS = 2_000  # of one numerator
 MAX_FACTORED = 120  # terms of a polynomial that is still factored
+MAX_DEGREE = 40  # of a polynomial that is still factored
+MAX_BITS = 1_500  # of its coefficients
 MAX_WORK = 2_000_000  # products of terms over a field's life: a few seconds
 
 Polynomial: TypeAlias = Any  # sympy.polys.rings.PolyElement, which has no type information
@@ -313,8 +315,13 @@ class Field:
     def _factor(self, polynomial: Polynomial) -> tuple[Any, list[tuple[Polynomial, int]]]:
         """Content and irreducible factors, the leading coefficient of each factor positive."""
         if polynomial not in self.factorings:
-            if len(polynomial) > MAX_FACTORED:
-                raise TooLarge(f"{len(polynomial)} terms are not factored")
+            degree = max(map(sum, polynomial), default=0)
+            bits = max(
+                max(abs(c.numerator), c.denominator).bit_length() for c in polynomial.coeffs()
+            )
+            if len(polynomial) > MAX_FACTORED or degree > MAX_DEGREE or bits > MAX_BITS:
+                size = f"{len(polynomial)} terms of degree {degree}, {bits} bits"
+                raise TooLarge(f"{size} are not factored")
             self._charge(len(polynomial) ** 2)
             content, factors = polynomial.factor_list()
             self.factorings[polynomial] = content, [(f, int(p)) for f, p in factors]

@@ -67,8 +67,11 @@ def _parameters(
         if generator is None:
             chosen = parameter.default if parameter.default is not None else inside(parameter)
         else:
-            bottom = float(low) if low is not None else -10.0
-            chosen = generator.uniform(bottom, float(high) if high is not None else bottom + 10)
+            if parameter.interval is None and parameter.default is not None:
+                chosen = float(parameter.default) * generator.uniform(0.5, 2)
+            else:
+                top = float(high) if high is not None else float(low or -5) + 10
+                chosen = generator.uniform(float(low) if low is not None else top - 10, top)
         values[sympy.Symbol(parameter.name)] = sympy.Rational(str(chosen))
     return values
 
@@ -117,7 +120,8 @@ def _degenerate(program: ir.Program, direction: ir.Direction) -> str:
         reached = at(*cells)
         if best is None or reached is None:
             continue
-        gap = best - reached if direction == "score" else reached - best
-        if gap < 1e-9:
+        sign = 1 if direction == "score" else -1
+        unbounded = min(sign * best, sign * reached) > 1e9  # both go to infinity
+        if unbounded or sign * (best - reached) < 1e-9:
             return name
     return ""

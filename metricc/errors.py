@@ -17,6 +17,9 @@ class Span:
     end: int
 
 
+MAX_DIAGNOSTICS = 50  # more of one text help nobody
+MAX_SHOWN = 240  # characters of one message or hint, which may repeat a stranger's names
+
 CATALOGUE: dict[str, str] = {
     "MC0101": "the text is not a formula of the language",
     "MC0102": "a character that the language does not have",
@@ -37,6 +40,7 @@ CATALOGUE: dict[str, str] = {
     "MC0210": "a default outside its own range",
     "MC0301": "a formula that is not a real number",
     "MC0302": "a metric that does not depend on the predictions",
+    "MC0304": "an exponent that depends on the counts, or an exponential of an exponential",
     "MC0303": "a metric that is neither a score nor an error rate",
     "MC0401": "a text above a limit of the language",
     "MC0501": "an option with an impossible value",
@@ -69,7 +73,7 @@ class Diagnostic:
     def render(self) -> str:
         """The diagnostic as people read it: place, fact, source line with caret, hint."""
         place = self.position()
-        head = f"{self.code}: {self.message}"
+        head = f"{self.code}: {_brief(self.message)}"
         if place is None or self.span is None:
             lines = [head]
         else:
@@ -86,8 +90,12 @@ class Diagnostic:
             head = f"{self.origin}:{line}:{column}: {head}"
             lines = [head, "    " + shown, "    " + " " * indent + caret]
         if self.hint:
-            lines.append(f"    hint: {self.hint}")
+            lines.append(f"    hint: {_brief(self.hint)}")
         return "\n".join(lines)
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def _printable(text: str) -> str:

@@ -45,8 +45,8 @@ FUNCTIONS: dict[str, Function] = {
         Function("log", 1, 1, "arguments above 0; the natural logarithm", "log", "_log"),
         Function("exp", 1, 1, "every number", "exp", "_exp"),
         Function("abs", 1, 1, "every number; slope 0 at 0", "Abs", "_abs"),
-        Function("min", 2, None, "every number; at a tie the mean of the slopes", "Min", "_min"),
-        Function("max", 2, None, "every number; at a tie the mean of the slopes", "Max", "_max"),
+        Function("min", 2, None, "every number; a tie of two: the mean slope", "Min", "_min"),
+        Function("max", 2, None, "every number; a tie of two: the mean slope", "Max", "_max"),
     )
 }
 

@@ -16,6 +16,7 @@ from metricc.functions import CELLS, FUNCTIONS
 
 # 9^9^9 never returns; no statistic of a table needs more.
 MAX_EXPONENT = 64
+MAX_DIGITS = 1_000  # of a number that the formula computes
 
 
 def lower(text: syntax.Text, name: str, formula: str) -> ir.Metric:
@@ -71,9 +72,16 @@ class _Lowering:
                     raise self.error(node.exponent, fact, "write a smaller power", "MC0401")
                 if base.is_zero and not exponent.is_positive:
                     raise self.error(node, "this divides by zero", "0 has no such power")
+                self.check_power(node, base, exponent)
                 result = sympy.Pow(base, exponent)
+                if result.is_Pow and result.exp.is_Rational and abs(result.exp) > MAX_EXPONENT:
+                    fact = f"the powers multiply to one above {MAX_EXPONENT}"
+                    raise self.error(node, fact, "write a smaller power", "MC0401")
             case syntax.Call() if node.function in FUNCTIONS:
                 arguments = [self.expression(a.value, scope) for a in node.arguments]
+                if node.function == "exp" and arguments[0].has(sympy.exp):
+                    hint = "its values leave every floating-point range"
+                    raise self.error(node, "an exponential of an exponential", hint, "MC0304")
                 function = getattr(sympy, FUNCTIONS[node.function].sympy)
                 result = function(*arguments)
             case syntax.Call():
@@ -82,6 +90,16 @@ class _Lowering:
             hint = "logarithms and even roots need positive arguments; 1/0 has no value"
             raise self.error(node, "this is not a real number", hint)
         return result
+
+    def check_power(self, node: syntax.Power, base: sympy.Expr, exponent: sympy.Expr) -> None:
+        if any(s.name in CELLS for s in exponent.free_symbols):
+            hint = "an exponent is made of numbers and parameters; exp(y*log(x)) is x^y"
+            raise self.error(node.exponent, "the exponent depends on the counts", hint, "MC0304")
+        if base.is_Rational and exponent.is_Rational:
+            size = max(abs(base.p), base.q).bit_length() * abs(exponent)
+            if size > 3.4 * MAX_DIGITS:
+                fact = f"the power has more than {MAX_DIGITS} digits"
+                raise self.error(node, fact, "write a smaller power", "MC0401")
 
     def call(self, node: syntax.Call, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
         definition = self.definitions[node.function]

@@ -291,7 +291,7 @@ class _Builder:
 
     def constant(self, tree: Any) -> Fraction | None:
         """A default: a number, signed or a quotient of two (`-1`, `1/3`)."""
-        value = _constant(self.expression(tree))
+        value = syntax.constant(self.expression(tree))
         if value is None:
             hint = "write a number, such as 1, -0.5 or 1/3"
             self.reader.report("MC0106", "a default is not a number", self.span(tree), hint)
@@ -300,7 +300,8 @@ class _Builder:
     def interval(self, tree: Any) -> syntax.Interval:
         opening, low, high, closing = tree.children
         ends = self.bound(low), self.bound(high)
-        if ends[0] is not None and ends[1] is not None and ends[0] >= ends[1]:
+        inverted = _infinite(low) == "inf" or _infinite(high) == "-inf"
+        if inverted or (ends[0] is not None and ends[1] is not None and ends[0] >= ends[1]):
             self.reader.report("MC0106", "the range is empty", self.span(tree), "swap its bounds")
         return syntax.Interval(*ends, opening == "(", closing == ")")
 
@@ -311,15 +312,7 @@ class _Builder:
         return self.number(token) * (-1 if sign == ["-"] else 1)
 
 
-def _constant(node: syntax.Expression) -> Fraction | None:
-    match node:
-        case syntax.Number():
-            return node.value
-        case syntax.Negation():
-            value = _constant(node.operand)
-            return None if value is None else -value
-        case syntax.Product((numerator, denominator), (True,)):
-            top, bottom = _constant(numerator), _constant(denominator)
-            return None if top is None or not bottom else top / bottom
-        case _:
-            return None
+def _infinite(tree: Any) -> str:
+    """ "inf", "-inf" or "" for a bound."""
+    *sign, token = tree.children
+    return ("-" if sign == ["-"] else "") + "inf" if token.type == "INF" else ""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from metricc import syntax
-from metricc.errors import Diagnostic, MetriccError, Span
+from metricc.errors import MAX_DIAGNOSTICS, Diagnostic, MetriccError, Span
 from metricc.functions import (
     CELLS,
     FUNCTIONS,
@@ -28,6 +28,8 @@ from metricc.functions import (
 
 # Work that inlining may cost, counted without inlining: operators and nesting.
 MAX_OPERATORS = 4_000
+MAX_DEFINITIONS = 100
+MAX_FUNCTIONS = 4  # functions inside functions
 MAX_DEPTH = 200
 
 
@@ -36,6 +38,13 @@ def resolve(text: syntax.Text, library: Mapping[str, syntax.Definition]) -> synt
 
     Raises `MetriccError` with every semantic error of the text.
     """
+    if len(text.definitions) > MAX_DEFINITIONS:
+        place = text.definitions[MAX_DEFINITIONS].name_span
+        fact = (
+            f"the text has {len(text.definitions)} definitions; at most {MAX_DEFINITIONS} are read"
+        )
+        hint = "write some of them into others"
+        raise MetriccError(Diagnostic("MC0401", fact, place, hint, text.source, text.origin))
     scope = _Scope(text, library)
     main = scope.main()
     scope.check_definitions()
@@ -70,6 +79,8 @@ class _Scope:
             self.diagnostics.append(
                 Diagnostic(code, message, span, hint, self.text.source, self.text.origin)
             )
+        if len(self.diagnostics) == MAX_DIAGNOSTICS:
+            raise MetriccError(*self.diagnostics)
 
     def main(self) -> syntax.Definition:
         """The metric as a definition: the last one, a named library metric, or the expression."""
@@ -244,6 +255,8 @@ class _Scope:
         parameters = [p.name for p in around.parameters]
         known = [*CELLS, *parameters, *self.own, *FUNCTIONS, *self.library]
         folded = {k.lower(): k for k in reversed(known)}
+        if len(name) > 60:
+            return "`metricc list` shows every name"
         close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
         if close:
             return f"did you mean `{folded[close[0]]}`?"
@@ -294,12 +307,13 @@ class _Scope:
                 hint = f"write {definition.name}({', '.join(f'{n} = ...' for n in names)})"
                 self.report("MC0203", fact, span, hint)
                 value = syntax.Number(Fraction(1), span=span)
+            number = syntax.constant(value)
             if (
-                isinstance(value, syntax.Number)
+                number is not None
                 and parameter.interval is not None
-                and value.value not in parameter.interval
+                and number not in parameter.interval
             ):
-                shown = syntax.decimal(value.value)
+                shown = syntax.decimal(number)
                 fact = f"{parameter.name} = {shown} lies outside {parameter.interval}"
                 self.report("MC0202", fact, value.span, f"choose a value in {parameter.interval}")
             values.append(syntax.Argument(None, value, span))
@@ -329,7 +343,9 @@ class _Scope:
         taken = {d.name for d in order if self.own.get(d.name) is d}
         for definition in order:
             hidden = definition.name in taken and self.own.get(definition.name) is not definition
-            final = f"library_{definition.name}" if hidden else definition.name
+            final = definition.name
+            while hidden and (final in taken or final in names.values()):
+                final = f"library_{final}"
             names[f"{definition.name}@{id(definition)}"] = final
         return tuple(
             replace(
@@ -344,25 +360,30 @@ class _Scope:
         """Refuse what would be too large inlined, counting without inlining."""
         operators: dict[str, int] = {}
         depths: dict[str, int] = {}
+        nests: dict[str, int] = {}
         for definition in ordered:
-            count, depth = 0, 0
-            stack: list[tuple[syntax.Expression, int]] = [(definition.body, 1)]
+            count, depth, nest = 0, 0, 0
+            stack: list[tuple[syntax.Expression, int, int]] = [(definition.body, 1, 0)]
             while stack:
-                node, level = stack.pop()
+                node, level, inner = stack.pop()
                 if isinstance(node, syntax.Call) and node.function in operators:
                     count += operators[node.function]
                     # Arguments may stand at the callee's deepest place.
                     level += depths[node.function]
+                    inner += nests[node.function]
                 else:
+                    inner += isinstance(node, syntax.Call)
                     count += max(0, len(syntax.children(node)) - 1) or 1
-                depth = max(depth, level)
-                stack += [(child, level + 1) for child in syntax.children(node)]
+                depth, nest = max(depth, level), max(nest, inner)
+                stack += [(child, level + 1, inner) for child in syntax.children(node)]
             operators[definition.name], depths[definition.name] = count, depth
+            nests[definition.name] = nest
             span = definition.span if definition.span.end <= len(self.text.source) else None
             name = definition.name
             for code, amount, limit, what in (
                 ("MC0401", count, 2 * MAX_OPERATORS, "operators and operands"),
                 ("MC0401", depth, MAX_DEPTH, "levels of nesting"),
+                ("MC0401", nest, MAX_FUNCTIONS, "functions inside each other"),
             ):
                 if amount > limit:
                     fact = f"`{name}` has {amount:,} {what} written out; at most {limit:,} are read"

@@ -22,6 +22,7 @@ import sympy
 
 from metricc import ir
 from metricc.algebra import Field, TooLarge, sign_of
+from metricc.errors import fail
 from metricc.extract import extract, inline, operations
 from metricc.functions import CELLS
 
@@ -233,4 +234,7 @@ def _compare(raw: sympy.Expr, final: sympy.Expr) -> int:
         close = abs(a - b) <= max(abs(a), abs(b)) * sympy.Float(10) ** -DIGITS
         assert close, f"simplification changed {raw} to {final}"
         compared += 1
+    if not compared:
+        hint = "its roots or logarithms are of negative numbers"
+        raise fail("MC0301", "the formula has no real value anywhere", hint)
     return compared

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from metricc.errors import Diagnostic, Span
+from metricc.errors import MAX_DIAGNOSTICS, Diagnostic, MetriccError, Span
 
 MAX_NESTING = 50
 
@@ -38,6 +38,8 @@ class Reader:
 
     def report(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, hint, self.source, self.origin))
+        if len(self.diagnostics) == MAX_DIAGNOSTICS:
+            raise MetriccError(*self.diagnostics)
 
 
 def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
@@ -50,10 +52,11 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
     broken = False
     start = 0
     body: list[str] = []  # the current statement, comments blanked
+    last = " "  # its last character that is not blank
     position = 0
 
     def finish(end: int) -> None:
-        nonlocal start, body, broken
+        nonlocal start, body, broken, last
         text = "".join(body)
         if text.strip() and not broken and not brackets:
             left = start + len(text) - len(text.lstrip())
@@ -67,7 +70,7 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
             place = Span(opening, opening + 1)
             reader.report("MC0103", f"`{source[opening]}` is never closed", place, hint)
         brackets.clear()
-        start, body, broken = end, [], False
+        start, body, broken, last = end, [], False, " "
 
     while position < len(source):
         character = source[position]
@@ -97,13 +100,11 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
                 fact = f"`{character}` closes a bracket that was never opened"
                 reader.report("MC0103", fact, place, "remove it, or open the bracket before")
                 broken = True
-        text = "".join(body[-80:]).rstrip()
-        ends = character == ";" or (
-            character == "\n" and not brackets and not text.endswith(tuple(_CONTINUES))
-        )
+        ends = character == ";" or (character == "\n" and not brackets and last not in _CONTINUES)
         if ends:
             finish(position + 1)
         else:
+            last = last if character.isspace() else character
             body.append(" " if character in "\r\n\t" else character)
         position += 1
     finish(len(source))

@@ -292,21 +292,56 @@ def _merged(
     return tuple(operands), tuple(signs[1:])
 
 
+def constant(node: Expression) -> Fraction | None:
+    """The number that an expression without names and calls is; None for any other."""
+    values = [constant(child) for child in children(node)]
+    if isinstance(node, Name | Call | Power) or None in values:
+        return None
+    numbers = [v for v in values if v is not None]
+    match node:
+        case Number():
+            return node.value
+        case Negation():
+            return -numbers[0]
+        case Sum():
+            signs = (1, *(-1 if s else 1 for s in node.subtracts))
+            return sum((s * n for s, n in zip(signs, numbers, strict=True)), Fraction(0))
+        case Product():
+            total = numbers[0]
+            for divides, number in zip(node.divides, numbers[1:], strict=True):
+                if divides and number == 0:
+                    return None
+                total = total / number if divides else total * number
+            return total
+    return None
+
+
 def decimal(value: Fraction) -> str:
     """A rational as the language writes it: `0.1` where its decimals end, else `1/3`."""
     if value.denominator == 1:
-        return str(value.numerator)
+        return _scientific(value.numerator, 0)
     twos = fives = 0
     rest = value.denominator
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
     while rest % 5 == 0:
         rest, fives = rest // 5, fives + 1
-    if rest != 1 or max(twos, fives) > 12:
+    if rest != 1:
         return f"{value.numerator}/{value.denominator}"
     places = max(twos, fives)
+    if places > 12:
+        return _scientific(value.numerator * 10**places // value.denominator, -places)
     digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
     return ("-" if value < 0 else "") + digits[:-places] + "." + digits[-places:]
+
+
+def _scientific(digits: int, exponent: int) -> str:
+    """`digits` times ten to the `exponent`, zeros at the end moved into the exponent if many."""
+    text = str(digits)
+    zeros = len(text) - len(text.rstrip("0"))
+    if digits and (zeros > 12 or exponent):
+        return f"{text[: len(text) - zeros]}e{exponent + zeros}"
+    return text
 
 
 def _binding(node: Expression) -> int:
