@@ -67,7 +67,9 @@ def test_source_is_the_golden_file(name: str, update_golden: bool) -> None:
     path = GOLDEN / f"{name}_loss.py"
     if update_golden:
         path.write_text(source, encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == source, "run pytest --update-golden and read the diff"
+    assert path.read_text(encoding="utf-8") == source, (
+        "run pytest --update-golden and read the diff"
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
