@@ -74,6 +74,10 @@ class _Lowering:
                     raise self.error(node, "this divides by zero", "0 has no such power")
                 self.check_power(node, base, exponent)
                 result = sympy.Pow(base, exponent)
+                numbers = (max(abs(r.p), r.q) for r in result.atoms(sympy.Rational))
+                if max((int(n).bit_length() for n in numbers), default=0) > 3.4 * MAX_DIGITS:
+                    fact = f"the power holds a number of more than {MAX_DIGITS} digits"
+                    raise self.error(node, fact, "write a smaller power", "MC0401")
                 if result.is_Pow and result.exp.is_Rational and abs(result.exp) > MAX_EXPONENT:
                     fact = f"the powers multiply to one above {MAX_EXPONENT}"
                     raise self.error(node, fact, "write a smaller power", "MC0401")
