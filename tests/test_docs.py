@@ -194,7 +194,7 @@ def test_every_code_of_a_formula_has_its_sentence_and_an_example() -> None:
     formulas = {code: fact for code, fact in CATALOGUE.items() if code < "MC05"}
     assert dict(headings) == formulas
     assert [code for code, _ in headings] == sorted(formulas)
-    for part in re.split(r"(?m)^### ", text)[1:]:
+    for part in re.split(r"(?m)^### (?=MC)", text)[1:]:
         code = part[:6]
         assert f"```metric fails {code}\n" in part, code
 
