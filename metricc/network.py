@@ -24,6 +24,7 @@ from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTION
 
 # Extraction looks at pairs of terms again and again; beyond this many terms code stays as it is.
 MAX_TERMS = 260
+MAX_BITS = 1_000  # of a number taken out of a power
 
 Term: TypeAlias = tuple[tuple[str, int], ...]  # ((atom, exponent), ...), sorted by atom
 Sum: TypeAlias = dict[Term, Fraction]
@@ -82,6 +83,9 @@ class Network:
             base, exponent = factor.as_base_exp() if factor.is_Pow else (factor, sympy.Integer(1))
             if exponent.is_Integer:
                 scale, atom = self.atom(base)
+                size = max(abs(scale.numerator), scale.denominator).bit_length()
+                if size * abs(int(exponent)) > MAX_BITS:  # its power would fill pages
+                    scale, atom = Fraction(1), self.node(self.sum(base))
                 powers[atom] += int(exponent)
                 coefficient *= scale ** int(exponent)
             elif exponent.is_Rational and exponent.q == 2:
