@@ -64,8 +64,12 @@ def faulty(m: CompiledMetric, old: str, new: str) -> list[str]:
             "tversky", "beta * TP + x1", "alpha * TP + x1", id="alpha and beta swapped in weights"
         ),
         pytest.param("mcc", "pair * grad_loss", "pair", id="upstream gradient dropped"),
-        pytest.param("mcc", "v * y, v * (1 - y)", "y, 1 - y", id="weight dropped in the counts"),
+        pytest.param(
+            "mcc", "y * v.to(dtype), n * v.to(dtype)", "y, n", id="weight dropped in the counts"
+        ),
         pytest.param("f1", "g if v is None else g * v", "g", id="weight dropped in the gradient"),
+        pytest.param("f1", "s.mul_(_sides", "s.copy_(_sides", id="slope dropped"),
+        pytest.param("f1", "i : i + size]", "i : i + size - 1]", id="block boundary"),
         pytest.param("f1", "_present(*_count(", "(*_count(", id="absent classes forgotten"),
         pytest.param("f1", "return weights", "return weights", id="nothing"),
     ],

@@ -68,6 +68,7 @@ def checks(module: ModuleType, program: ir.Program, options: ir.Options) -> list
         ("gradcheck", lambda: _gradcheck(cases[-1], second=False)),
         ("gradgradcheck", lambda: _gradcheck(cases[-1], second=True)),
         ("upstream gradient", lambda: _upstream(cases[0])),
+        ("blocks", lambda: _blocks(cases[0], module)),
         ("weight 2 = sample twice", lambda: _repeated(cases[0])),
         ("finite on ugly batches", lambda: _finite(cases)),
     ]
@@ -223,6 +224,20 @@ def _upstream(case: _Case) -> ir.Check:
     (-3.75 * case(inputs, targets, weights)).backward()
     error = _difference(inputs.grad / -3.75, gradient)
     return ir.Check("upstream gradient -3.75", f"{error:.1e}", "1e-12", error <= 1e-12)
+
+
+def _blocks(case: _Case, module: ModuleType) -> ir.Check:
+    """A batch that is cut into blocks against the same batch in one piece."""
+    data = batch(101, 1.5, 13, case.options.from_probabilities, True)
+    loss, gradient, _ = _gradient(case, data, "float64")
+    whole = getattr(module, "_BLOCK", 1)
+    try:
+        module._BLOCK = 3  # type: ignore[attr-defined]
+        pieces, parts, _ = _gradient(case, data, "float64")
+    finally:
+        module._BLOCK = whole  # type: ignore[attr-defined]
+    error = max(_difference(parts, gradient), abs(loss.item() - pieces.item()))
+    return ir.Check("many blocks = one block", f"{error:.1e}", "1e-12", error <= 1e-12)
 
 
 def _repeated(case: _Case) -> ir.Check:
