@@ -35,19 +35,11 @@ def _partials(
     a, b, c, d = (
         sympy.Add(
             *(
-                _diff(outer, symbol).xreplace(inside) * _diff(expression, sympy.Symbol(cell))
+                sympy.diff(outer, symbol).xreplace(inside)
+                * sympy.diff(expression, sympy.Symbol(cell))
                 for symbol, expression in inside.items()
             )
         )
         for cell in CELLS
     )
     return a, b, c, d
-
-
-def _diff(expression: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr:
-    if not expression.has(sympy.Abs):
-        return sympy.diff(expression, symbol)
-    # SymPy differentiates |x| as a complex modulus unless it knows that its symbols are real.
-    real = {s: sympy.Symbol(s.name, real=True) for s in expression.free_symbols}
-    derivative = sympy.diff(expression.xreplace(real), real.get(symbol, symbol))
-    return derivative.xreplace({r: s for s, r in real.items()})

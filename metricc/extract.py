@@ -241,7 +241,10 @@ def _sympy(node: syntax.Expression, scope: dict[str, sympy.Expr]) -> sympy.Expr:
             return sympy.Pow(_sympy(node.base, scope), _sympy(node.exponent, scope))
         case syntax.Call():
             row = {**FUNCTIONS, **DERIVED_FUNCTIONS}[node.function]
-            return getattr(sympy, row.sympy)(*(_sympy(a.value, scope) for a in node.arguments))
+            values = [_sympy(a.value, scope) for a in node.arguments]
+            if node.function == "abs":
+                values.append(-values[0])
+            return getattr(sympy, row.sympy)(*values)
         case syntax.Product():
             first, *rest = (_sympy(o, scope) for o in node.operands)
             return sympy.Mul(

@@ -44,7 +44,8 @@ FUNCTIONS: dict[str, Function] = {
         Function("sqrt", 1, 1, "arguments of at least 0", "sqrt", "_root"),
         Function("log", 1, 1, "arguments above 0; the natural logarithm", "log", "_log"),
         Function("exp", 1, 1, "every number", "exp", "_exp"),
-        Function("abs", 1, 1, "every number; slope 0 at 0", "Abs", "_abs"),
+        # SymPy's Abs is the complex modulus; of real numbers it is the larger of x and -x.
+        Function("abs", 1, 1, "every number; slope 0 at 0", "Max", "_abs"),
         Function("min", 2, None, "every number; a tie of two: the mean slope", "Min", "_min"),
         Function("max", 2, None, "every number; a tie of two: the mean slope", "Max", "_max"),
     )
@@ -53,10 +54,7 @@ FUNCTIONS: dict[str, Function] = {
 # What differentiation brings in beside the functions that a user can write.
 DERIVED_FUNCTIONS: dict[str, Function] = {
     row.name: row
-    for row in (
-        Function("sign", 1, 1, "every number; 0 at 0", "sign", "_sign"),
-        Function("step", 1, 1, "every number; 1/2 at 0", "Heaviside", "_step"),
-    )
+    for row in (Function("step", 1, 1, "every number; 1/2 at 0", "Heaviside", "_step"),)
 }
 
 REDUCTIONS = ("macro", "micro", "weighted", "sum", "worst", "geomean", "per_class", "samples")

@@ -86,6 +86,8 @@ class _Lowering:
                 if node.function == "exp" and arguments[0].has(sympy.exp):
                     hint = "its values leave every floating-point range"
                     raise self.error(node, "an exponential of an exponential", hint, "MC0304")
+                if node.function == "abs":
+                    arguments.append(-arguments[0])
                 function = getattr(sympy, FUNCTIONS[node.function].sympy)
                 result = function(*arguments)
             case syntax.Call():

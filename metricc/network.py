@@ -30,7 +30,9 @@ Term: TypeAlias = tuple[tuple[str, int], ...]  # ((atom, exponent), ...), sorted
 Sum: TypeAlias = dict[Term, Fraction]
 Literal: TypeAlias = tuple[str, int]
 
-_LANGUAGE_NAMES = {row.sympy: name for name, row in {**FUNCTIONS, **DERIVED_FUNCTIONS}.items()}
+_LANGUAGE_NAMES = {
+    row.sympy: name for name, row in {**FUNCTIONS, **DERIVED_FUNCTIONS}.items() if name != "abs"
+}
 
 
 @dataclass(slots=True)
@@ -115,6 +117,8 @@ class Network:
             arguments = base.args[:1] if isinstance(base, sympy.Heaviside) else base.args
             ordered = sorted(arguments, key=str)
             name = _LANGUAGE_NAMES[type(base).__name__]
+            if name == "max" and len(ordered) == 2 and ordered[0] == -ordered[1]:
+                name, ordered = "abs", ordered[:1]
             return Fraction(1), self.call(name, *ordered)
         return Fraction(1), self.node(self.sum(base))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 
 import pytest
 from watchdog import within
 
+import metricc
 from metricc import library, syntax
 from metricc.errors import MetriccError
 from metricc.functions import (
@@ -395,6 +397,37 @@ def test_parameters_that_the_generated_file_cannot_have(word: str) -> None:
 @pytest.mark.parametrize("word", ["beta", "E", "I", "N", "S", "Q", "P", "x1", "root", "alpha_"])
 def test_parameters_that_it_can_have(word: str) -> None:
     assert value(f"f({word} = 3) = {word}*TP") == 3 * TP
+
+
+@pytest.mark.xfail(strict=True, reason="known bug")
+def test_every_parameter_name_is_refused_or_works() -> None:
+    """Words of the generated file, and attributes of torch's context of a function."""
+    torch = pytest.importorskip("torch")
+    logits = torch.tensor([1.0, -1.0, 0.5, -0.3], dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([1.0, 0.0, 0.0, 1.0])
+
+    def outcome(word: str) -> tuple[object, ...]:
+        formula = f"f({word} = 2 in (0, inf)) = sqrt({word}*TPR)"
+        m = metricc.compile(formula)
+        loss = m.loss(**{word: 3.0})(logits, labels)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        called = m.module().f_loss(logits, labels, **{word: 3.0})
+        return loss.item(), gradient.tolist(), called.item(), m.value(3, 1, 2, 4, **{word: 3.0})
+
+    source = metricc.compile("f(beta = 2) = log(1 + min(TPR, beta*TNR)) + TPR^beta").source
+    words = {*re.findall(r"[A-Za-z]\w*", source), *dir(torch.autograd.Function)}
+    expected, wrong = outcome("beta"), {}
+    for word in sorted(word for word in words if word[0] != "_"):
+        try:
+            found = outcome(word)
+        except MetriccError:
+            continue
+        except Exception as error:
+            wrong[word] = repr(error)
+        else:
+            if found != expected:
+                wrong[word] = f"{found} instead of {expected}"
+    assert not wrong
 
 
 def test_definitions_may_have_names_that_parameters_may_not() -> None:

@@ -30,6 +30,7 @@ from metricc.errors import MetriccError
 from metricc.extract import extract, operations
 
 ROOT = Path(__file__).parent.parent
+BUG = pytest.mark.xfail(strict=True, reason="known bug")
 CELLS = ("TP", "FN", "FP", "TN")
 DIGITS = 50
 STEP = mpf(10) ** -16
@@ -425,6 +426,20 @@ def test_the_slope_of_a_tie_of_two_is_the_mean() -> None:
     assert partials("min(TP, 3*FN)", "3", "1", "1", "1") == [0.5, 1.5, 0, 0]
     assert partials("max(TP, 3*FN)", "3", "1", "1", "1") == [0.5, 1.5, 0, 0]
     assert partials("max(0, TP - FN)", "2", "2", "1", "1") == [0.5, -0.5, 0, 0]
+
+
+@BUG
+@pytest.mark.parametrize(
+    "formula",
+    ["abs(mcc)", "abs(gmean - 1/2)", "abs(exp(-FNR))", "abs(min(TPR, TNR))", "abs(TPR^(1/3))"],
+)
+def test_abs_of_roots_and_functions(formula: str) -> None:
+    table = dict(zip(CELLS, map(mpf, TABLES[0]), strict=True))
+    found = program(formula).forms["M_TP"].expression
+    plain = program(formula.removeprefix("abs(").removesuffix(")")).forms
+    sign = mpmath.sign(number(plain["value"].expression, table))
+    with mp.workdps(DIGITS):
+        assert near(number(found, table), sign * number(plain["M_TP"].expression, table))
 
 
 # -- removable singularities ------------------------------------------------------------------

@@ -121,11 +121,6 @@ def _max(a, b):
         return torch.maximum(torch.as_tensor(a).to(like), torch.as_tensor(b).to(like))
     return max(a, b)
 """,
-    "_sign": """
-
-def _sign(x):
-    return torch.sign(x) if isinstance(x, Tensor) else float((x > 0) - (x < 0))
-""",
     "_step": '''
 
 def _step(x):
