@@ -24,6 +24,7 @@ from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTION
 
 # Extraction looks at pairs of terms again and again; beyond this many terms code stays as it is.
 MAX_TERMS = 260
+MAX_PAIRS = 40_000  # pairs of terms looked at, over all rounds: about a second
 MAX_BITS = 1_000  # of a number taken out of a power
 
 Term: TypeAlias = tuple[tuple[str, int], ...]  # ((atom, exponent), ...), sorted by atom
@@ -132,7 +133,9 @@ class Network:
 
     def extract(self) -> None:
         """Take out divisors, the one that saves most operations first, until none saves any."""
-        while sum(len(s) for _, s in self.sums()) <= MAX_TERMS:
+        pairs = 0
+        while sum(len(s) for _, s in self.sums()) <= MAX_TERMS and pairs <= MAX_PAIRS:
+            pairs += sum(len(s) * (len(s) - 1) // 2 for _, s in self.sums())
             options = [*self.sum_divisors(), *self.product_divisors()]
             if not options:
                 return

@@ -28,6 +28,7 @@ from metricc.algebra import Field
 from metricc.compiler import analyse
 from metricc.errors import MetriccError
 from metricc.extract import extract, operations
+from metricc.parse import parse
 
 ROOT = Path(__file__).parent.parent
 BUG = pytest.mark.xfail(strict=True, reason="known bug")
@@ -407,6 +408,81 @@ def test_value_is_that_of_scikit_learn(name: str, parameters: dict[str, float]) 
         scope = dict(zip(CELLS, map(mpf, cells), strict=True)) | parameters
         expected = functions[name](truth, predicted)
         assert float(number(expression, scope)) == pytest.approx(expected, rel=1e-12, abs=1e-14)
+
+
+# -- random formulas --------------------------------------------------------------------------
+
+LEAVES = "TP FN FP TN P N PP PN POP TPR TNR PPV FPR NPV f1 1 2 1/3 0.5".split()
+SHAPES = (
+    *("({} + {})", "({} - {})", "({}*{})", "({}*{})", "({}/{})", "({}/{})"),
+    *("sqrt({})", "({})^2", "({})^-1", "({})^1.5", "({})^(1/3)", "log(1 + {})", "exp(-{})"),
+    *("min({}, {})", "max({}, {})", "abs({} - {})", "-({})"),
+)
+
+
+def random_formula(generator: random.Random, depth: int) -> str:
+    if depth == 0 or generator.random() < 0.2:
+        return generator.choice(LEAVES)
+    shape = generator.choice(SHAPES)
+    return shape.format(*(random_formula(generator, depth - 1) for _ in range(shape.count("{}"))))
+
+
+def by_tree(formula: str) -> Metric:
+    """The metric by the parsed tree alone: neither resolved nor lowered."""
+    metric = parse(formula).metric
+    assert metric is not None
+
+    def value(TP: Number, FN: Number, FP: Number, TN: Number) -> Number:
+        cells = TP, FN, FP, TN
+        scope = dict(zip(CELLS, cells, strict=True))
+        scope |= {"P": TP + FN, "N": FP + TN, "PP": TP + FP, "PN": FN + TN, "POP": sum(cells)}
+        scope |= {"TPR": recall(*cells), "TNR": specificity(*cells), "PPV": precision(*cells)}
+        scope |= {"FPR": FP / (FP + TN), "NPV": npv(*cells), "f1": f1(*cells)}
+        return execute(metric.body, scope)
+
+    return value
+
+
+def check_formula(formula: str, generator: random.Random) -> bool:
+    """Compare a formula's code with difference quotients; False where nothing was compared."""
+    metric = by_tree(formula)
+    points = [{cell: mpf(generator.randint(1, 10**6)) / 10_007 for cell in CELLS} for _ in range(2)]
+    compared = False
+    try:
+        found, audited = analyse(formula)
+    except MetriccError:
+        return False
+    with mp.workdps(DIGITS):
+        for point in points:
+            try:
+                value = metric(*point.values())
+                slopes = [slope(metric, point, cell) for cell in CELLS]
+            except (ZeroDivisionError, TypeError):  # 1/0, or a minimum of complex numbers
+                continue
+            if any(mpmath.im(x) for x in (value, *slopes)):
+                continue
+            wanted = [value, *slopes, slopes[0] - slopes[1], slopes[3] - slopes[2]]
+            values = [*run(found.shared, point), *run(found.weights, point)]
+            largest = max(1, *map(abs, wanted))
+            for name, a, b in zip(ir.OUTPUTS, values, wanted, strict=True):
+                assert abs(a - b) <= 10**6 * TOLERANCE * largest, (formula, name, point)
+            sign = {"score": 1, "error rate": -1, "mixed": 0}[audited.direction]
+            assert all(sign * w >= -(10**6) * TOLERANCE * largest for w in wanted[5:]), formula
+            compared = True
+    return compared
+
+
+def test_random_formulas() -> None:
+    generator = random.Random(11)
+    compared = [check_formula(random_formula(generator, 2), generator) for _ in range(60)]
+    assert sum(compared) > 40
+
+
+@pytest.mark.slow
+def test_many_random_formulas() -> None:
+    generator = random.Random()
+    for _ in range(300):
+        check_formula(random_formula(generator, 3), generator)
 
 
 # -- kinks ------------------------------------------------------------------------------------
