@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -204,7 +205,7 @@ def main() -> None:
     sizes = track(given.sizes, description="time", transient=True)
     results = {n: measure(losses, n, given.seconds) for n in sizes}
     peaks = {} if given.quick else memory(list(losses), MEMORY_SIZES)
-    command = "python docs/benchmarks/speed.py"
+    command = shlex.join(["python", "docs/benchmarks/speed.py", *sys.argv[1:]])
     text = report(results, peaks, command)
     print(text)
     if given.markdown:
