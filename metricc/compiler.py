@@ -98,10 +98,12 @@ def verify_file(path: Path) -> ir.Report:
     except (OSError, UnicodeDecodeError) as error:
         raise fail("MC0503", f"cannot read {path}: {error}", "give a generated file") from None
     found = record(text)
-    if found is None or not isinstance(found.get("formula"), str):
+    formula = None if found is None else found.get("formula")
+    # The record holds the text itself: it never names a file or standard input.
+    if found is None or not isinstance(formula, str) or formula == "-" or ".metric" in formula:
         hint = "give a file that `metricc compile` wrote"
         raise fail("MC0505", f"{path} has no METRICC record", hint)
-    fresh = compile(found["formula"], **_options(found))
+    fresh = compile(formula, **_options(found))
     return check_source(text, fresh.source, fresh.program, fresh.options)
 
 
@@ -125,6 +127,11 @@ def read(formula: str) -> tuple[str, str]:
 
     "-" is standard input and a path that ends in .metric is a file; anything else is the text.
     """
+    if not isinstance(formula, str):
+        fact = f"a formula is text, not {type(formula).__name__}"
+        raise fail("MC0501", fact, 'pass a string, such as "f1"')
+    if any("\ud800" <= character <= "\udfff" for character in formula):
+        raise fail("MC0102", "the text is not valid Unicode", "save it as UTF-8")
     if formula == "-":
         try:
             return sys.stdin.read(MAX_TEXT + 1), "<standard input>"
@@ -173,7 +180,7 @@ def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _identifier(name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name)) or keyword.iskeyword(name):
         hint = (
             "pass --name (name=...): letters, digits and _, first a letter, such as f1 or my_metric"
         )

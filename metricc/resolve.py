@@ -8,6 +8,7 @@ position. Every semantic error of the text is found here, all at once.
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import keyword
 from collections.abc import Iterator, Mapping
@@ -122,7 +123,7 @@ class _Scope:
                 self.report("MC0205", f"the parameter `{name}` stands twice", span, "rename one")
             elif name in CELLS:
                 self.report("MC0206", f"the parameter `{name}` hides a cell", span, other)
-            elif name in SIGNATURE_WORDS or name in GENERATED_NAMES:
+            elif name in SIGNATURE_WORDS or name in GENERATED_NAMES or hasattr(builtins, name):
                 fact = f"`{name}` is already an argument or a name of the generated file"
                 self.report("MC0207", fact, span, other)
             elif name in MODULE_ATTRIBUTES:

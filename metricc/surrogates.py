@@ -56,7 +56,7 @@ SURROGATES: Mapping[str, Surrogate] = MappingProxyType(
                 "amplified",
                 "sigmoid(L*(p - threshold))",
                 "AnyLoss: Han, Moniz, Chawla 2024, arXiv 2405.14745",
-                (("L", 10.0, (0.0, float("inf"))), ("threshold", 0.5, (0.0, 1.0))),
+                (("L", 10.0, (0.0, 1e6)), ("threshold", 0.5, (0.0, 1.0))),
             ),
             Surrogate("soft", "p", "the expected confusion matrix", ()),
         )

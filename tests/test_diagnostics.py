@@ -21,6 +21,8 @@ from metricc.errors import CATALOGUE, Diagnostic, MetriccError, Span
 from metricc.parse import MAX_TEXT, parse
 from metricc.resolve import resolve
 
+BUG = pytest.mark.xfail(strict=True, reason="known bug")
+HANGS = pytest.mark.xfail(run=False, reason="known bug: this does not end")
 GOLDEN = Path(__file__).parent / "golden" / "diagnostics.txt"
 
 # What a text says wrong, one case for each message. The rendered text is in GOLDEN.
@@ -290,6 +292,34 @@ def test_a_caret_stands_under_its_place_after_tabs_and_wide_text() -> None:
         assert lines[1][start : start + 3] == "TPP"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(-8)^(1/3)*TPR",
+        "sqrt(-TP)",
+        "log(-TP)",
+        "sqrt(-1 - TP)*FN",
+        "TPR - sqrt(-FP)",
+    ],
+)
+@BUG
+def test_what_is_real_in_no_table_is_refused(text: str) -> None:
+    assert [d.code for d in refusal(text).diagnostics] == ["MC0301"]
+
+
+@BUG
+@pytest.mark.parametrize("exponent", ["0.99", "0.33", "65/64"])
+def test_the_message_about_an_exponent_is_true(exponent: str) -> None:
+    assert "is above 64" not in str(refusal(f"TPR^({exponent})"))
+
+
+@BUG
+def test_a_byte_order_mark_before_a_file_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "mine.metric"
+    path.write_bytes("TP/P\n".encode("utf-8-sig"))
+    metricc.compile(str(path))
+
+
 @pytest.mark.parametrize("name", ["x" * 65_000, "x" * 1_000])
 def test_a_message_does_not_repeat_a_long_name(name: str) -> None:
     assert len(str(refusal(name))) < 1_000
@@ -400,6 +430,7 @@ def test_words_of_sympy_are_plain_names(name: str) -> None:
         pytest.param("exp(exp(exp(exp(64))))*TPR"),
         pytest.param("a0 = TPR\n" + "\n".join(f"a{i + 1} = max(a{i}, 1 - a{i})" for i in range(6))),
         pytest.param("log(" * 20 + "2 + TPR" + ")" * 20),
+        pytest.param("f(k = 2) = TPR^(k^k)", marks=HANGS),
         pytest.param("a0 = TPR\n" + "\n".join(f"a{i + 1} = sqrt(1 + a{i})" for i in range(20))),
     ],
     ids=lambda text: f"{text[:20]!r}",

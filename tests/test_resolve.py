@@ -24,8 +24,6 @@ from metricc.functions import (
 from metricc.parse import parse
 from metricc.resolve import resolve
 
-BUG = pytest.mark.xfail(strict=True, reason="known bug")
-
 TABLE = {"TP": 40.0, "FN": 7.0, "FP": 13.0, "TN": 140.0}
 TP, FN, FP, TN = TABLE.values()
 PPV, TPR = TP / (TP + FP), TP / (TP + FN)
@@ -426,14 +424,12 @@ def test_parameters_named_as_locals_of_the_generated_file(word: str) -> None:
     refused_or_works(word)
 
 
-@BUG
 @pytest.mark.parametrize("word", ["cells", "kept", "slope", "save_for_backward", "x" * 29])
 def test_parameters_that_break_the_generated_file(word: str) -> None:
     refused_or_works(word)
 
 
 @pytest.mark.slow
-@BUG
 def test_every_word_of_the_generated_file_is_refused_or_works() -> None:
     torch = pytest.importorskip("torch")
     source = metricc.compile("f(beta = 2) = log(1 + min(TPR, beta*TNR)) + TPR^beta").source

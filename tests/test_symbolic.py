@@ -473,8 +473,8 @@ def check_formula(formula: str, generator: random.Random) -> bool:
 
 def test_random_formulas() -> None:
     generator = random.Random(11)
-    compared = [check_formula(random_formula(generator, 2), generator) for _ in range(25)]
-    assert sum(compared) > 15
+    compared = [check_formula(random_formula(generator, 2), generator) for _ in range(20)]
+    assert sum(compared) > 12
 
 
 @pytest.mark.slow
@@ -596,6 +596,22 @@ def test_a_comparison_at_no_point_is_no_proof(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Field, "equal", lambda self, a, b: False)
     with pytest.raises(MetriccError, match="no real value"):
         simplify._proof(Field([raw], frozenset(CELLS)), raw, 2 * raw)
+
+
+@pytest.mark.xfail(strict=True, reason="known bug")
+def test_a_wrong_simplification_is_detected_by_an_optimizing_python_too() -> None:
+    code = (
+        "import sympy\n"
+        "from metricc import simplify\n"
+        "from metricc.compiler import analyse\n"
+        "right = simplify.extract\n"
+        "simplify.extract = lambda e, p: right([*e[:-1], e[-1] + sympy.Symbol('TP')], p)\n"
+        "try:\n"
+        "    analyse('f1')\n"
+        "except Exception:\n"
+        "    print('refused')\n"
+    )
+    assert python(code, flags=("-O",)) == "refused\n"
 
 
 # -- size of the code -------------------------------------------------------------------------
@@ -784,9 +800,9 @@ def test_the_published_gmean_gradient_is_four_times_too_large() -> None:
 SOURCES = ["mcc", "fbeta", "min(precision, recall)*exp(-FPR)", "log(f1) + gmean + p4"]
 
 
-def python(code: str, seed: str = "0") -> str:
+def python(code: str, seed: str = "0", flags: tuple[str, ...] = ()) -> str:
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, *flags, "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -83,6 +83,22 @@ def test_seeded_fault_is_caught(formula: str, old: str, new: str) -> None:
         assert faulty(m, old, new)
 
 
+@pytest.mark.parametrize("function", ["value", "gradient", "weights"])
+def test_nan_is_never_right(function: str) -> None:
+    m = metricc.compile("f1")
+    count = {"value": 1, "gradient": 4, "weights": 2}[function]
+    nan = ", ".join(["float('nan')"] * count)
+    text = m.source + f"\n\n{function}.__code__ = (lambda TP, FN, FP, TN: ({nan})).__code__\n"
+    report = check_source(text, m.source, m.program, m.options)
+    assert any(c.name.startswith(f"{function}()") and c.passed is False for c in report.checks)
+
+
+def test_a_file_that_exits_is_a_failed_check() -> None:
+    m = metricc.compile("f1")
+    report = check_source(m.source + "\nraise SystemExit(0)\n", m.source, m.program, m.options)
+    assert not report.passed
+
+
 def test_code_that_does_not_run_is_a_failed_check() -> None:
     m = metricc.compile("f1")
     broken = check_source(m.source + "\n1/0\n", m.source, m.program, m.options)

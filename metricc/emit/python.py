@@ -103,6 +103,8 @@ def fold(line: str, width: int) -> str:
     if start < 0:
         return line
     inside = line[start + 1 : end]
+    if '"' in inside:  # a comma may be text
+        return line
     for position, character in enumerate(inside):
         depth += (character in "([{") - (character in ")]}")
         if character == "," and depth == 0:

@@ -221,7 +221,7 @@ def weights(<<signature>>):
 def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None<<keywords>>) -> Tensor:
     """The loss of a batch of <<input>>: a scalar. ValueError where the tensors do not fit."""
 <<checks>>    weight = _check(input, target, weight)
-    return _<<pascal>>.apply(input, target, weight<<store>>)[0]
+    return _<<pascal>>Function.apply(input, target, weight<<store>>)[0]
 
 
 class <<pascal>>Loss(torch.nn.Module):
@@ -237,7 +237,7 @@ class <<pascal>>Loss(torch.nn.Module):
         return <<shown>>
 
 
-class _<<pascal>>(torch.autograd.Function):
+class _<<pascal>>Function(torch.autograd.Function):
     """Forward reduces the batch to four counts, backward maps two weights over it.
 
     On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
@@ -293,7 +293,7 @@ def _count(input, target, weight, slope<<soft_args>>):
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
             _slope(z, *soft, out=s)
-    if at_once and min(counts) < 0:
+    if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 

@@ -20,7 +20,7 @@ def check_source(text: str, fresh: str, program: ir.Program, options: ir.Options
     checks = [_drift(text, fresh)]
     try:
         module = load(text, options.name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         checks.append(ir.Check("import", f"{type(error).__name__}: {error}", "runs", False))
         return ir.Report(options.name, tuple(checks))
     checks += derivation.checks(module, program)

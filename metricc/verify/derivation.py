@@ -11,7 +11,7 @@ from mpmath import mp, mpf
 from metricc import ir
 from metricc.functions import CELLS
 from metricc.verify.oracle import DIGITS, dual, weights_of
-from metricc.verify.points import counts, parameter_sets
+from metricc.verify.points import counts, parameter_sets, worse
 
 FORMS_ALLOWED = 1e-40  # SymPy at 60 digits
 SCALARS_ALLOWED = 1e-12  # the file's float64
@@ -61,7 +61,7 @@ def _forms(program: ir.Program) -> ir.Check:
                     if mp.isnan(exact):
                         continue
                     got = mpf(str(sympy.N(form.expression.xreplace(point), 60)))
-                    worst = max(worst, abs(got - exact) / max(abs(exact), scale * mpf(10) ** -20))
+                    worst = worse(worst, abs(got - exact) / max(abs(exact), scale * mpf(10) ** -20))
             points += 1
     return _verdict(f"SymPy forms, {points} points", worst, FORMS_ALLOWED, points)
 
@@ -107,7 +107,7 @@ def _scalars(
                 elif cancels or abs(exact) < steepest * mpf(10) ** -60:
                     scale = max(abs(exact), steepest)
                 if scale:
-                    worst = max(worst, abs(mpf(float(result)) - exact) / scale)
+                    worst = worse(worst, abs(mpf(float(result)) - exact) / scale)
             points += 1
     return _verdict(f"{name}(), {points} points, float64", worst, SCALARS_ALLOWED, points)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from metricc import ir
 from metricc.verify.oracle import Batch
@@ -25,6 +26,11 @@ EDGES: tuple[tuple[float, float, float, float], ...] = (
     (1e-9, 3e-8, 2e-8, 5e-9),
     (1e9, 1e-6, 1e-6, 1e9),
 )
+
+
+def worse(worst: Any, error: Any) -> Any:
+    """The larger error; NaN is larger than any, where `max` would lose it."""
+    return worst if error <= worst else error
 
 
 def counts() -> Iterator[tuple[float, float, float, float]]:

@@ -14,7 +14,7 @@ from metricc import ir
 from metricc.functions import CELLS
 from metricc.surrogates import SURROGATES
 from metricc.verify.oracle import DIGITS, Batch, loss_and_gradient, walk
-from metricc.verify.points import batch, parameter_sets, ugly
+from metricc.verify.points import batch, parameter_sets, ugly, worse
 
 # dtype → (allowed error of the loss, allowed relative error of a gradient element): float64 and
 # float32 as the project promises; halves are computed in float32 and rounded once at the end.
@@ -128,10 +128,10 @@ def _accuracy(cases: list[_Case], dtype: str) -> ir.Check:
             with mp.workdps(DIGITS):
                 exact, slopes, sizes = case.exact(held)
                 size = max(abs(exact), abs(1 - exact), mpf(10) ** -3)
-                worst_loss = max(worst_loss, abs(mpf(loss.double().item()) - exact) / size)
+                worst_loss = worse(worst_loss, abs(mpf(loss.double().item()) - exact) / size)
                 for got, slope, part in zip(gradient.double().tolist(), slopes, sizes, strict=True):
                     if part >= smallest:
-                        worst_gradient = max(worst_gradient, abs(mpf(got) - slope) / part)
+                        worst_gradient = worse(worst_gradient, abs(mpf(got) - slope) / part)
                         elements += 1
     measured = f"{float(worst_loss):.1e} loss, {float(worst_gradient):.1e} gradient"
     allowed = f"{allowed_loss:.0e}, {allowed_gradient:.1e}"
@@ -189,7 +189,7 @@ def _autograd(case: _Case) -> ir.Check:
     plain = plain_loss(case, inputs, targets, weights)
     plain.backward()
     error = _difference(gradient, inputs.grad)
-    error = max(error, abs(loss.item() - plain.item()))
+    error = worse(error, abs(loss.item() - plain.item()))
     passed = error <= AUTOGRAD_ALLOWED
     return ir.Check("autograd of the plain forward", f"{error:.1e}", "1e-10", passed)
 
@@ -236,7 +236,7 @@ def _blocks(case: _Case, module: ModuleType) -> ir.Check:
         pieces, parts, _ = _gradient(case, data, "float64")
     finally:
         module._BLOCK = whole  # type: ignore[attr-defined]
-    error = max(_difference(parts, gradient), abs(loss.item() - pieces.item()))
+    error = worse(_difference(parts, gradient), abs(loss.item() - pieces.item()))
     return ir.Check("many blocks = one block", f"{error:.1e}", "1e-12", error <= 1e-12)
 
 

@@ -35,7 +35,7 @@ from torch import Tensor
 
 __all__ = ["F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': 'f88990caa56b79d458ef756a7844917a679824e087d590fc18c21199c253ef57'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '74dc8f3e10b8b71eb82aef4b044864fa2845bc51b66bd6fffe6d8f302016ff3c'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -71,12 +71,12 @@ def f1_loss(
     threshold: float = 0.5,
 ) -> Tensor:
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
-    if not 0 < L:
-        raise ValueError(f"L must lie in (0, inf), not {L}")
+    if not 0 < L < 1000000:
+        raise ValueError(f"L must lie in (0, 1000000), not {L}")
     if not 0 < threshold < 1:
         raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
     weight = _check(input, target, weight)
-    return _F1.apply(input, target, weight, L, threshold)[0]
+    return _F1Function.apply(input, target, weight, L, threshold)[0]
 
 
 class F1Loss(torch.nn.Module):
@@ -94,7 +94,7 @@ class F1Loss(torch.nn.Module):
         return f"L={self.L}, threshold={self.threshold}"
 
 
-class _F1(torch.autograd.Function):
+class _F1Function(torch.autograd.Function):
     """Forward reduces the batch to four counts, backward maps two weights over it.
 
     On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
@@ -161,7 +161,7 @@ def _count(input, target, weight, slope, L, threshold):
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
             _slope(z, *soft, out=s)
-    if at_once and min(counts) < 0:
+    if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 

@@ -37,7 +37,7 @@ from torch import Tensor
 
 __all__ = ["FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '0e9e0fc8d86ae37913837cad61012894b7a3cbbdf477a18d5d5b0a4a8ba0e509'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'ebc68d3f780db3b86c193d78edb5b194e6dafdcbcbcf13d6facfb06fba3924cc'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -74,7 +74,7 @@ def fbeta_loss(
     if not 0 < beta:
         raise ValueError(f"beta must lie in (0, inf), not {beta}")
     weight = _check(input, target, weight)
-    return _Fbeta.apply(input, target, weight, beta)[0]
+    return _FbetaFunction.apply(input, target, weight, beta)[0]
 
 
 class FbetaLoss(torch.nn.Module):
@@ -91,7 +91,7 @@ class FbetaLoss(torch.nn.Module):
         return f"beta={self.beta}"
 
 
-class _Fbeta(torch.autograd.Function):
+class _FbetaFunction(torch.autograd.Function):
     """Forward reduces the batch to four counts, backward maps two weights over it.
 
     On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
@@ -155,7 +155,7 @@ def _count(input, target, weight, slope):
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
             _slope(z, *soft, out=s)
-    if at_once and min(counts) < 0:
+    if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 

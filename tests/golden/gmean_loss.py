@@ -36,7 +36,7 @@ from torch import Tensor
 
 __all__ = ["GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'as written; proved: rational functions, with roots as powers of their factors', 'M_FP': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': 'fcad86c5f83d349b03588d8d3c2b1ee0be2bcd6f73f76c337d0ee46e2ec6cc2c'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'as written; proved: rational functions, with roots as powers of their factors', 'M_FP': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '702a257dff255b99de07d5aaa1b3c0fe83a25fb7ba4234850d58a98eb53c246e'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -68,7 +68,7 @@ def weights(TP, FN, FP, TN):
 def gmean_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None) -> Tensor:
     """The loss of a batch of probabilities: a scalar. ValueError where the tensors do not fit."""
     weight = _check(input, target, weight)
-    return _Gmean.apply(input, target, weight)[0]
+    return _GmeanFunction.apply(input, target, weight)[0]
 
 
 class GmeanLoss(torch.nn.Module):
@@ -84,7 +84,7 @@ class GmeanLoss(torch.nn.Module):
         return ""
 
 
-class _Gmean(torch.autograd.Function):
+class _GmeanFunction(torch.autograd.Function):
     """Forward reduces the batch to four counts, backward maps two weights over it.
 
     On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
@@ -146,7 +146,7 @@ def _count(input, target, weight, slope):
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
             _slope(z, *soft, out=s)
-    if at_once and min(counts) < 0:
+    if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 

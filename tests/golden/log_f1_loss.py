@@ -35,7 +35,7 @@ from torch import Tensor
 
 __all__ = ["LogF1Loss", "log_f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '6d779bafb7c4188251d2ef023f3a89bb9f269dabd3da6742f0975f9388190e17'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'd6e44bc92b503cc5c1bc039cb79e48fa93de2bed2588d664f58f8c0d6c7e7d60'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -71,12 +71,12 @@ def log_f1_loss(
     threshold: float = 0.5,
 ) -> Tensor:
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
-    if not 0 < L:
-        raise ValueError(f"L must lie in (0, inf), not {L}")
+    if not 0 < L < 1000000:
+        raise ValueError(f"L must lie in (0, 1000000), not {L}")
     if not 0 < threshold < 1:
         raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
     weight = _check(input, target, weight)
-    return _LogF1.apply(input, target, weight, L, threshold)[0]
+    return _LogF1Function.apply(input, target, weight, L, threshold)[0]
 
 
 class LogF1Loss(torch.nn.Module):
@@ -94,7 +94,7 @@ class LogF1Loss(torch.nn.Module):
         return f"L={self.L}, threshold={self.threshold}"
 
 
-class _LogF1(torch.autograd.Function):
+class _LogF1Function(torch.autograd.Function):
     """Forward reduces the batch to four counts, backward maps two weights over it.
 
     On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
@@ -161,7 +161,7 @@ def _count(input, target, weight, slope, L, threshold):
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
             _slope(z, *soft, out=s)
-    if at_once and min(counts) < 0:
+    if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 

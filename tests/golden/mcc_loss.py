@@ -46,7 +46,7 @@ from torch import Tensor
 
 __all__ = ["MccLoss", "mcc_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': 'c21e7938228bd3760ed824b711c60afa8a9d7d38e225d84febff1a69797d6a31'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': 'd8679b4c5fc305dd169f20feb0fe8f384ebe5a21c2623799fcfd3c2ea29e711d'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -96,12 +96,12 @@ def mcc_loss(
     threshold: float = 0.5,
 ) -> Tensor:
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
-    if not 0 < L:
-        raise ValueError(f"L must lie in (0, inf), not {L}")
+    if not 0 < L < 1000000:
+        raise ValueError(f"L must lie in (0, 1000000), not {L}")
     if not 0 < threshold < 1:
         raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
     weight = _check(input, target, weight)
-    return _Mcc.apply(input, target, weight, L, threshold)[0]
+    return _MccFunction.apply(input, target, weight, L, threshold)[0]
 
 
 class MccLoss(torch.nn.Module):
@@ -119,7 +119,7 @@ class MccLoss(torch.nn.Module):
         return f"L={self.L}, threshold={self.threshold}"
 
 
-class _Mcc(torch.autograd.Function):
+class _MccFunction(torch.autograd.Function):
     """Forward reduces the batch to four counts, backward maps two weights over it.
 
     On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
@@ -186,7 +186,7 @@ def _count(input, target, weight, slope, L, threshold):
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
             _slope(z, *soft, out=s)
-    if at_once and min(counts) < 0:
+    if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 

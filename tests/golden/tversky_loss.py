@@ -39,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["TverskyLoss", "tversky_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'b161aa504ab92a38bf9cbd641cccd363e4a2ba829cfed2fd3190790482af8cda'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '7f8973fa7b3be403c4198b8eef7fd76c5805035d0a688b925c1e8c053b5ff625'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -81,12 +81,12 @@ def tversky_loss(
         raise ValueError(f"alpha must lie in [0, inf), not {alpha}")
     if not 0 <= beta:
         raise ValueError(f"beta must lie in [0, inf), not {beta}")
-    if not 0 < L:
-        raise ValueError(f"L must lie in (0, inf), not {L}")
+    if not 0 < L < 1000000:
+        raise ValueError(f"L must lie in (0, 1000000), not {L}")
     if not 0 < threshold < 1:
         raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
     weight = _check(input, target, weight)
-    return _Tversky.apply(input, target, weight, alpha, beta, L, threshold)[0]
+    return _TverskyFunction.apply(input, target, weight, alpha, beta, L, threshold)[0]
 
 
 class TverskyLoss(torch.nn.Module):
@@ -114,7 +114,7 @@ class TverskyLoss(torch.nn.Module):
         return f"alpha={self.alpha}, beta={self.beta}, L={self.L}, threshold={self.threshold}"
 
 
-class _Tversky(torch.autograd.Function):
+class _TverskyFunction(torch.autograd.Function):
     """Forward reduces the batch to four counts, backward maps two weights over it.
 
     On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
@@ -181,7 +181,7 @@ def _count(input, target, weight, slope, L, threshold):
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
             _slope(z, *soft, out=s)
-    if at_once and min(counts) < 0:
+    if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 
