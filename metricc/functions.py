@@ -87,5 +87,6 @@ GENERATED_NAMES = frozenset(
     "saved_tensors saved_variables to_save mark_dirty dirty_tensors mark_non_differentiable "
     "non_differentiable mark_shared_storage set_materialize_grads materialize_grads vmap vjp jvp "
     "generate_vmap_rule needs_input_grad next_functions metadata name register_hook "
-    "register_prehook maybe_clear_saved_tensors clear_saved_tensors_on_access".split()
+    "register_prehook maybe_clear_saved_tensors clear_saved_tensors_on_access requires_grad "
+    "is_traceable".split()
 )

