@@ -6,12 +6,15 @@ down is worth. Both at least 0 everywhere: a score. Both at most 0: an error rat
 
 from __future__ import annotations
 
-import random
+from typing import Any
 
 import sympy
+from mpmath import mpf
 
 from metricc import ir
 from metricc.algebra import sign_of
+from metricc.functions import CELLS
+from metricc.numeric import inside, sample, value_at
 
 POINTS = 200
 
@@ -43,50 +46,12 @@ def _signs(weight: sympy.Expr, metric: ir.Metric) -> tuple[set[int], str]:
     sign = sign_of(weight, metric.nonnegative)
     if sign is not None:
         return {sign}, "proved"
-    generator = random.Random(0)
     found: set[int] = set()
-    for _ in range(POINTS):
-        # Cells over six decades, so that rare classes and near-perfect predictions are met.
-        point = {
-            s: sympy.Float(10 ** generator.uniform(-2, 4)) for s in weight.free_symbols
-        } | _parameters(metric, generator)
-        number = sympy.N(weight.xreplace(point), 15)
-        if number.is_real and abs(number) > 1e-12:
-            found.add(int(sympy.sign(number)))
+    for point in sample(metric.parameters, POINTS):
+        number = value_at(weight, point, 15)
+        if number is not None and abs(number) > 1e-12:
+            found.add(1 if number > 0 else -1)
     return found or {0}, "sampled"
-
-
-def _parameters(
-    metric: ir.Metric, generator: random.Random | None = None
-) -> dict[sympy.Symbol, sympy.Expr]:
-    """A value in range for each parameter: its default, or one inside its range."""
-    values: dict[sympy.Symbol, sympy.Expr] = {}
-    for parameter in metric.parameters:
-        low = parameter.interval.low if parameter.interval is not None else None
-        high = parameter.interval.high if parameter.interval is not None else None
-        if generator is None:
-            chosen = parameter.default if parameter.default is not None else inside(parameter)
-        else:
-            if parameter.interval is None and parameter.default is not None:
-                chosen = float(parameter.default) * generator.uniform(0.5, 2)
-            else:
-                top = float(high) if high is not None else float(low or -5) + 10
-                chosen = generator.uniform(float(low) if low is not None else top - 10, top)
-        values[sympy.Symbol(parameter.name)] = sympy.Rational(str(chosen))
-    return values
-
-
-def inside(parameter: ir.Parameter) -> float:
-    """A value that the parameter's range allows: its middle, or one step from its finite bound."""
-    interval = parameter.interval
-    if interval is None or (interval.low is None and interval.high is None):
-        return 1.0
-    if interval.low is not None and interval.high is not None:
-        return float(interval.low + interval.high) / 2
-    if interval.low is not None:
-        return float(interval.low) + 0.5
-    assert interval.high is not None
-    return float(interval.high) - 0.5
 
 
 def _degenerate(program: ir.Program, direction: ir.Direction) -> str:
@@ -98,21 +63,17 @@ def _degenerate(program: ir.Program, direction: ir.Direction) -> str:
     if direction == "mixed":
         return ""
     expression = program.forms["value"].expression
-    fixed = _parameters(program.metric)
-    positives, negatives, epsilon = sympy.Integer(3), sympy.Integer(7), sympy.Rational(1, 10**15)
+    fixed = {sympy.Symbol(p.name): _typical(p) for p in program.metric.parameters}
+    positives, negatives, epsilon = mpf(3), mpf(7), mpf(10) ** -15
 
-    def at(*cells: sympy.Expr) -> float | None:
-        names = sympy.symbols("TP FN FP TN")
-        try:
-            number = sympy.N(expression.xreplace(dict(zip(names, cells, strict=True)) | fixed), 30)
-        except ValueError:  # a minimum or maximum of something undefined
-            return None
-        return float(number) if number.is_real and number.is_finite else None
+    def at(*cells: Any) -> Any | None:
+        point = dict(zip(map(sympy.Symbol, CELLS), cells, strict=True))
+        return value_at(expression, point | fixed, 40)
 
     best = at(positives, epsilon, epsilon, negatives)
     constant = {
-        "all positive": (positives, sympy.Integer(0), negatives, sympy.Integer(0)),
-        "all negative": (sympy.Integer(0), positives, sympy.Integer(0), negatives),
+        "all positive": (positives, 0, negatives, 0),
+        "all negative": (0, positives, 0, negatives),
         "almost all negative": (epsilon, positives - epsilon, epsilon**2, negatives),
         "almost all positive": (positives, epsilon**2, negatives - epsilon, epsilon),
     }
@@ -125,3 +86,7 @@ def _degenerate(program: ir.Program, direction: ir.Direction) -> str:
         if unbounded or sign * (best - reached) < 1e-9:
             return name
     return ""
+
+
+def _typical(parameter: ir.Parameter) -> float:
+    return inside(parameter) if parameter.default is None else float(parameter.default)

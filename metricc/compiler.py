@@ -141,7 +141,7 @@ def read(formula: str) -> tuple[str, str]:
     if formula.endswith(".metric") and "\n" not in formula:
         path = Path(formula)
         try:
-            with path.open(encoding="utf-8") as stream:
+            with path.open(encoding="utf-8-sig") as stream:
                 return stream.read(MAX_TEXT + 1), path.name
         except (OSError, UnicodeDecodeError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"

@@ -81,12 +81,7 @@ MODULE_ATTRIBUTES = frozenset(
     "set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu "
     "zero_grad T_destination".split()
 )
-GENERATED_NAMES = frozenset(
+GENERATED_NAMES = frozenset(  # globals, and locals of the functions that take the parameters
     "math torch Tensor METRICC value gradient weights loss cells slope pair kept ctx inputs output "
-    "grad_loss dtype TP FN FP TN apply backward setup_context save_for_backward save_for_forward "
-    "saved_tensors saved_variables to_save mark_dirty dirty_tensors mark_non_differentiable "
-    "non_differentiable mark_shared_storage set_materialize_grads materialize_grads vmap vjp jvp "
-    "generate_vmap_rule needs_input_grad next_functions metadata name register_hook "
-    "register_prehook maybe_clear_saved_tensors clear_saved_tensors_on_access requires_grad "
-    "is_traceable".split()
+    "grad_loss TP FN FP TN".split()
 )

@@ -13,10 +13,12 @@ import sympy
 from metricc import ir, syntax
 from metricc.errors import Diagnostic, MetriccError
 from metricc.functions import CELLS, FUNCTIONS
+from metricc.numeric import sample, value_at
 
 # 9^9^9 never returns; no statistic of a table needs more.
 MAX_EXPONENT = 64
 MAX_DIGITS = 1_000  # of a number that the formula computes
+POINTS = 200  # at which a formula may have a value
 
 
 def lower(text: syntax.Text, name: str, formula: str) -> ir.Metric:
@@ -28,9 +30,13 @@ def lower(text: syntax.Text, name: str, formula: str) -> ir.Metric:
     main = text.definitions[-1]
     definitions = {d.name: d for d in text.definitions}
     symbols = {n: sympy.Symbol(n) for n in (*CELLS, *(p.name for p in main.parameters))}
-    expression = _Lowering(text, definitions).expression(main.body, symbols)
-    term = ir.Term(sympy.Symbol("M"), "cells", "identity", expression)
+    lowering = _Lowering(text, definitions)
+    expression = lowering.expression(main.body, symbols)
     parameters = tuple(ir.Parameter(p.name, p.default, p.interval) for p in main.parameters)
+    if all(value_at(expression, point, 20) is None for point in sample(parameters, POINTS)):
+        hint = "its roots or logarithms are of negative numbers, or its values are too large"
+        raise lowering.error(main.body, "the formula has no real value anywhere", hint)
+    term = ir.Term(sympy.Symbol("M"), "cells", "identity", expression)
     metric = ir.Metric(name, formula, text, (term,), term.symbol, parameters, main.record)
     metric.validate()
     return metric
@@ -69,6 +75,8 @@ class _Lowering:
                 exponent = self.expression(node.exponent, scope)
                 if exponent.is_Rational and max(abs(exponent.p), exponent.q) > MAX_EXPONENT:
                     fact = f"the exponent is above {MAX_EXPONENT}"
+                    if not exponent.is_Integer:
+                        fact = f"a part of the exponent's fraction exceeds {MAX_EXPONENT}"
                     raise self.error(node.exponent, fact, "write a smaller power", "MC0401")
                 if base.is_zero and not exponent.is_positive:
                     raise self.error(node, "this divides by zero", "0 has no such power")

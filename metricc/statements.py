@@ -79,7 +79,7 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
             end = len(source) if end < 0 else end
             line = source[position:end]
             if line.startswith("##"):
-                _record(record, line[2:].strip())
+                _record(record, line[2:])
             else:
                 comments.append(line[1:].strip())
             body.append(" " * len(line))
@@ -114,7 +114,7 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
 
 def _record(record: list[tuple[str, str]], line: str) -> None:
     """Add a `##` line: `key: text`, or more text for the key before it."""
-    line = "".join(c if c.isprintable() else " " for c in line)
+    line = "".join(c if c.isprintable() else " " for c in line).strip()
     key, colon, text = line.partition(":")
     if colon and key.strip() in RECORD_KEYS:
         record.append((key.strip(), text.strip()))

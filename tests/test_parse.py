@@ -292,7 +292,6 @@ def test_control_characters_in_records_are_blanks() -> None:
     assert definition.record == (("reference", "d e [0m f"),)
 
 
-@pytest.mark.xfail(strict=False, reason="known bug")
 @pytest.mark.parametrize("text", ["## \0x\na = TP", "## d\n##\x1bx\na = TP"])
 def test_control_characters_at_the_beginning_of_a_record_round_trip(text: str) -> None:
     assert parse(str(parse(text))) == parse(text)

@@ -51,7 +51,7 @@ def faulty(m: CompiledMetric, old: str, new: str) -> list[str]:
 @pytest.mark.parametrize(
     ("formula", "old", "new"),
     [
-        pytest.param("f1", "-ctx.L * pair", "ctx.L * pair", id="sign of the gradient"),
+        pytest.param("f1", "-L * pair", "L * pair", id="sign of the gradient"),
         pytest.param("f1", "_ratio(-2 * TP", "_ratio(2 * TP", id="sign of a partial"),
         pytest.param("gmean", "_ratio(root, 2 * TP)", "_ratio(2 * root, TP)", id="factor 4"),
         pytest.param(

@@ -34,7 +34,7 @@ def render(program: ir.Program, audit: ir.Audit, options: ir.Options, version: s
         "weights": bodies[2],
         "direction": "1 - " if options.goal == "maximize" else "",
         "scale": ("-" if options.goal == "maximize" else "")
-        + ("ctx.L * " if "L" in surrogate.defaults else ""),
+        + ("L * " if "L" in surrogate.defaults else ""),
         "guards": "".join(file.GUARDS[g] for g in file.GUARDS if g in called),
         "math": "import math\n\n" if called & file.NEED_MATH else "",
         **_arguments(program.metric.parameters, surrogate),
@@ -106,11 +106,12 @@ def _arguments(parameters: tuple[ir.Parameter, ...], surrogate: Surrogate) -> di
         "stored": listed("{0}=self.{0}", names),
         "shown": f'f"{shown}"' if shown else '""',
         "store": listed("{0}", names),
-        "ctx_store": listed("ctx.{0}", names),
+        "rest": ", *ctx.arguments" if names else "",
+        "unpack": f"        {', '.join(names)}{',' * (len(names) == 1)} = ctx.arguments\n"
+        if names
+        else "",
         "parameters": listed("{0}", own_names),
-        "ctx_parameters": listed("ctx.{0}", own_names),
         "soft_args": listed("{0}", soft_names),
-        "ctx_soft_args": listed("ctx.{0}", soft_names),
         "nones": listed("None", ["", "", *names]),
     }
 

@@ -253,7 +253,7 @@ class _<<pascal>>Function(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight<<ctx_store>> = inputs
+        input, target, weight<<rest>> = inputs
         _, pair, ctx.slope = output
         ctx.save_for_backward(input, target, weight, pair)
         ctx.mark_non_differentiable(pair, ctx.slope)
@@ -264,12 +264,12 @@ class _<<pascal>>Function(torch.autograd.Function):
         if grad_loss is None:
             return None<<nones>>
         input, target, weight, pair = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
-            cells = _present(*_count(input, target, weight, None<<ctx_soft_args>>))
-            pair = _pair(input, cells<<ctx_parameters>>)
+<<unpack>>        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+            cells = _present(*_count(input, target, weight, None<<soft_args>>))
+            pair = _pair(input, cells<<parameters>>)
         pair = <<scale>>pair * grad_loss
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
-            return _map(input, target, weight, pair<<ctx_soft_args>>)<<nones>>
+            return _map(input, target, weight, pair<<soft_args>>)<<nones>>
         # The slope turns into the gradient; another backward finds none and computes it anew.
         slope, ctx.slope = ctx.slope, None
         return _finish(slope, target, weight, pair, input.dtype)<<nones>>

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from metricc import ir
+from metricc.numeric import inside
 from metricc.verify.oracle import Batch
 
 RANDOM_COUNTS = 60
@@ -54,19 +55,6 @@ def parameter_sets(metric: ir.Metric) -> list[dict[str, float]]:
         for p in metric.parameters
     }
     return [defaults, different]
-
-
-def inside(parameter: ir.Parameter, index: int) -> float:
-    """A value in the parameter's range, another one for every index; exact in binary."""
-    shift = 0.25 + 0.5 * index
-    interval = parameter.interval
-    low = float(interval.low) if interval is not None and interval.low is not None else None
-    high = float(interval.high) if interval is not None and interval.high is not None else None
-    if low is not None and high is not None:
-        return low + (high - low) * shift / (shift + 1)
-    if high is not None:
-        return high - shift
-    return (low or 0.0) + shift
 
 
 def batch(size: int, spread: float, seed: int, probabilities: bool, weighted: bool) -> Batch:

@@ -35,7 +35,7 @@ from torch import Tensor
 
 __all__ = ["F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '74dc8f3e10b8b71eb82aef4b044864fa2845bc51b66bd6fffe6d8f302016ff3c'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '2effc65b936ef319f4d1a4cbfc0b42bf698c948a6c5efc2ea9ad03b1833617b0'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -110,7 +110,7 @@ class _F1Function(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, ctx.L, ctx.threshold = inputs
+        input, target, weight, *ctx.arguments = inputs
         _, pair, ctx.slope = output
         ctx.save_for_backward(input, target, weight, pair)
         ctx.mark_non_differentiable(pair, ctx.slope)
@@ -121,12 +121,13 @@ class _F1Function(torch.autograd.Function):
         if grad_loss is None:
             return None, None, None, None, None
         input, target, weight, pair = ctx.saved_tensors
+        L, threshold = ctx.arguments
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
-            cells = _present(*_count(input, target, weight, None, ctx.L, ctx.threshold))
+            cells = _present(*_count(input, target, weight, None, L, threshold))
             pair = _pair(input, cells)
-        pair = -ctx.L * pair * grad_loss
+        pair = -L * pair * grad_loss
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
-            return _map(input, target, weight, pair, ctx.L, ctx.threshold), None, None, None, None
+            return _map(input, target, weight, pair, L, threshold), None, None, None, None
         # The slope turns into the gradient; another backward finds none and computes it anew.
         slope, ctx.slope = ctx.slope, None
         return _finish(slope, target, weight, pair, input.dtype), None, None, None, None

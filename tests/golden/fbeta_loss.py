@@ -37,7 +37,7 @@ from torch import Tensor
 
 __all__ = ["FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'ebc68d3f780db3b86c193d78edb5b194e6dafdcbcbcf13d6facfb06fba3924cc'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '6bdd15572e3571d8f946d7e64bcb3498c4ddfdf8983649ee38632c925028fefd'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -107,7 +107,7 @@ class _FbetaFunction(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, ctx.beta = inputs
+        input, target, weight, *ctx.arguments = inputs
         _, pair, ctx.slope = output
         ctx.save_for_backward(input, target, weight, pair)
         ctx.mark_non_differentiable(pair, ctx.slope)
@@ -118,9 +118,10 @@ class _FbetaFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, None, None, None
         input, target, weight, pair = ctx.saved_tensors
+        beta, = ctx.arguments
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             cells = _present(*_count(input, target, weight, None))
-            pair = _pair(input, cells, ctx.beta)
+            pair = _pair(input, cells, beta)
         pair = -pair * grad_loss
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
             return _map(input, target, weight, pair), None, None, None

@@ -35,7 +35,7 @@ from torch import Tensor
 
 __all__ = ["LogF1Loss", "log_f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'd6e44bc92b503cc5c1bc039cb79e48fa93de2bed2588d664f58f8c0d6c7e7d60'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'a62d9069dde7c91abb77e4c0f439bcc6558a6457ec4c2e5547302997a3780bab'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -110,7 +110,7 @@ class _LogF1Function(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, ctx.L, ctx.threshold = inputs
+        input, target, weight, *ctx.arguments = inputs
         _, pair, ctx.slope = output
         ctx.save_for_backward(input, target, weight, pair)
         ctx.mark_non_differentiable(pair, ctx.slope)
@@ -121,12 +121,13 @@ class _LogF1Function(torch.autograd.Function):
         if grad_loss is None:
             return None, None, None, None, None
         input, target, weight, pair = ctx.saved_tensors
+        L, threshold = ctx.arguments
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
-            cells = _present(*_count(input, target, weight, None, ctx.L, ctx.threshold))
+            cells = _present(*_count(input, target, weight, None, L, threshold))
             pair = _pair(input, cells)
-        pair = ctx.L * pair * grad_loss
+        pair = L * pair * grad_loss
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
-            return _map(input, target, weight, pair, ctx.L, ctx.threshold), None, None, None, None
+            return _map(input, target, weight, pair, L, threshold), None, None, None, None
         # The slope turns into the gradient; another backward finds none and computes it anew.
         slope, ctx.slope = ctx.slope, None
         return _finish(slope, target, weight, pair, input.dtype), None, None, None, None

@@ -46,7 +46,7 @@ from torch import Tensor
 
 __all__ = ["MccLoss", "mcc_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': 'd8679b4c5fc305dd169f20feb0fe8f384ebe5a21c2623799fcfd3c2ea29e711d'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': 'a0ec75818751c38e21b08df6ed489abbbb1c19da0bd4c2804121b8806feb45f8'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -135,7 +135,7 @@ class _MccFunction(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, ctx.L, ctx.threshold = inputs
+        input, target, weight, *ctx.arguments = inputs
         _, pair, ctx.slope = output
         ctx.save_for_backward(input, target, weight, pair)
         ctx.mark_non_differentiable(pair, ctx.slope)
@@ -146,12 +146,13 @@ class _MccFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, None, None, None, None
         input, target, weight, pair = ctx.saved_tensors
+        L, threshold = ctx.arguments
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
-            cells = _present(*_count(input, target, weight, None, ctx.L, ctx.threshold))
+            cells = _present(*_count(input, target, weight, None, L, threshold))
             pair = _pair(input, cells)
-        pair = -ctx.L * pair * grad_loss
+        pair = -L * pair * grad_loss
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
-            return _map(input, target, weight, pair, ctx.L, ctx.threshold), None, None, None, None
+            return _map(input, target, weight, pair, L, threshold), None, None, None, None
         # The slope turns into the gradient; another backward finds none and computes it anew.
         slope, ctx.slope = ctx.slope, None
         return _finish(slope, target, weight, pair, input.dtype), None, None, None, None

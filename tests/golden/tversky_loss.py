@@ -39,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["TverskyLoss", "tversky_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '7f8973fa7b3be403c4198b8eef7fd76c5805035d0a688b925c1e8c053b5ff625'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '48bb0ca7822f351b45d8c3ef959f3e026427bbfa46869264f98d3621dabac4c3'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -130,7 +130,7 @@ class _TverskyFunction(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, ctx.alpha, ctx.beta, ctx.L, ctx.threshold = inputs
+        input, target, weight, *ctx.arguments = inputs
         _, pair, ctx.slope = output
         ctx.save_for_backward(input, target, weight, pair)
         ctx.mark_non_differentiable(pair, ctx.slope)
@@ -141,13 +141,14 @@ class _TverskyFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, None, None, None, None, None, None
         input, target, weight, pair = ctx.saved_tensors
+        alpha, beta, L, threshold = ctx.arguments
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
-            cells = _present(*_count(input, target, weight, None, ctx.L, ctx.threshold))
-            pair = _pair(input, cells, ctx.alpha, ctx.beta)
-        pair = -ctx.L * pair * grad_loss
+            cells = _present(*_count(input, target, weight, None, L, threshold))
+            pair = _pair(input, cells, alpha, beta)
+        pair = -L * pair * grad_loss
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
             return _map(
-                input, target, weight, pair, ctx.L, ctx.threshold
+                input, target, weight, pair, L, threshold
             ), None, None, None, None, None, None
         # The slope turns into the gradient; another backward finds none and computes it anew.
         slope, ctx.slope = ctx.slope, None
