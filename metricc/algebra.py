@@ -23,6 +23,8 @@ from typing import Any, NamedTuple, TypeAlias
 import sympy
 from sympy.polys.rings import ring as make_ring
 
+from metricc.select import Select
+
 MAX_TERMS = 2_000  # of one numerator
 MAX_FACTORED = 120  # terms of a polynomial that is still factored
 MAX_DEGREE = 40  # of a polynomial that is still factored
@@ -384,6 +386,9 @@ def sign_of(expression: sympy.Expr, nonnegative: frozenset[str]) -> int | None:
         return base if base is None or expression.exp.is_odd else 1 if base else base
     if isinstance(expression, sympy.exp):
         return 1 if sign_of(expression.args[0], nonnegative) is not None else None
+    if isinstance(expression, Select):
+        signs = {sign_of(branch, nonnegative) for branch in expression.args[2:]}
+        return signs.pop() if len(signs) == 1 else None
     if isinstance(expression, sympy.Heaviside):
         return 1  # a step: what it compares is not a difference of near numbers that is kept
     return None

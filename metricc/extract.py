@@ -15,6 +15,7 @@ import sympy
 from metricc import ir, syntax
 from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTIONS
 from metricc.network import Call, Literal, Network, Sum, Term, term_of
+from metricc.select import Select
 
 
 def extract(expressions: Sequence[sympy.Expr], parameters: Sequence[str]) -> ir.Block:
@@ -36,7 +37,7 @@ def operations(block: ir.Block) -> int:
             match node:
                 case syntax.Sum() | syntax.Product():
                     total += len(node.operands) - 1
-                case syntax.Negation() | syntax.Power() | syntax.Call():
+                case syntax.Negation() | syntax.Power() | syntax.Call() | syntax.Conditional():
                     total += 1
     return total
 
@@ -153,6 +154,10 @@ class _Writer:
             arguments = [self.reference(a) for a in content.arguments]
             if content.function == "power":
                 return syntax.Power(arguments[0], arguments[1])
+            if content.function == "select":
+                left, right, then, otherwise = arguments
+                less = syntax.Comparison(left, "<", right)
+                return syntax.Conditional(less, then, otherwise)
             return syntax.Call(content.function, tuple(syntax.Argument(None, a) for a in arguments))
         terms = sorted(self.flattened(content).items(), key=lambda item: self.term_key(*item))
         if not terms:
@@ -245,6 +250,9 @@ def _sympy(node: syntax.Expression, scope: dict[str, sympy.Expr]) -> sympy.Expr:
             if node.function == "abs":
                 values.append(-values[0])
             return getattr(sympy, row.sympy)(*values)
+        case syntax.Conditional(condition=syntax.Comparison(left=left, right=right)):
+            parts = (left, right, node.then, node.otherwise)
+            return Select(*(_sympy(part, scope) for part in parts))
         case syntax.Product():
             first, *rest = (_sympy(o, scope) for o in node.operands)
             return sympy.Mul(
@@ -255,3 +263,4 @@ def _sympy(node: syntax.Expression, scope: dict[str, sympy.Expr]) -> sympy.Expr:
             return sympy.Add(
                 first, *(-e if s else e for s, e in zip(node.subtracts, rest, strict=True))
             )
+    raise AssertionError(node)

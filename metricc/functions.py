@@ -48,13 +48,21 @@ FUNCTIONS: dict[str, Function] = {
         Function("abs", 1, 1, "every number; slope 0 at 0", "Max", "_abs"),
         Function("min", 2, None, "every number; a tie of two: the mean slope", "Min", "_min"),
         Function("max", 2, None, "every number; a tie of two: the mean slope", "Max", "_max"),
+        # Lowering spells these by the ones above and by arithmetic: targets never meet them.
+        Function("clip", 3, 3, "value, least, most: min(max(value, least), most)", "", ""),
+        Function("mean", 2, 8, "every number", "", ""),
+        Function("harmonic_mean", 2, 8, "numbers of one sign; 0 where one of them is 0", "", ""),
+        Function("geometric_mean", 2, 8, "numbers of at least 0", "", ""),
     )
 }
 
 # What differentiation brings in beside the functions that a user can write.
 DERIVED_FUNCTIONS: dict[str, Function] = {
     row.name: row
-    for row in (Function("step", 1, 1, "every number; 1/2 at 0", "Heaviside", "_step"),)
+    for row in (
+        Function("step", 1, 1, "every number; 1/2 at 0", "Heaviside", "_step"),
+        Function("select", 4, 4, "the third where first < second, else the fourth", "Select", ""),
+    )
 }
 
 REDUCTIONS = ("macro", "micro", "weighted", "sum", "worst", "geomean", "per_class", "samples")

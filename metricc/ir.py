@@ -37,6 +37,13 @@ class Parameter:
     interval: syntax.Interval | None
 
 
+def nonnegative(parameters: tuple[Parameter, ...]) -> frozenset[str]:
+    """The names of the symbols that are at least 0: cells, and parameters by their range."""
+    ranges = {p.name: p.interval for p in parameters}
+    low = {n: i.low for n, i in ranges.items() if i is not None and i.low is not None}
+    return frozenset((*CELLS, *(name for name, bound in low.items() if bound >= 0)))
+
+
 @dataclass(frozen=True)
 class Term:
     """One reduction `r_j` that the loss is a function of.
@@ -76,9 +83,7 @@ class Metric:
     @property
     def nonnegative(self) -> frozenset[str]:
         """The names of the symbols that are at least 0: cells, and parameters by their range."""
-        ranges = {p.name: p.interval for p in self.parameters}
-        low = {n: i.low for n, i in ranges.items() if i is not None and i.low is not None}
-        return frozenset((*CELLS, *(name for name, bound in low.items() if bound >= 0)))
+        return nonnegative(self.parameters)
 
     def fact(self, key: str) -> str:
         """The library record's entry (description, range, reference ...), or an empty string."""

@@ -11,13 +11,16 @@ from collections.abc import Mapping
 import sympy
 
 from metricc import ir, syntax
+from metricc.algebra import sign_of
 from metricc.errors import Diagnostic, MetriccError
 from metricc.functions import CELLS, FUNCTIONS
 from metricc.numeric import sample, value_at
+from metricc.select import Select, conditions
 
 # 9^9^9 never returns; no statistic of a table needs more.
 MAX_EXPONENT = 64
 MAX_DIGITS = 1_000  # of a number that the formula computes
+MAX_CONDITIONS = 8  # different comparisons
 POINTS = 200  # at which a formula may have a value
 
 
@@ -28,11 +31,14 @@ def lower(text: syntax.Text, name: str, formula: str) -> ir.Metric:
     exponent is too large.
     """
     main = text.definitions[-1]
-    definitions = {d.name: d for d in text.definitions}
     symbols = {n: sympy.Symbol(n) for n in (*CELLS, *(p.name for p in main.parameters))}
-    lowering = _Lowering(text, definitions)
-    expression = lowering.expression(main.body, symbols)
     parameters = tuple(ir.Parameter(p.name, p.default, p.interval) for p in main.parameters)
+    lowering = _Lowering(text, parameters)
+    expression = lowering.expression(main.body, symbols)
+    count = len(conditions(expression))
+    if count > MAX_CONDITIONS:
+        fact = f"the formula has {count} conditions; at most {MAX_CONDITIONS} are read"
+        raise lowering.error(main.body, fact, "write it with min, max or clip", "MC0401")
     if all(value_at(expression, point, 20) is None for point in sample(parameters, POINTS)):
         hint = "its roots or logarithms are of negative numbers, or its values are too large"
         raise lowering.error(main.body, "the formula has no real value anywhere", hint)
@@ -43,9 +49,10 @@ def lower(text: syntax.Text, name: str, formula: str) -> ir.Metric:
 
 
 class _Lowering:
-    def __init__(self, text: syntax.Text, definitions: Mapping[str, syntax.Definition]) -> None:
+    def __init__(self, text: syntax.Text, parameters: tuple[ir.Parameter, ...]) -> None:
         self.text = text
-        self.definitions = definitions
+        self.definitions = {d.name: d for d in text.definitions}
+        self.nonnegative = ir.nonnegative(parameters)
         self.inlined: dict[tuple[str, tuple[sympy.Expr, ...]], sympy.Expr] = {}
 
     def expression(self, node: syntax.Expression, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
@@ -94,16 +101,60 @@ class _Lowering:
                 if node.function == "exp" and arguments[0].has(sympy.exp):
                     hint = "its values leave every floating-point range"
                     raise self.error(node, "an exponential of an exponential", hint, "MC0304")
-                if node.function == "abs":
-                    arguments.append(-arguments[0])
-                function = getattr(sympy, FUNCTIONS[node.function].sympy)
-                result = function(*arguments)
+                result = _applied(node.function, arguments)
+            case syntax.Conditional():
+                then = self.expression(node.then, scope)
+                otherwise = self.expression(node.otherwise, scope)
+                result = self.conditional(node.condition, then, otherwise, scope)
             case syntax.Call():
                 result = self.call(node, scope)
         if result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
             hint = "logarithms and even roots need positive arguments; 1/0 has no value"
             raise self.error(node, "this is not a real number", hint)
         return result
+
+    def conditional(
+        self,
+        condition: syntax.Expression,
+        then: sympy.Expr,
+        otherwise: sympy.Expr,
+        scope: Mapping[str, sympy.Expr],
+    ) -> sympy.Expr:
+        """A condition as nested choices by one comparison, `left < right`, each."""
+        match condition:
+            case syntax.Logic(operator="not"):
+                return self.conditional(condition.operands[0], otherwise, then, scope)
+            case syntax.Logic():
+                result = then if condition.operator == "and" else otherwise
+                for operand in reversed(condition.operands):
+                    pair = (result, otherwise) if condition.operator == "and" else (then, result)
+                    result = self.conditional(operand, *pair, scope)
+                return result
+            case syntax.Comparison():
+                left = self.expression(condition.left, scope)
+                right = self.expression(condition.right, scope)
+                match condition.operator:
+                    case "<":
+                        return self.less(left, right, then, otherwise)
+                    case ">":
+                        return self.less(right, left, then, otherwise)
+                    case "<=":
+                        return self.less(right, left, otherwise, then)
+                    case ">=":
+                        return self.less(left, right, otherwise, then)
+                if condition.operator == "!=":
+                    then, otherwise = otherwise, then
+                above = self.less(right, left, otherwise, then)
+                return self.less(left, right, otherwise, above)
+        raise AssertionError(condition)
+
+    def less(
+        self, left: sympy.Expr, right: sympy.Expr, then: sympy.Expr, otherwise: sympy.Expr
+    ) -> sympy.Expr:
+        """`then` where left < right; counts are never below 0."""
+        if right == 0 and sign_of(left, self.nonnegative) in (0, 1):
+            return otherwise
+        return Select(left, right, then, otherwise)
 
     def check_power(self, node: syntax.Power, base: sympy.Expr, exponent: sympy.Expr) -> None:
         if any(s.name in CELLS for s in exponent.free_symbols):
@@ -130,3 +181,22 @@ class _Lowering:
     ) -> MetriccError:
         source, origin = self.text.source, self.text.origin
         return MetriccError(Diagnostic(code, message, node.span, hint, source, origin))
+
+
+def _applied(function: str, arguments: list[sympy.Expr]) -> sympy.Expr:
+    """A function of the language on SymPy arguments."""
+    count = sympy.Integer(len(arguments))
+    match function:
+        case "abs":
+            return sympy.Max(arguments[0], -arguments[0])
+        case "clip":
+            value, least, most = arguments
+            return sympy.Min(sympy.Max(value, least), most)
+        case "mean":
+            return sympy.Add(*arguments) / count
+        case "geometric_mean":
+            return sympy.Mul(*arguments) ** (1 / count)
+        case "harmonic_mean":  # in lowest terms: 0, not 1/0, where an argument is 0
+            others = (sympy.Mul(*arguments[:i], *arguments[i + 1 :]) for i in range(len(arguments)))
+            return count * sympy.Mul(*arguments) / sympy.Add(*others)
+    return getattr(sympy, FUNCTIONS[function].sympy)(*arguments)

@@ -32,7 +32,9 @@ Sum: TypeAlias = dict[Term, Fraction]
 Literal: TypeAlias = tuple[str, int]
 
 _LANGUAGE_NAMES = {
-    row.sympy: name for name, row in {**FUNCTIONS, **DERIVED_FUNCTIONS}.items() if name != "abs"
+    row.sympy: name
+    for name, row in {**FUNCTIONS, **DERIVED_FUNCTIONS}.items()
+    if row.sympy and name != "abs"
 }
 
 
@@ -116,8 +118,8 @@ class Network:
             return Fraction(1), self.call("exp", sympy.Integer(1))
         if base.is_Function or isinstance(base, sympy.Min | sympy.Max):
             arguments = base.args[:1] if isinstance(base, sympy.Heaviside) else base.args
-            ordered = sorted(arguments, key=str)
             name = _LANGUAGE_NAMES[type(base).__name__]
+            ordered = list(arguments) if name == "select" else sorted(arguments, key=str)
             if name == "max" and len(ordered) == 2 and ordered[0] == -ordered[1]:
                 name, ordered = "abs", ordered[:1]
             return Fraction(1), self.call(name, *ordered)

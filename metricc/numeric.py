@@ -15,6 +15,7 @@ from mpmath import mp, mpf
 
 from metricc import ir
 from metricc.functions import CELLS
+from metricc.select import Select
 
 MAX_LOGARITHM = 10**6  # of a power: far outside every floating-point range
 
@@ -41,7 +42,13 @@ def _number(value: Any) -> Any:
 
 def _evaluate(expression: sympy.Expr, known: dict[sympy.Expr, Any]) -> Any:
     if expression not in known:
-        known[expression] = _apply(expression, [_evaluate(a, known) for a in expression.args])
+        arguments = expression.args
+        if isinstance(expression, Select):  # the other branch may have no value here
+            left, right, then, otherwise = arguments
+            less = _evaluate(left, known) < _evaluate(right, known)
+            known[expression] = _evaluate(then if less else otherwise, known)
+        else:
+            known[expression] = _apply(expression, [_evaluate(a, known) for a in arguments])
     return known[expression]
 
 

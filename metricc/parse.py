@@ -43,6 +43,13 @@ _PHRASES = {
     "SUM_OPERATOR": "an operator",
     "PRODUCT_OPERATOR": "an operator",
     "CIRCUMFLEX": "an operator",
+    "COMPARATOR": "a comparison",
+    "AND": "`and`",
+    "OR": "`or`",
+    "NOT": "`not`",
+    "IF": "`if`",
+    "THEN": "`then`",
+    "ELSE": "`else`",
     "__ANON_0": "an operator",
     "$END": "the end",
 }
@@ -142,8 +149,8 @@ def _character(reader: Reader, statement: Statement, error: UnexpectedCharacters
         hint = f"write `{_LOOKALIKES[character]}`"
     elif character == "%":
         hint = "a percentage is a division: write /100, or drop the %"
-    elif character in "<>!|&?":
-        hint = "comparisons and conditions are not part of the language"
+    elif character in "!|&?":
+        hint = "conditions are written: if a < b and not c < d then x else y"
     elif character == "_":
         hint = "names begin with a letter"
     else:
@@ -166,7 +173,15 @@ def _unexpected(
         begin = offset + (token.start_pos or 0)
         span, found = Span(begin, begin + len(token)), f"`{token}` is out of place"
     hint = None
-    if token is not None and token.type in _OPERAND and "PRODUCT_OPERATOR" in expected:
+    if token is not None and token.type == "COMPARATOR":
+        hint = f"a comparison stands in a condition: if a {token} b then 1 else 0"
+    elif token is not None and token.type in ("IF", "THEN", "ELSE", "AND", "OR", "NOT"):
+        hint = "a choice is written: if a < b and c < d then x else y, in brackets inside a formula"
+    elif reader.source[offset : span.start].rstrip().endswith((" if", "(if", "-if", "+if", "*if")):
+        hint = "inside a formula a choice stands in brackets: 1 - (if a < b then x else y)"
+    elif token is not None and token.type == "EQUAL" and "COMPARATOR" in expected:
+        hint = "`=` defines a name; write `==` to compare"
+    elif token is not None and token.type in _OPERAND and "PRODUCT_OPERATOR" in expected:
         hint = "is a `*` missing here? products are written out: 2*TP"
         if token.type == "LPAR":
             hint = "is a `*` missing here? products are written out: TP*(FN + FP)"
@@ -180,7 +195,7 @@ def _unexpected(
 def _expectation(expected: set[str]) -> str:
     phrases = sorted({_PHRASES.get(name, f"`{name.lower()}`") for name in expected})
     if expected >= _OPERAND:  # then signs and brackets may stand here too: one phrase for all
-        covered = ("a number", "a name", "`(`", "a sign", "an operator")
+        covered = ("a number", "a name", "`(`", "a sign", "an operator", "`if`", "`not`")
         phrases = [p for p in phrases if p not in covered]
         phrases.insert(0, "a number, a name or `(`")
     if not phrases:
@@ -236,6 +251,17 @@ class _Builder:
             case "power":
                 base, exponent = (c for c in tree.children if isinstance(c, Tree))
                 return syntax.Power(self.expression(base), self.expression(exponent), span)
+            case "conditional":
+                condition, then, otherwise = map(self.expression, tree.children)
+                return syntax.Conditional(condition, then, otherwise, span)
+            case "comparison":
+                left, operator, right = tree.children
+                return syntax.Comparison(
+                    self.expression(left), str(operator), self.expression(right), span
+                )
+            case "disjunction" | "conjunction" | "inverse":
+                word = {"disjunction": "or", "conjunction": "and", "inverse": "not"}[tree.data]
+                return syntax.Logic(word, tuple(map(self.expression, tree.children)), span)
         operands = tuple(self.expression(c) for c in tree.children[::2])
         inverse = tuple(operator in "-/" for operator in tree.children[1::2])
         if tree.data == "sum":

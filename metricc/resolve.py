@@ -170,21 +170,12 @@ class _Scope:
 
     def expression(self, node: syntax.Expression, around: syntax.Definition) -> syntax.Expression:
         match node:
-            case syntax.Number():
-                return node
             case syntax.Name():
                 return self.name(node, around)
             case syntax.Call():
                 return self.call(node, around)
-            case syntax.Negation():
-                return replace(node, operand=self.expression(node.operand, around))
-            case syntax.Power():
-                base = self.expression(node.base, around)
-                return replace(node, base=base, exponent=self.expression(node.exponent, around))
-            case syntax.Product() | syntax.Sum():
-                return replace(
-                    node, operands=tuple(self.expression(o, around) for o in node.operands)
-                )
+            case _:
+                return syntax.rebuilt(node, lambda child: self.expression(child, around))
 
     def name(self, node: syntax.Name, around: syntax.Definition) -> syntax.Expression:
         if node.id in CELLS or any(p.name == node.id for p in around.parameters):
@@ -394,18 +385,7 @@ class _Scope:
 
 
 def _renamed(node: syntax.Expression, names: Mapping[str, str]) -> syntax.Expression:
-    match node:
-        case syntax.Number() | syntax.Name():
-            return node
-        case syntax.Call():
-            arguments = tuple(replace(a, value=_renamed(a.value, names)) for a in node.arguments)
-            return replace(
-                node, function=names.get(node.function, node.function), arguments=arguments
-            )
-        case syntax.Negation():
-            return replace(node, operand=_renamed(node.operand, names))
-        case syntax.Power():
-            base, exponent = _renamed(node.base, names), _renamed(node.exponent, names)
-            return replace(node, base=base, exponent=exponent)
-        case syntax.Product() | syntax.Sum():
-            return replace(node, operands=tuple(_renamed(o, names) for o in node.operands))
+    node = syntax.rebuilt(node, lambda child: _renamed(child, names))
+    if isinstance(node, syntax.Call):
+        return replace(node, function=names.get(node.function, node.function))
+    return node

@@ -14,8 +14,9 @@ the raw form is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import zip_longest
 
 import sympy
 from mpmath import mpf
@@ -26,9 +27,11 @@ from metricc.errors import fail
 from metricc.extract import extract, inline, operations
 from metricc.functions import CELLS
 from metricc.numeric import sample, value_at
+from metricc.select import Condition, assume, cases, conditions, joined
 
 POINTS = 20  # at which two forms are compared, of so many that are tried
 MAX_POINTS = 400
+MAX_CONDITIONS = 4  # of which every combination is simplified on its own
 DIGITS = 50
 GUARD = 50  # more digits that the comparison's own sums may cancel
 
@@ -43,16 +46,22 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
             strict=True,
         )
     )
-    forms = _Forms(gradient, raw)
+    found = conditions(raw["value"])
+    found = found if len(found) <= MAX_CONDITIONS else []
+    forms = [_Forms(gradient, raw, truths) for truths in cases(found)]
     parameters = tuple(p.name for p in metric.parameters)
     choices: dict[str, str] = {}
     blocks = []
     for names in (ir.OUTPUTS[:5], ir.OUTPUTS[5:]):
         variants = []
-        for spellings in forms.spellings():
-            chosen = [forms.choose(name, spellings) for name in names]
-            block = extract([expression for _, expression in chosen], parameters)
-            variants.append((operations(block), block, [choice for choice, _ in chosen]))
+        for spellings in zip_longest(*(f.spellings() for f in forms), fillvalue={}):
+            chosen = [
+                [f.choose(name, s) for f, s in zip(forms, spellings, strict=True)] for name in names
+            ]
+            leaves = [[expression for _, expression in outputs] for outputs in chosen]
+            block = extract([joined(found, leaf) for leaf in leaves], parameters)
+            labels = [_label([choice for choice, _ in outputs]) for outputs in chosen]
+            variants.append((operations(block), block, labels))
         _, block, labels = min(variants, key=lambda variant: variant[0])
         blocks.append(block)
         choices |= dict(zip(names, labels, strict=True))
@@ -62,7 +71,7 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
         name: ir.Form(
             final[name],
             choices[name],
-            _proof(forms.field, metric.parameters, raw[name], final[name]),
+            _proof(forms, metric.parameters, raw[name], final[name]),
             sign_of(final[name], metric.nonnegative) is None,
         )
         for name in ir.OUTPUTS
@@ -70,24 +79,43 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
     program = ir.Program(
         gradient,
         proved,
-        forms.threshold(final["w_plus"], final["w_minus"]),
+        _threshold(found, [f.threshold(final) for f in forms]),
         shared,
         weights,
-        forms.homogeneous(final),
+        all(f.homogeneous(final) for f in forms),
     )
     program.validate()
     return program
 
 
-class _Forms:
-    """The candidate forms of each output of one gradient."""
+def _threshold(
+    found: Sequence[Condition], leaves: Sequence[sympy.Expr | None]
+) -> sympy.Expr | None:
+    """The threshold of every case in one; nan in the cases where no prediction matters."""
+    if all(leaf is None for leaf in leaves):
+        return None
+    return joined(found, [sympy.nan if leaf is None else leaf for leaf in leaves])
 
-    def __init__(self, gradient: ir.Gradient, raw: Mapping[str, sympy.Expr]) -> None:
-        self.raw = raw
+
+def _label(labels: Sequence[str]) -> str:
+    return labels[0] if len(set(labels)) == 1 else f"by cases: {', '.join(labels)}"
+
+
+class _Forms:
+    """The candidate forms of each output of one gradient, where its conditions hold or do not."""
+
+    def __init__(
+        self,
+        gradient: ir.Gradient,
+        raw: Mapping[str, sympy.Expr],
+        truths: Mapping[Condition, bool],
+    ) -> None:
+        self.truths = truths
+        self.raw = raw = {name: assume(e, truths) for name, e in raw.items()}
         self.nonnegative = gradient.metric.nonnegative
-        everything = [*raw.values(), *(p.expression for p in gradient.parts)]
+        columns = [[assume(e, truths) for e in (p.expression, *p.partials)] for p in gradient.parts]
+        everything = [*raw.values(), *(column[0] for column in columns)]
         self.field = Field(everything, self.nonnegative)
-        columns = [(p.expression, *p.partials) for p in gradient.parts]
         self.parts = {name: [c[i] for c in columns] for i, name in enumerate(ir.OUTPUTS[:5])}
         self.parts["w_plus"] = [c[1] - c[2] for c in columns]
         self.parts["w_minus"] = [c[4] - c[3] for c in columns]
@@ -189,8 +217,9 @@ class _Forms:
             outside.append(1 / sympy.sqrt(sympy.Mul(*below)))
         return sympy.Mul(*outside)
 
-    def threshold(self, w_plus: sympy.Expr, w_minus: sympy.Expr) -> sympy.Expr | None:
+    def threshold(self, final: Mapping[str, sympy.Expr]) -> sympy.Expr | None:
         """w_minus/(w_plus + w_minus) in lowest terms; None where no prediction matters."""
+        w_plus, w_minus = (assume(final[name], self.truths) for name in ir.OUTPUTS[5:])
         total = w_plus + w_minus
         if total == 0:
             return None
@@ -206,7 +235,8 @@ class _Forms:
 
     def homogeneous(self, final: Mapping[str, sympy.Expr]) -> bool:
         """Whether the metric is proved independent of the batch's size (Euler: Σ c·M_c = 0)."""
-        euler = sympy.Add(*(sympy.Symbol(c) * final[f"M_{c}"] for c in CELLS))
+        partials = (sympy.Symbol(c) * assume(final[f"M_{c}"], self.truths) for c in CELLS)
+        euler = sympy.Add(*partials)
         try:
             return self.field.equal(euler, sympy.Integer(0))
         except (TooLarge, ZeroDivisionError):
@@ -214,12 +244,16 @@ class _Forms:
 
 
 def _proof(
-    field: Field, parameters: tuple[ir.Parameter, ...], raw: sympy.Expr, final: sympy.Expr
+    forms: Sequence[_Forms],
+    parameters: tuple[ir.Parameter, ...],
+    raw: sympy.Expr,
+    final: sympy.Expr,
 ) -> str:
     """How `final` was shown equal to `raw`; raises `AssertionError` where it is not."""
     try:
-        if field.equal(raw, final):
-            return field.procedure(raw)
+        if all(f.field.equal(assume(raw, f.truths), assume(final, f.truths)) for f in forms):
+            procedures = {f.field.procedure(assume(raw, f.truths)) for f in forms}
+            return max(procedures, key=len) + (", case by case" if len(forms) > 1 else "")
     except (TooLarge, ZeroDivisionError):
         pass
     compared = 0

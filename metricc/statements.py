@@ -14,7 +14,7 @@ MAX_NESTING = 50
 
 RECORD_KEYS = ("description", "reference", "range", "direction", "aliases")
 
-_CONTINUES = "+-*/^=,"
+_CONTINUES = "+-*/^=,<>"
 _CLOSING = {"(": ")", "[": "]"}
 
 

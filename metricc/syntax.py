@@ -7,7 +7,7 @@ expressions (`ir.Program`), so a tree is also how metricc prints what it is abou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TypeAlias
@@ -17,7 +17,7 @@ from metricc.errors import Span
 NOWHERE = Span(0, 0)
 
 # How tightly each node binds; a child that binds less tightly is printed in parentheses.
-SUM, PRODUCT, NEGATION, POWER, ATOM = range(5)
+CONDITIONAL, OR, AND, NOT, COMPARISON, SUM, PRODUCT, NEGATION, POWER, ATOM = range(10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,51 @@ class Sum:
         return text
 
 
-Expression: TypeAlias = Number | Name | Call | Negation | Power | Product | Sum
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`left < right` and its like: a condition, never a number."""
+
+    left: Expression
+    operator: str
+    right: Expression
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return f"{_within(self.left, SUM)} {self.operator} {_within(self.right, SUM)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """Conditions under `and`, `or` (n-ary) or `not` (of one)."""
+
+    operator: str
+    operands: tuple[Expression, ...]
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        if self.operator == "not":
+            return f"not {_within(self.operands[0], NOT)}"
+        own = AND if self.operator == "and" else OR
+        return f" {self.operator} ".join(_within(o, own + 1) for o in self.operands)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """`if condition then value else value`, the loosest of all."""
+
+    condition: Expression
+    then: Expression
+    otherwise: Expression
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return f"if {self.condition} then {self.then} else {self.otherwise}"
+
+
+Condition: TypeAlias = Comparison | Logic
+Expression: TypeAlias = (
+    Number | Name | Call | Negation | Power | Product | Sum | Conditional | Condition
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +280,33 @@ def children(node: Expression) -> tuple[Expression, ...]:
             return (node.operand,)
         case Power():
             return (node.base, node.exponent)
-        case Product() | Sum():
+        case Product() | Sum() | Logic():
             return node.operands
+        case Comparison():
+            return (node.left, node.right)
+        case Conditional():
+            return (node.condition, node.then, node.otherwise)
+
+
+def rebuilt(node: Expression, function: Callable[[Expression], Expression]) -> Expression:
+    """The node with `function` applied to each of its operands."""
+    new = [function(child) for child in children(node)]
+    match node:
+        case Number() | Name():
+            return node
+        case Call():
+            pairs = zip(node.arguments, new, strict=True)
+            return replace(node, arguments=tuple(replace(a, value=v) for a, v in pairs))
+        case Negation():
+            return replace(node, operand=new[0])
+        case Power():
+            return replace(node, base=new[0], exponent=new[1])
+        case Product() | Sum() | Logic():
+            return replace(node, operands=tuple(new))
+        case Comparison():
+            return replace(node, left=new[0], right=new[1])
+        case Conditional():
+            return replace(node, condition=new[0], then=new[1], otherwise=new[2])
 
 
 def walk(node: Expression) -> Iterator[Expression]:
@@ -252,25 +321,16 @@ def walk(node: Expression) -> Iterator[Expression]:
 def substitute(node: Expression, replacements: Mapping[str, Expression]) -> Expression:
     """The expression with names replaced; sums in sums and products in products are merged."""
     match node:
-        case Number():
-            return node
         case Name():
             return replacements.get(node.id, node)
-        case Call():
-            values = (substitute(a.value, replacements) for a in node.arguments)
-            arguments = (replace(a, value=v) for a, v in zip(node.arguments, values, strict=True))
-            return replace(node, arguments=tuple(arguments))
-        case Negation():
-            return replace(node, operand=substitute(node.operand, replacements))
-        case Power():
-            base = substitute(node.base, replacements)
-            return replace(node, base=base, exponent=substitute(node.exponent, replacements))
         case Sum():
             operands, signs = _merged(node, node.subtracts, replacements)
             return replace(node, operands=operands, subtracts=signs)
         case Product():
             operands, signs = _merged(node, node.divides, replacements)
             return replace(node, operands=operands, divides=signs)
+        case _:
+            return rebuilt(node, lambda child: substitute(child, replacements))
 
 
 def _merged(
@@ -294,8 +354,10 @@ def _merged(
 
 def constant(node: Expression) -> Fraction | None:
     """The number that an expression without names and calls is; None for any other."""
+    if isinstance(node, Name | Call | Power | Conditional | Comparison | Logic):
+        return None
     values = [constant(child) for child in children(node)]
-    if isinstance(node, Name | Call | Power) or None in values:
+    if None in values:
         return None
     numbers = [v for v in values if v is not None]
     match node:
@@ -346,6 +408,12 @@ def _scientific(digits: int, exponent: int) -> str:
 
 def _binding(node: Expression) -> int:
     match node:
+        case Conditional():
+            return CONDITIONAL
+        case Logic():
+            return {"or": OR, "and": AND, "not": NOT}[node.operator]
+        case Comparison():
+            return COMPARISON
         case Sum():
             return SUM
         case Product():

@@ -72,7 +72,11 @@ CASES: dict[str, str] = {
     # words
     "reserved definition": "sqrt = TP",
     "reserved parameter": "f(and = 1) = TP",
-    "reserved name": "if + TP",
+    "reserved name": "then + TP",
+    "equality in a condition": "if TP = 0 then 1 else f1",
+    "choice without brackets": "1 - if TP < FN then 1 else f1",
+    "choice without else": "if TP < FN then 1",
+    "many conditions": "+".join(f"(if TP < {i} then 1 else f1)" for i in range(1, 10)),
     "reserved constant": "inf * TP",
     "not a number": "nan + TP",
     "reserved call": "not(TP)",

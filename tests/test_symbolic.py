@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -460,6 +461,7 @@ def check_formula(formula: str, generator: random.Random) -> bool:
                 continue
             if any(mpmath.im(x) for x in (value, *slopes)):
                 continue
+            value, *slopes = map(mpmath.re, (value, *slopes))
             wanted = [value, *slopes, slopes[0] - slopes[1], slopes[3] - slopes[2]]
             values = [*run(found.shared, point), *run(found.weights, point)]
             largest = max(1, *map(abs, wanted))
@@ -595,7 +597,8 @@ def test_a_comparison_at_no_point_is_no_proof(monkeypatch: pytest.MonkeyPatch) -
     raw = sympy.sqrt(-1 - sympy.Symbol("TP"))
     monkeypatch.setattr(Field, "equal", lambda self, a, b: False)
     with pytest.raises(MetriccError, match="no real value"):
-        simplify._proof(Field([raw], frozenset(CELLS)), (), raw, 2 * raw)
+        forms = SimpleNamespace(field=Field([raw], frozenset(CELLS)), truths={})
+        simplify._proof([forms], (), raw, 2 * raw)
 
 
 def test_a_wrong_simplification_is_detected_by_an_optimizing_python_too() -> None:

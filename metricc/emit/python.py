@@ -55,6 +55,9 @@ class _Printer:
                 return self.call(name, *arguments)
             case syntax.Power():
                 return self.power(node)
+            case syntax.Conditional(condition=syntax.Comparison(left=left, right=right)):
+                parts = (left, right, node.then, node.otherwise)
+                return self.call("_select", *map(self.text, parts))
             case syntax.Product():
                 return self.product(node)
             case syntax.Sum():
@@ -62,6 +65,7 @@ class _Printer:
                 for minus, operand in zip(node.subtracts, node.operands[1:], strict=True):
                     text += (" - " if minus else " + ") + self.text(operand, PRODUCT)
                 return text, SUM
+        raise AssertionError(node)
 
     def power(self, node: syntax.Power) -> tuple[str, int]:
         exponent = node.exponent

@@ -121,6 +121,16 @@ def _max(a, b):
         return torch.maximum(torch.as_tensor(a).to(like), torch.as_tensor(b).to(like))
     return max(a, b)
 """,
+    "_select": '''
+
+def _select(x, y, a, b):
+    """a where x < y, else b."""
+    like = next((t for t in (x, y, a, b) if isinstance(t, Tensor)), None)
+    if like is None:
+        return a if x < y else b
+    x, y, a, b = (torch.as_tensor(t).to(like) for t in (x, y, a, b))
+    return torch.where(x < y, a, b)
+''',
     "_step": '''
 
 def _step(x):

@@ -61,7 +61,8 @@ def _forms(program: ir.Program) -> ir.Check:
                     if mp.isnan(exact):
                         continue
                     got = mpf(str(sympy.N(form.expression.xreplace(point), 60)))
-                    worst = worse(worst, abs(got - exact) / max(abs(exact), scale * mpf(10) ** -20))
+                    size = max(abs(exact), scale * mpf(10) ** -20) or mpf(1)
+                    worst = worse(worst, abs(got - exact) / size)
             points += 1
     return _verdict(f"SymPy forms, {points} points", worst, FORMS_ALLOWED, points)
 

@@ -7,9 +7,11 @@ torch tensors for autograd.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
+from operator import add, eq, ge, gt, le, lt, mul, ne
 from typing import Any, Protocol
 
 from mpmath import mp, mpf
@@ -17,9 +19,10 @@ from mpmath import mp, mpf
 from metricc import syntax
 from metricc.functions import CELLS
 
-DIGITS = 100
-# Removable 0/0 are met this far from the edge: far enough for 100 digits, near enough for 1e-12.
-NUDGE = mpf(10) ** -40
+DIGITS = 150
+# Removable 0/0 are met this far from the edge: far enough for 150 digits, near enough for 1e-12.
+NUDGE = mpf(10) ** -100
+BOUNDARY = mpf(10) ** -9  # float64 need not agree with itself on which side of one it is
 
 
 class Arithmetic(Protocol):
@@ -30,6 +33,8 @@ class Arithmetic(Protocol):
     def power(self, base: Any, exponent: Any) -> Any: ...
 
     def call(self, function: str, arguments: list[Any]) -> Any: ...
+
+    def compare(self, left: Any, right: Any) -> int: ...
 
 
 def walk(text: syntax.Text, arithmetic: Arithmetic, scope: Mapping[str, Any]) -> Any:
@@ -60,6 +65,8 @@ def walk(text: syntax.Text, arithmetic: Arithmetic, scope: Mapping[str, Any]) ->
                 return total
             case syntax.Call():
                 arguments = [value(a.value, names) for a in node.arguments]
+                if node.function in _COMPOSED:
+                    return _COMPOSED[node.function](arithmetic, arguments)
                 if node.function not in definitions:
                     return arithmetic.call(node.function, arguments)
                 inner = definitions[node.function]
@@ -67,7 +74,46 @@ def walk(text: syntax.Text, arithmetic: Arithmetic, scope: Mapping[str, Any]) ->
                 own = zip((p.name for p in inner.parameters), arguments, strict=True)
                 return value(inner.body, {**cells, **dict(own)})
 
+            case syntax.Conditional():
+                taken = node.then if holds(node.condition, names) else node.otherwise
+                return value(taken, names)
+        raise AssertionError(node)
+
+    def holds(node: syntax.Expression, names: Mapping[str, Any]) -> bool:
+        match node:
+            case syntax.Logic(operator="not"):
+                return not holds(node.operands[0], names)
+            case syntax.Logic(operator="and"):
+                return all(holds(o, names) for o in node.operands)
+            case syntax.Logic():
+                return any(holds(o, names) for o in node.operands)
+            case syntax.Comparison():
+                sign = arithmetic.compare(value(node.left, names), value(node.right, names))
+                return bool(_OPERATORS[node.operator](sign, 0))
+        raise AssertionError(node)
+
     return value(text.definitions[-1].body, scope)
+
+
+_OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq, "!=": ne}
+
+
+def _product(numbers: Sequence[Any]) -> Any:
+    return reduce(mul, numbers)
+
+
+def _harmonic_mean(arithmetic: Arithmetic, numbers: list[Any]) -> Any:
+    others = [_product(numbers[:i] + numbers[i + 1 :]) for i in range(len(numbers))]
+    return arithmetic.number(Fraction(len(numbers))) * _product(numbers) / reduce(add, others)
+
+
+# Functions that are written by others.
+_COMPOSED: Mapping[str, Callable[[Arithmetic, list[Any]], Any]] = {
+    "clip": lambda on, x: on.call("min", [on.call("max", [x[0], x[1]]), x[2]]),
+    "mean": lambda on, x: reduce(add, x) * on.number(Fraction(1, len(x))),
+    "geometric_mean": lambda on, x: on.power(_product(x), on.number(Fraction(1, len(x)))),
+    "harmonic_mean": _harmonic_mean,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +174,13 @@ class DualArithmetic:
             return first._map(abs(x), mp.sign(x))
         return _extreme(arguments, 1 if function == "max" else -1)
 
+    def compare(self, left: Dual, right: Dual) -> int:
+        """The sign of the difference. Raises `ValueError` where rounding may turn it over."""
+        difference, size = left.value - right.value, max(abs(left.value), abs(right.value))
+        if abs(difference) <= BOUNDARY * size:
+            raise ValueError("on the boundary of a condition")
+        return int(mp.sign(difference))
+
 
 def _extreme(arguments: list[Dual], sign: int) -> Dual:
     """The largest or smallest; an argument that ties with the best of the others counts half."""
@@ -175,7 +228,7 @@ def dual(
 
 
 def _limit(a: Any, b: Any) -> Any:
-    """What two values near a point have in common. A root brings them to 1e-20 of their limit."""
+    """What two values near a point have in common. A fourth root brings them to 1e-25 of their limit."""
     if abs(a - b) > mpf(10) ** -15 * max(1, abs(a)):
         return mp.nan
     return mpf(0) if abs(a) < mpf(10) ** -15 else (a + b) / 2

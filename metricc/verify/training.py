@@ -160,6 +160,9 @@ class _TorchArithmetic:
             return total
         return getattr(torch, function)(arguments[0])
 
+    def compare(self, left: Any, right: Any) -> int:
+        return int((left > right).item()) - int((left < right).item())
+
 
 def plain_loss(case: _Case, inputs: Any, targets: Any, weights: Any) -> Any:
     """The loss spelled naively, for autograd to differentiate: no blocks, no formulas by hand."""
