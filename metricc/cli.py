@@ -288,6 +288,7 @@ def show(formula: str, stage: str | None, form: str) -> None:
         metricc show "TP / (TP + FP)" --stage program
     """
     from metricc.compiler import analyse
+    from metricc.identify import identify
 
     if stage is not None:
         _show_stage(formula, stage, form)
@@ -299,13 +300,17 @@ def show(formula: str, stage: str | None, form: str) -> None:
         return
     definition = program.metric.text.definitions[-1]
     facts = {**describe.entry(definition), "direction": findings.direction}
+    facts["same_as"] = identify(program.metric)
     facts |= {name: str(expression) for name, expression in outputs.items()}
     if form == "json":
         _json(facts)
         return
     facts |= {"name": describe.head(definition)}
     facts["direction"] += f" ({findings.direction_proof})"
-    _table([[key, text] for key, text in facts.items() if text and isinstance(text, str)])
+    facts["same_as"] = ", ".join(facts["same_as"])
+    facts["same as"] = facts.pop("same_as")
+    rows = [[key, text] for key, text in facts.items() if isinstance(text, str)]
+    _table([row for row in rows if row[1]])
     if "threshold" in outputs:
         click.echo(f"\n{describe.THRESHOLD}")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from metricc import ir
 from metricc.errors import fail
 from metricc.functions import CELLS
+from metricc.identify import identify
 from metricc.load import load
 from metricc.save import save
 
@@ -70,6 +71,13 @@ class CompiledMetric:
     def audit(self) -> ir.Audit:
         """What training on this metric means: direction, degeneracy, dependence on batch size."""
         return self.findings
+
+    def same_as(self) -> tuple[str, ...]:
+        """The library's metrics that this one is proved equal to, its own name aside.
+
+        As formulas: "f1", "tversky(alpha = 0.5, beta = 0.5)", "1 - accuracy".
+        """
+        return identify(self.program.metric)
 
     def module(self) -> ModuleType:
         """The generated file as an imported module: `value`, `gradient`, `weights` and the loss."""

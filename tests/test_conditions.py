@@ -33,7 +33,7 @@ def test_conditions_round_trip(text: str) -> None:
 
 
 def chosen(tp: int, fn: int, fp: int, tn: int) -> Fraction:
-    if (tp < fn and fp >= 1) or not tn != 2:
+    if (tp < fn and fp >= 1) or tn == 2:
         return Fraction(tp, tp + fn)
     return Fraction(tn, fp + tn)
 

@@ -17,7 +17,7 @@ FLOORS = (
     {"extract", "numeric"},
     {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load"},
     {"library"},
-    {"emit", "verify"},
+    {"emit", "verify", "identify"},
     {"compiled", "describe"},
     {"compiler"},
     {""},
@@ -32,7 +32,7 @@ ONLY = {
     "lark": {"parse"},
     "sympy": {
         *("lower", "derive", "simplify", "audit", "algebra", "network", "extract", "numeric"),
-        "select",
+        *("select", "identify"),
     },
     "torch": set(),
     "click": {"cli"},

@@ -228,7 +228,7 @@ def dual(
 
 
 def _limit(a: Any, b: Any) -> Any:
-    """What two values near a point have in common. A fourth root brings them to 1e-25 of their limit."""
+    """What two values near a point share. A fourth root brings them to 1e-25 of their limit."""
     if abs(a - b) > mpf(10) ** -15 * max(1, abs(a)):
         return mp.nan
     return mpf(0) if abs(a) < mpf(10) ** -15 else (a + b) / 2
