@@ -300,7 +300,7 @@ class Field:
             powers[factor] = powers.get(factor, Fraction(0)) + power
         for number, sign in ((content.numerator, 1), (content.denominator, -1)):
             for prime, count in sympy.factorint(int(number), limit=1_000).items():
-                powers[int(prime)] = Fraction(sign * count)
+                powers[int(prime)] = powers.get(int(prime), Fraction(0)) + sign * count
         result = self._constant(sympy.QQ(1))
         for factor, power in powers.items():
             if not isinstance(factor, int) and not self._positive(factor):
