@@ -2,6 +2,7 @@
 
 stage       from               to                what it does
 parse       text               syntax.Text       statements, each with its place
+imports     syntax.Text        Imported          definitions of other files
 resolve     syntax.Text        syntax.Text       names, parameters, the library
 lower       syntax.Text        ir.Metric         SymPy over cells and parameters
 derive      ir.Metric          ir.Gradient       raw partials
@@ -25,6 +26,7 @@ from metricc.compiled import CompiledMetric
 from metricc.derive import derive
 from metricc.emit.torch import render
 from metricc.errors import fail
+from metricc.imports import imports
 from metricc.lower import lower
 from metricc.parse import MAX_TEXT, parse
 from metricc.resolve import resolve
@@ -42,10 +44,13 @@ def analyse(formula: str, name: str | None = None) -> tuple[ir.Program, ir.Audit
     `formula` is text of the metric language, a library name, or the path of a .metric file.
     Raises `MetriccError` for every error of the user's.
     """
-    source, origin = read(formula)
+    source, path, origin = read(formula)
     text = parse(source, origin)
-    resolved = resolve(text, library.definitions())
-    metric = lower(resolved, name or _name(text, resolved), source)
+    imported = imports(text, path, library.definitions())
+    resolved = resolve(text, library.definitions(), imported)
+    # What is recorded in the generated file stands by itself.
+    recorded = str(resolved) if text.imports else source
+    metric = lower(resolved, name or _name(text, resolved), recorded)
     program = simplify(derive(metric))
     return program, audit(program)
 
@@ -100,7 +105,12 @@ def verify_file(path: Path) -> ir.Report:
     found = record(text)
     formula = None if found is None else found.get("formula")
     # The record holds the text itself: it never names a file or standard input.
-    if found is None or not isinstance(formula, str) or formula == "-" or ".metric" in formula:
+    if (
+        found is None
+        or not isinstance(formula, str)
+        or formula == "-"
+        or formula.endswith(".metric")
+    ):
         hint = "give a file that `metricc compile` wrote"
         raise fail("MC0505", f"{path} has no METRICC record", hint)
     fresh = compile(formula, **_options(found))
@@ -122,8 +132,8 @@ def _options(found: dict[str, Any]) -> dict[str, Any]:
         raise fail("MC0505", fact, "compile the file anew") from None
 
 
-def read(formula: str) -> tuple[str, str]:
-    """The text that an argument stands for, and what diagnostics call it.
+def read(formula: str) -> tuple[str, Path | None, str]:
+    """The text that an argument stands for, its file if any, and what diagnostics call it.
 
     "-" is standard input and a path that ends in .metric is a file; anything else is the text.
     """
@@ -134,7 +144,7 @@ def read(formula: str) -> tuple[str, str]:
         raise fail("MC0102", "the text is not valid Unicode", "save it as UTF-8")
     if formula == "-":
         try:
-            return sys.stdin.read(MAX_TEXT + 1), "<standard input>"
+            return sys.stdin.read(MAX_TEXT + 1), None, "<standard input>"
         except UnicodeDecodeError:
             fact = "cannot read standard input: it is not UTF-8 text"
             raise fail("MC0503", fact, "pipe in a formula") from None
@@ -142,12 +152,12 @@ def read(formula: str) -> tuple[str, str]:
         path = Path(formula)
         try:
             with path.open(encoding="utf-8-sig") as stream:
-                return stream.read(MAX_TEXT + 1), path.name
+                return stream.read(MAX_TEXT + 1), path, path.name
         except (OSError, UnicodeDecodeError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             hint = "a formula that ends in .metric is read as a file's path"
             raise fail("MC0503", f"cannot read {path.name}: {reason}", hint) from None
-    return formula, "<formula>"
+    return formula, None, "<formula>"
 
 
 def _name(text: syntax.Text, resolved: syntax.Text) -> str:

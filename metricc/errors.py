@@ -38,6 +38,7 @@ CATALOGUE: dict[str, str] = {
     "MC0208": "a definition that nothing uses",
     "MC0209": "a reduction over classes, which only multi-class tasks have",
     "MC0210": "a default outside its own range",
+    "MC0211": "an import outside a file",
     "MC0301": "a formula that is not a real number",
     "MC0302": "a metric that does not depend on the predictions",
     "MC0304": "an exponent that depends on the counts, or an exponential of an exponential",
@@ -49,6 +50,7 @@ CATALOGUE: dict[str, str] = {
     "MC0504": "a file that metricc did not write, or that was edited since",
     "MC0505": "a file without a metricc record",
     "MC0506": "counts or labels that are not what they should be",
+    "MC0509": "a file that cannot be imported",
 }
 
 

@@ -26,12 +26,21 @@ class _OutsideDomain(Exception):
 
 def value_at(expression: sympy.Expr, point: Mapping[sympy.Symbol, Any], digits: int) -> Any | None:
     """The `mpf` that an expression is at a point of real numbers; None outside its domain."""
+    found = value_and_size(expression, point, digits)
+    return None if found is None else found[0]
+
+
+def value_and_size(
+    expression: sympy.Expr, point: Mapping[sympy.Symbol, Any], digits: int
+) -> tuple[Any, Any] | None:
+    """The value and the largest number on the way to it: rounding errors are of that size."""
     with mp.workdps(digits):
         known: dict[sympy.Expr, Any] = {s: _number(x) for s, x in point.items()}
         try:
-            return _evaluate(expression, known)
+            value = _evaluate(expression, known)
         except (_OutsideDomain, ZeroDivisionError, OverflowError):
             return None
+        return value, max(map(abs, known.values()))
 
 
 def _number(value: Any) -> Any:

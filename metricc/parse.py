@@ -47,6 +47,8 @@ _PHRASES = {
     "AND": "`and`",
     "OR": "`or`",
     "NOT": "`not`",
+    "PATH": "a path in double quotes",
+    "IMPORT": "`import`",
     "IF": "`if`",
     "THEN": "`then`",
     "ELSE": "`else`",
@@ -77,11 +79,14 @@ def parse(source: str, origin: str = "<formula>") -> syntax.Text:
         raise MetriccError(Diagnostic("MC0401", fact, origin=origin))
     reader = Reader(source, origin)
     statements, trailing = cut(reader)
+    imports: list[syntax.Import] = []
     definitions: list[syntax.Definition] = []
     metric: syntax.Metric | None = None
     for index, statement in enumerate(statements):
         parsed = _statement(reader, statement)
-        if isinstance(parsed, syntax.Definition):
+        if isinstance(parsed, syntax.Import):
+            imports.append(parsed)
+        elif isinstance(parsed, syntax.Definition):
             definitions.append(parsed)
         elif isinstance(parsed, syntax.Metric):
             if index < len(statements) - 1:
@@ -97,7 +102,7 @@ def parse(source: str, origin: str = "<formula>") -> syntax.Text:
         reader.report("MC0104", "the text has no formula", None, hint)
     if reader.diagnostics:
         raise MetriccError(*reader.diagnostics)
-    return syntax.Text(tuple(definitions), metric, trailing, source, origin)
+    return syntax.Text(tuple(definitions), metric, trailing, tuple(imports), source, origin)
 
 
 @cache
@@ -111,7 +116,9 @@ def _parser() -> Lark:
     raise FileNotFoundError("grammar/metric.lark is missing from this installation of metricc")
 
 
-def _statement(reader: Reader, statement: Statement) -> syntax.Definition | syntax.Metric | None:
+def _statement(
+    reader: Reader, statement: Statement
+) -> syntax.Import | syntax.Definition | syntax.Metric | None:
     offset = statement.span.start
     try:
         tree = _parser().parse(statement.text)
@@ -127,6 +134,8 @@ def _statement(reader: Reader, statement: Statement) -> syntax.Definition | synt
         hint = "name a part of the formula in a definition"
         reader.report("MC0401", fact, statement.span, hint)
         return None
+    if tree.data == "imported":
+        return syntax.Import(str(tree.children[-1])[1:-1], statement.span)
     if tree.data == "definition":
         return builder.definition(tree, statement)
     comments = [*statement.comments, *(f"# {key}: {text}" for key, text in statement.record)]
@@ -195,7 +204,16 @@ def _unexpected(
 def _expectation(expected: set[str]) -> str:
     phrases = sorted({_PHRASES.get(name, f"`{name.lower()}`") for name in expected})
     if expected >= _OPERAND:  # then signs and brackets may stand here too: one phrase for all
-        covered = ("a number", "a name", "`(`", "a sign", "an operator", "`if`", "`not`")
+        covered = (
+            "a number",
+            "a name",
+            "`(`",
+            "a sign",
+            "an operator",
+            "`if`",
+            "`not`",
+            "`import`",
+        )
         phrases = [p for p in phrases if p not in covered]
         phrases.insert(0, "a number, a name or `(`")
     if not phrases:

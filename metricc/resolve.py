@@ -34,8 +34,22 @@ MAX_FUNCTIONS = 4  # functions inside functions
 MAX_DEPTH = 200
 
 
-def resolve(text: syntax.Text, library: Mapping[str, syntax.Definition]) -> syntax.Text:
-    """Settle every name of `text`, taking what it does not define from `library`.
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a text imports: definitions by name, and for each imported definition (by identity)
+    the names of its own file."""
+
+    names: Mapping[str, syntax.Definition] = field(default_factory=dict)
+    homes: Mapping[int, Mapping[str, syntax.Definition]] = field(default_factory=dict)
+
+
+NOTHING = Imported()
+
+
+def resolve(
+    text: syntax.Text, library: Mapping[str, syntax.Definition], imported: Imported = NOTHING
+) -> syntax.Text:
+    """Settle every name of `text`, taking what it does not define from `imported`, then `library`.
 
     Raises `MetriccError` with every semantic error of the text.
     """
@@ -46,24 +60,33 @@ def resolve(text: syntax.Text, library: Mapping[str, syntax.Definition]) -> synt
         )
         hint = "write some of them into others"
         raise MetriccError(Diagnostic("MC0401", fact, place, hint, text.source, text.origin))
-    scope = _Scope(text, library)
+    scope = _Scope(text, library, imported)
     main = scope.main()
     scope.check_definitions()
-    for definition in text.definitions:
-        scope.visit(definition)
     scope.visit(main)
     scope.check_unused(main)
     if scope.diagnostics:
         raise MetriccError(*scope.diagnostics)
     ordered = scope.ordered(main)
     scope.check_size(ordered)
-    return syntax.Text(ordered, None, (), text.source, text.origin)
+    return syntax.Text(ordered, None, (), (), text.source, text.origin)
+
+
+def check_collection(
+    text: syntax.Text, library: Mapping[str, syntax.Definition], imported: Imported
+) -> None:
+    """Raise `MetriccError` with every semantic error of a file of definitions."""
+    scope = _Scope(text, library, imported)
+    scope.check_definitions()
+    if scope.diagnostics:
+        raise MetriccError(*scope.diagnostics)
 
 
 @dataclass(slots=True)
 class _Scope:
     text: syntax.Text
     library: Mapping[str, syntax.Definition]
+    imported: Imported
     own: dict[str, syntax.Definition] = field(default_factory=dict)
     anonymous: syntax.Definition | None = None
     resolved: dict[int, syntax.Definition] = field(default_factory=dict)
@@ -99,7 +122,7 @@ class _Scope:
         return self.anonymous
 
     def find(self, name: str) -> syntax.Definition | None:
-        return self.own.get(name) or self.library.get(name)
+        return self.own.get(name) or self.imported.names.get(name) or self.library.get(name)
 
     # -- the text's own definitions -----------------------------------------------------------
 
@@ -113,6 +136,8 @@ class _Scope:
                 hint = "rename one of the two"
                 self.report("MC0205", f"`{name}` is defined twice", span, hint)
             self.check_parameters(definition)
+        for definition in self.text.definitions:
+            self.visit(definition)
 
     def check_parameters(self, definition: syntax.Definition) -> None:
         seen: set[str] = set()
@@ -234,9 +259,10 @@ class _Scope:
         )
 
     def lookup(self, name: str, span: Span, around: syntax.Definition) -> syntax.Definition | None:
-        # A library definition means the library's names, whatever the text has hidden.
+        # A definition of a library or another file means the names there, whatever this text hides.
         from_text = around is self.anonymous or any(around is d for d in self.text.definitions)
-        definition = self.find(name) if from_text else self.library.get(name)
+        home = self.imported.homes.get(id(around), {})
+        definition = self.find(name) if from_text else home.get(name) or self.library.get(name)
         if definition is None:
             self.report("MC0201", f"`{name}` is not known", span, self.suggestion(name, around))
         return definition
@@ -245,7 +271,8 @@ class _Scope:
         if name.upper() in CELLS:
             return f"cells are upper case: {name.upper()}"
         parameters = [p.name for p in around.parameters]
-        known = [*CELLS, *parameters, *self.own, *FUNCTIONS, *self.library]
+        others = [*self.own, *self.imported.names]
+        known = [*CELLS, *parameters, *others, *FUNCTIONS, *self.library]
         folded = {k.lower(): k for k in reversed(known)}
         if len(name) > 60:
             return "`metricc list` shows every name"
@@ -334,10 +361,11 @@ class _Scope:
         names: dict[str, str] = {}
         taken = {d.name for d in order if self.own.get(d.name) is d}
         for definition in order:
-            hidden = definition.name in taken and self.own.get(definition.name) is not definition
             final = definition.name
-            while hidden and (final in taken or final in names.values()):
-                final = f"library_{final}"
+            kind = "imported" if id(definition) in self.imported.homes else "library"
+            mine = self.own.get(definition.name) is definition or definition is self.anonymous
+            while not mine and (final in taken or final in names.values()):
+                final = f"{kind}_{final}"
             names[f"{definition.name}@{id(definition)}"] = final
         return tuple(
             replace(

@@ -248,8 +248,19 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Import:
+    """`import "path"`: another file's definitions, by a path relative to this file's folder."""
+
+    path: str
+    span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return f'import "{self.path}"'
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
-    """A whole text: definitions in the user's order and, in the end, the metric.
+    """A whole text: imports and definitions in the user's order and, in the end, the metric.
 
     `comments` are the comments after the last statement. `source` and `origin` are for
     diagnostics and take no part in comparison.
@@ -258,11 +269,12 @@ class Text:
     definitions: tuple[Definition, ...]
     metric: Metric | None
     comments: tuple[str, ...] = ()
+    imports: tuple[Import, ...] = ()
     source: str = field(default="", compare=False, repr=False)
     origin: str = field(default="<formula>", compare=False)
 
     def __str__(self) -> str:
-        parts = [str(d) for d in self.definitions]
+        parts = [*map(str, self.imports), *map(str, self.definitions)]
         if self.metric is not None:
             parts.append(str(self.metric))
         parts += [f"# {c}".rstrip() for c in self.comments]

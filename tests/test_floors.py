@@ -16,7 +16,7 @@ FLOORS = (
     {"ir", "algebra", "network", "save", "statements"},
     {"extract", "numeric"},
     {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load"},
-    {"library"},
+    {"library", "imports"},
     {"emit", "verify", "identify"},
     {"compiled", "describe"},
     {"compiler"},
