@@ -73,6 +73,7 @@ CASES: dict[str, str] = {
     "reserved definition": "sqrt = TP",
     "reserved parameter": "f(and = 1) = TP",
     "reserved name": "then + TP",
+    "import in a formula": 'import "a.metric"\nTP/P',
     "equality in a condition": "if TP = 0 then 1 else f1",
     "choice without brackets": "1 - if TP < FN then 1 else f1",
     "choice without else": "if TP < FN then 1",
