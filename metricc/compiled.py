@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from metricc import ir
-from metricc.errors import fail
+from metricc.errors import MetriccError, fail
 from metricc.functions import CELLS
 from metricc.identify import identify
+from metricc.interpret import value
+from metricc.labels import counts
 from metricc.load import load
 from metricc.save import save
 
@@ -90,24 +95,97 @@ class CompiledMetric:
         """
         return getattr(self.module(), f"{self.options.pascal}Loss")(**kwargs)
 
-    def value(self, TP: Any, FN: Any, FP: Any, TN: Any, **params: float) -> Any:
+    def value(
+        self, TP: Any, FN: Any, FP: Any, TN: Any, *, zero_division: Any = 0, **params: float
+    ) -> Any:
         """The metric on counts: floats give a float, arrays (which broadcast) a float64 array.
 
-        0/0 is 0. Raises `MetriccError` for negative counts.
+        `zero_division` is what the metric is where it is undefined, a division by 0 in lowest
+        terms: 0, 1, nan, or "raise". `params` are the metric's parameters. Raises `MetriccError`
+        for negative counts, unknown or missing parameters and, with "raise", undefined values.
         """
-        import numpy as np
+        cells = dict(zip(CELLS, (TP, FN, FP, TN), strict=True))
+        scope = {name: np.asarray(count, dtype=np.float64) for name, count in cells.items()}
+        if any(not (count >= 0).all() for count in scope.values()):
+            raise fail("MC0506", "a count is negative or NaN", "counts are sums, at least 0")
+        scope |= self._parameters(params)
+        number, undefined = value(self.program.shared.slice(0), scope)
+        if zero_division == "raise" and undefined.any():
+            place = np.argmax(undefined)
+            at = (np.broadcast_to(scope[name], number.shape).flat[place] for name in CELLS)
+            shown = ", ".join(f"{name} = {count:g}" for name, count in zip(CELLS, at, strict=True))
+            hint = "pass zero_division=0, 1 or nan for a number there"
+            raise fail("MC0507", f"{self.name} divides by zero at {shown}", hint)
+        if zero_division != "raise":
+            number = np.where(undefined, _settled(zero_division), number)
+        return number if number.ndim else float(number)
 
-        cells = [np.asarray(cell, dtype=np.float64) for cell in (TP, FN, FP, TN)]
-        if any((cell < 0).any() for cell in cells):
-            raise fail("MC0506", "a count is negative", "counts are sums of weights, at least 0")
-        value = self.module().value
-        if all(cell.ndim == 0 for cell in cells):
-            return float(value(*(float(cell) for cell in cells), **params))
-        import torch
+    def _parameters(self, params: Mapping[str, float]) -> dict[str, Any]:
+        """Every parameter's value as an array without axes, defaults filled in and ranges kept."""
+        known = {p.name: p for p in self.program.metric.parameters}
+        if unknown := [name for name in params if name not in known]:
+            hint = f"it has {', '.join(known)}" if known else "it has none"
+            raise fail("MC0202", f"{self.name} has no parameter {unknown[0]}", hint)
+        values = {}
+        for name, parameter in known.items():
+            chosen = params.get(name, parameter.default)
+            if chosen is None:
+                raise fail("MC0203", f"{self.name} needs a value for {name}", f"pass {name}=...")
+            number, interval = float(chosen), parameter.interval
+            if number != number or (interval is not None and not interval.holds(number)):
+                fact = f"{name} = {number:g} lies outside {interval or '(-inf, inf)'}"
+                raise fail("MC0501", fact, "choose a value in the range")
+            values[name] = np.asarray(number)
+        return values
 
-        arrays = np.broadcast_arrays(*cells)
-        tensors = [torch.from_numpy(np.ascontiguousarray(a)) for a in arrays]
-        return torch.as_tensor(value(*tensors, **params)).expand(tensors[0].shape).numpy().copy()
+    def score(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        *,
+        sample_weight: Any = None,
+        pos_label: Any = 1,
+        zero_division: Any = 0,
+        **params: float,
+    ) -> float:
+        """The hard metric on labels, in scikit-learn's words and order.
+
+        `y_true` and `y_pred` have shape (n,): booleans, whole numbers or strings, of two kinds, of
+        which `pos_label` is the positive one; `sample_weight` has shape (n,), at least 0.
+        `zero_division` and `params` are those of `value`. Raises `MetriccError` for scores,
+        probabilities or logits in the place of labels, and for shapes that do not match.
+        """
+        cells = counts(y_true, y_pred, sample_weight, pos_label)
+        return float(self.value(*cells, zero_division=zero_division, **params))
+
+    def scorer(self, *, zero_division: Any = 0, **params: float) -> Any:
+        """A scikit-learn scorer, for `cross_val_score`, searches and `TunedThresholdClassifierCV`.
+
+        A metric to be minimized is negated, as scikit-learn's own are. Raises `MetriccError` where
+        scikit-learn is not installed.
+        """
+        try:
+            from metricc.adapters.scikit_learn import scorer
+        except ImportError:
+            raise _missing("scikit-learn") from None
+        self.value(1, 1, 1, 1, zero_division=zero_division, **params)  # refuse what is wrong now
+        return scorer(self, zero_division, params)
+
+    def torchmetric(
+        self, *, threshold: float = 0.5, zero_division: Any = 0, **params: float
+    ) -> Any:
+        """A `torchmetrics.Metric` of the hard metric, which adds counts over batches and ranks.
+
+        `update(preds, target)` takes what torchmetrics' binary metrics take: labels, or scores
+        that are cut at `threshold` (logits, where one lies outside [0, 1], pass a sigmoid first).
+        Raises `MetriccError` where torchmetrics is not installed.
+        """
+        try:
+            from metricc.adapters.torch_metrics import ConfusionMetric
+        except ImportError:
+            raise _missing("torchmetrics") from None
+        self.value(1, 1, 1, 1, zero_division=zero_division, **params)
+        return ConfusionMetric(self, threshold, zero_division, params)
 
     def verify(self) -> ir.Report:
         """Test the generated code against oracles that share nothing with it."""
@@ -130,3 +208,16 @@ class CompiledMetric:
 
     def __repr__(self) -> str:
         return f"<CompiledMetric {self.name} = {self.expression}>"
+
+
+def _settled(zero_division: Any) -> float:
+    if isinstance(zero_division, int | float) and (
+        zero_division in (0, 1) or zero_division != zero_division
+    ):
+        return float(zero_division)
+    hint = 'choose 0, 1, float("nan") or "raise"'
+    raise fail("MC0501", f"zero_division cannot be {zero_division!r}", hint)
+
+
+def _missing(package: str) -> MetriccError:
+    return fail("MC0508", f"{package} is not installed", f"pip install {package}")

@@ -50,6 +50,8 @@ CATALOGUE: dict[str, str] = {
     "MC0504": "a file that metricc did not write, or that was edited since",
     "MC0505": "a file without a metricc record",
     "MC0506": "counts or labels that are not what they should be",
+    "MC0507": "a metric that divides by zero, where that was to be an error",
+    "MC0508": "a package that is not installed",
     "MC0509": "a file that cannot be imported",
 }
 

@@ -275,10 +275,11 @@ def _compared(
     """At how many points two expressions were compared; `AssertionError` where they differ."""
     compared = 0
     for point in sample(parameters, MAX_POINTS):
-        found = [value_and_size(e, point, DIGITS + GUARD) for e in (raw, final)]
-        if found[0] is None or found[1] is None:
+        first = value_and_size(raw, point, DIGITS + GUARD)
+        second = value_and_size(final, point, DIGITS + GUARD)
+        if first is None or second is None:
             continue  # outside the domain of a root or logarithm
-        (a, size), (b, _) = found
+        (a, size), (b, _) = first, second
         # What cancels to exactly 0 leaves the rounding errors of what cancelled.
         allowed = max(min(size, CANCELLED), abs(a), abs(b)) * mpf(10) ** -DIGITS
         if abs(a - b) > allowed:

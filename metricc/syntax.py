@@ -178,6 +178,10 @@ class Interval:
     high_open: bool = True
 
     def __contains__(self, value: Fraction) -> bool:
+        return self.holds(value)
+
+    def holds(self, value: Fraction | float) -> bool:
+        """Whether a number lies in the range."""
         above = self.low is None or value > self.low or (value == self.low and not self.low_open)
         below = (
             self.high is None or value < self.high or (value == self.high and not self.high_open)

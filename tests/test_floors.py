@@ -14,10 +14,10 @@ FLOORS = (
     {"errors", "version"},
     {"syntax", "functions", "select"},
     {"ir", "algebra", "network", "save", "statements"},
-    {"extract", "numeric"},
+    {"extract", "numeric", "interpret", "labels"},
     {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load"},
     {"library", "imports"},
-    {"emit", "verify", "identify"},
+    {"emit", "verify", "identify", "adapters"},
     {"compiled", "describe"},
     {"compiler"},
     {""},
@@ -34,7 +34,7 @@ ONLY = {
         *("lower", "derive", "simplify", "audit", "algebra", "network", "extract", "numeric"),
         *("select", "identify"),
     },
-    "torch": set(),
+    "torch": {"adapters"},
     "click": {"cli"},
 }
 

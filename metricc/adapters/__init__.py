@@ -1,0 +1,1 @@
+"""A compiled metric as other packages' objects; each module needs its package."""
