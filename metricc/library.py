@@ -13,7 +13,17 @@ from types import MappingProxyType
 from metricc import syntax
 from metricc.parse import parse
 
-FAMILIES = ("counts", "rates", "overlap", "agreement", "skill")
+FAMILIES = (
+    "counts",
+    "rates",
+    "overlap",
+    "agreement",
+    "correlation",
+    "similarity",
+    "skill",
+    "costs",
+    "information",
+)
 
 
 @cache

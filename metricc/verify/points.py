@@ -12,7 +12,7 @@ from metricc.verify.oracle import Batch
 
 RANDOM_COUNTS = 60
 
-# Zeros in one or two cells, a single sample, huge and tiny tables.
+# Zeros in one or two cells, a single sample; then huge and tiny tables.
 EDGES: tuple[tuple[float, float, float, float], ...] = (
     (0, 5, 3, 90),
     (5, 0, 3, 90),
@@ -23,6 +23,8 @@ EDGES: tuple[tuple[float, float, float, float], ...] = (
     (0, 5, 0, 90),
     (1, 0, 1, 0),
     (1, 1, 1, 1),
+)
+EXTREMES: tuple[tuple[float, float, float, float], ...] = (
     (1e9, 3e8, 2e8, 5e9),
     (1e-9, 3e-8, 2e-8, 5e-9),
     (1e9, 1e-6, 1e-6, 1e9),
@@ -35,7 +37,7 @@ def worse(worst: Any, error: Any) -> Any:
 
 
 def counts() -> Iterator[tuple[float, float, float, float]]:
-    """Random tables over eight decades, whole tables, then the edges."""
+    """Random tables over eight decades, whole tables, then edges and extremes."""
     generator = random.Random(1)
     for index in range(RANDOM_COUNTS):
         if index % 2:
@@ -43,6 +45,7 @@ def counts() -> Iterator[tuple[float, float, float, float]]:
         else:
             yield tuple(float(generator.randint(1, 500)) for _ in range(4))  # type: ignore[misc]
     yield from EDGES
+    yield from EXTREMES
 
 
 def parameter_sets(metric: ir.Metric) -> list[dict[str, float]]:
