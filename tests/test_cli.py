@@ -372,7 +372,7 @@ def test_audit() -> None:
 
 def test_show() -> None:
     text = out("show", "dice")
-    for fact in ("f1 (or dice)", "2*TP/(2*TP + FN + FP)", "harmonic mean", "[0, 1]", "Dice 1945"):
+    for fact in ("f1 (or dice, ", "2*TP/(2*TP + FN + FP)", "harmonic mean", "[0, 1]", "Dice 1945"):
         assert fact in text
     for row in ("direction ", "reference ", "w_plus ", "w_minus ", "threshold "):
         assert f"\n{row}" in text
@@ -451,9 +451,10 @@ def test_list() -> None:
     starts = [line.split()[0].split("(")[0] for line in lines if line.startswith("  ")]
     assert sorted(starts) == sorted(d.name for ds in families().values() for d in ds)
     headings = [line for line in lines if line and not line.startswith(" ")]
-    assert headings == ["rates", "overlap", "agreement", "skill", "counts and rates, for formulas"]
+    named = [f for f, ds in families().items() if any(not d.name.isupper() for d in ds)]
+    assert headings == [*named, "counts and rates, for formulas"]
     assert text.index("\n  TPR ") > text.index("counts and rates, for formulas")
-    assert "f1 (or dice)" in text
+    assert "f1 (or dice, " in text
     for definition in definitions().values():  # nothing is cut off or wrapped
         assert f"  {definition.fact('description')}\n" in text
 

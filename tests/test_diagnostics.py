@@ -217,7 +217,7 @@ def test_messages_have_hints_and_no_jargon(expected: dict[str, str]) -> None:
             lambda: metricc.compile("missing.metric"),
             "MC0503: cannot read missing.metric: No such file or directory",
         ),
-        (lambda: metricc.compile("f1").value(-1, 1, 1, 1), "MC0506: a count is negative"),
+        (lambda: metricc.compile("f1").value(-1, 1, 1, 1), "MC0506: a count is negative or NaN"),
     ],
     ids=["target", "surrogate", "goal", "name", "file", "count"],
 )

@@ -442,7 +442,12 @@ def check_spans(source: str, tree: syntax.Expression) -> None:
     """Every node's span is text that reads as that node again."""
     for node in syntax.walk(tree):
         # In brackets, since a node may hold newlines of a statement that stands in brackets.
-        assert body(f"({source[node.span.start : node.span.end]})") == node
+        text = source[node.span.start : node.span.end]
+        if isinstance(node, syntax.Comparison | syntax.Logic):
+            choice = body(f"(if {text} then 1 else 2)")
+            assert isinstance(choice, syntax.Conditional) and choice.condition == node
+        else:
+            assert body(f"({text})") == node
         if isinstance(node, syntax.Call):
             assert source[node.span.start :].startswith(node.function)
             for argument in node.arguments:

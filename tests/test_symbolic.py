@@ -294,8 +294,8 @@ def near(a: Number, b: Number, scale: Number = 1) -> bool:
 # -- value, partials, weights -----------------------------------------------------------------
 
 
-def test_every_library_metric_is_written_by_hand() -> None:
-    assert set(metricc.names()) == set(BY_HAND)
+def test_the_metrics_that_are_written_by_hand_are_in_the_library() -> None:
+    assert set(BY_HAND) <= set(metricc.names())  # the others: docs/parity.md, test_library.py
 
 
 @pytest.mark.parametrize("formula", FORMULAS)

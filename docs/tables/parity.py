@@ -297,8 +297,8 @@ def page() -> str:
         f"{len(SHARED)} statistics are shared with another package: "
         + ", ".join(f"{n} with {p}" for p, n in counts.items())
         + ".",
-        "Equal means: to 1e-12, relative where above 1, on 25 random tables (torchmetrics divides in",
-        "float32: to 5e-7). Bits are compared after conversion to nats.",
+        "Equal means: to 1e-12, relative where above 1, on 25 random tables (torchmetrics divides",
+        "in float32: to 5e-7). Bits are compared after conversion to nats.",
         "",
         "| statistic | " + " | ".join(PACKAGES) + " | note |",
         "|---" * (len(PACKAGES) + 2) + "|",
