@@ -376,7 +376,9 @@ def test_show() -> None:
         assert fact in text
     for row in ("direction ", "reference ", "w_plus ", "w_minus ", "threshold "):
         assert f"\n{row}" in text
-    assert json.loads(out("show", "dice", "--format", "json"))["aliases"] == ["dice"]
+    assert json.loads(out("show", "dice", "--format", "json"))["aliases"] == list(
+        definitions()["f1"].aliases
+    )
     assert out("show", "f1", "--format", "latex").count("\n") == 4
     assert "calibrated" not in out("show", "P")
 

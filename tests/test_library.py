@@ -52,10 +52,13 @@ def test_parity(formula: str, package: str) -> None:
 
 @pytest.mark.parametrize(
     ("alias", "name"),
-    [("ts", "jaccard"), ("csi", "jaccard"), ("sensitivity", "recall"), ("tpr", "recall")]
-    + [
-        ("dice", "f1"),
+    [
+        ("ts", "jaccard"),
+        ("csi", "jaccard"),
         ("iou", "jaccard"),
+        ("sensitivity", "recall"),
+        ("tpr", "recall"),
+        ("dice", "f1"),
         ("dor", "diagnostic_odds_ratio"),
         ("kappa", "cohen_kappa"),
     ],

@@ -46,9 +46,10 @@ def page() -> str:
         "",
         "Made by `python docs/tables/metrics.py > docs/metrics.md`; a test keeps it current.",
         "",
-        f"{len(metrics)} metrics under {len(names)} names. w₊ and w₋ are what the gradient needs of",
-        'each; δ* = w₋/(w₊ + w₋) is the best cut on calibrated probabilities of another model. "Same',
-        "as\" lists the library's other metrics that it was proved equal to.",
+        f"{len(metrics)} metrics under {len(names)} names.",
+        "w₊ and w₋ are what the gradient needs of each; δ* = w₋/(w₊ + w₋) is the best cut on",
+        "calibrated probabilities of another model. `same as` lists the library's other metrics",
+        "that it was proved equal to.",
         "",
     ]
     for family, definitions in library.families().items():
