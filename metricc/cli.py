@@ -22,6 +22,7 @@ import click
 
 from metricc import describe
 from metricc.errors import CATALOGUE, MetriccError
+from metricc.examples import EXAMPLES
 from metricc.functions import CELLS
 from metricc.version import __version__
 
@@ -345,6 +346,9 @@ def explain(code: str) -> None:
         near = difflib.get_close_matches(code, CATALOGUE) or [*CATALOGUE]
         raise click.UsageError(f"{code} is not a code; there are {', '.join(near)}")
     click.echo(f"{code}: {CATALOGUE[code]}")
+    if code in EXAMPLES:
+        wrong, right = (textwrap.indent(text, "    ") for text in EXAMPLES[code])
+        click.echo(f"\nfails:\n{wrong}\n\nworks:\n{right}")
 
 
 def _json(data: Any) -> None:

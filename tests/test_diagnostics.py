@@ -18,6 +18,7 @@ import metricc
 from metricc import library
 from metricc.compiler import analyse
 from metricc.errors import CATALOGUE, Diagnostic, MetriccError, Span
+from metricc.examples import EXAMPLES
 from metricc.parse import MAX_TEXT, parse
 from metricc.resolve import resolve
 
@@ -522,3 +523,16 @@ def test_random_insertions_are_read_or_refused(noise: str, choose: random.Random
     except MetriccError as error:
         for diagnostic in error.diagnostics:
             assert all(c.isprintable() or c == "\n" for c in diagnostic.render())
+
+
+def test_every_code_of_a_formula_has_an_example() -> None:
+    assert set(EXAMPLES) == {code for code in CATALOGUE if code < "MC05"}
+
+
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_examples_fail_and_their_repairs_work(code: str) -> None:
+    wrong, right = EXAMPLES[code]
+    with pytest.raises(MetriccError) as caught:
+        metricc.compile(wrong)
+    assert {d.code for d in caught.value.diagnostics} == {code}
+    assert metricc.compile(right).source

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "metricc"
 
 # From the ground up; modules on one floor do not know each other.
 FLOORS = (
-    {"errors", "version"},
+    {"errors", "version", "examples"},
     {"syntax", "functions", "select"},
     {"ir", "algebra", "network", "save", "statements"},
     {"extract", "numeric", "interpret", "labels"},
