@@ -13,6 +13,7 @@ from fractions import Fraction
 import sympy
 
 from metricc import ir, syntax
+from metricc.errors import fail
 from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTIONS
 from metricc.network import Call, Literal, Network, Sum, Term, term_of
 from metricc.select import Select
@@ -193,6 +194,9 @@ class _Writer:
                 continue
             ((part, number),) = inner.items()
             part, number = self.merged(part, number)
+            if number == 0 and exponent < 0:  # SymPy did not see that the divisor is 0
+                hint = "a denominator of the formula or of its derivative is 0 in every table"
+                raise fail("MC0301", "the formula divides by zero", hint)
             coefficient *= number**exponent
             for name, power in part:
                 powers[name] += power * exponent
