@@ -159,13 +159,13 @@ def test_a_wrong_console_block_is_found() -> None:
     def block(text: str) -> Block:
         return Block(LANGUAGE, 1, "console", text)
 
-    console(block("$ metricc explain MC0201\n"))
-    console(block("$ metricc explain MC0201\nMC0201: an unknown name\n"))
+    console(block("$ metricc explain MC0501\n"))
+    console(block("$ metricc explain MC0501\nMC0501: an option with an impossible value\n"))
     for wrong in (
-        "$ metricc explain MC0201\nMC0202: an unknown name\n",
+        "$ metricc explain MC0501\nMC0502: an option with an impossible value\n",
         "$ metricc derive tp\n",
         "$ ls\n",
-        "MC0201\n$ metricc explain MC0201\n",
+        "MC0501\n$ metricc explain MC0501\n",
     ):
         with pytest.raises(AssertionError):
             console(block(wrong))
