@@ -483,7 +483,7 @@ def mutated(draw: st.DrawFn) -> str:
     return "".join(tokens)
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)
+@settings(derandomize=True, max_examples=400)
 @given(mutated())
 def test_mutated_texts_are_resolved_or_refused(text: str) -> None:
     try:
@@ -500,20 +500,20 @@ def compiled_or_refused(text: str) -> None:
             assert {d.code for d in error.diagnostics} <= set(CATALOGUE)
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=60)
 @given(mutated())
 def test_mutated_texts_compile_or_are_refused(text: str) -> None:
     compiled_or_refused(text)
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=2_000)
+@settings(max_examples=2_000)
 @given(mutated())
 def test_many_mutated_texts_compile_or_are_refused(text: str) -> None:
     compiled_or_refused(text)
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @given(st.text(max_size=60), st.randoms(use_true_random=False))
 def test_random_insertions_are_read_or_refused(noise: str, choose: random.Random) -> None:
     seed = choose.choice(SEEDS)

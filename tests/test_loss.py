@@ -268,7 +268,7 @@ def test_an_empty_target_is_learned_from(name: str) -> None:
     name=st.sampled_from(TRAINABLE),
     dtype=st.sampled_from(DTYPES),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_loss_and_gradient_are_finite(
     inputs: list[float], data: st.DataObject, name: str, dtype: torch.dtype
 ) -> None:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 GRAMMAR = (ROOT / "grammar" / "metric.lark").read_text(encoding="utf-8")
 LIBRARY = sorted((ROOT / "metricc" / "metrics").glob("*.metric"))
 
-settings.register_profile("parse", deadline=None, derandomize=True, max_examples=200)
+settings.register_profile("parse", derandomize=True, max_examples=200)
 QUICK = settings.get_profile("parse")
 
 
