@@ -29,6 +29,8 @@ __all__ = [
     "compile",
     "loss",
     "names",
+    "score",
+    "value",
 ]
 
 _COMPILE_OPTIONS = frozenset(
@@ -54,6 +56,38 @@ def loss(formula: str, **options: Any) -> Any:
     chosen = {k: v for k, v in options.items() if k in _COMPILE_OPTIONS}
     rest = {k: v for k, v in options.items() if k not in _COMPILE_OPTIONS}
     return compile(formula, **chosen).loss(**rest)
+
+
+def value(
+    formula: str, TP: Any, FN: Any, FP: Any, TN: Any, *, zero_division: Any = 0, **params: float
+) -> Any:
+    """Any formula on counts, also one that no loss can be made of: `value("P/POP", 3, 1, 2, 4)`.
+
+    Floats give a float, arrays (which broadcast) a float64 array; see `CompiledMetric.value`. The
+    formula is compiled on every call: keep `compile`'s result where that counts.
+    """
+    from metricc import scoring
+    from metricc.compiler import analyse
+
+    return scoring.value(analyse(formula)[0], (TP, FN, FP, TN), zero_division, params)
+
+
+def score(
+    formula: str,
+    y_true: Any,
+    y_pred: Any,
+    *,
+    sample_weight: Any = None,
+    pos_label: Any = 1,
+    zero_division: Any = 0,
+    **params: float,
+) -> float:
+    """Any formula on labels, also one that no loss can be made of; see `CompiledMetric.score`."""
+    from metricc import scoring
+    from metricc.compiler import analyse
+
+    program, labels = analyse(formula)[0], (y_true, y_pred)
+    return scoring.score(program, labels, sample_weight, pos_label, zero_division, params)
 
 
 def __getattr__(name: str) -> Any:

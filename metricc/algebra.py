@@ -10,8 +10,8 @@ of its own: equality found that way is a proof too, only inequality is not.
 
 Denominators are factored once, when something is divided by them, and cancelled by trial division:
 no greatest common divisor of large polynomials is ever taken. All of it runs under a budget
-counted in products of terms, never in seconds, so that results do not depend on the machine's
-load: beyond it `TooLarge` is raised and callers keep the raw form.
+counted in products of terms and in calls, never in seconds, so that results do not depend on the
+machine's load: beyond it `TooLarge` is raised and callers keep the raw form.
 """
 
 from __future__ import annotations
@@ -23,20 +23,14 @@ from typing import Any, NamedTuple, TypeAlias
 import sympy
 from sympy.polys.rings import ring as make_ring
 
+from metricc.factoring import TooLarge, factor_list
 from metricc.select import Select
 
 MAX_TERMS = 2_000  # of one numerator
-MAX_FACTORED = 120  # terms of a polynomial that is still factored
-MAX_DEGREE = 40  # of a polynomial that is still factored
-MAX_BITS = 1_500  # of its coefficients
 MAX_WORK = 2_000_000  # products of terms over a field's life: a few seconds
 
 Polynomial: TypeAlias = Any  # sympy.polys.rings.PolyElement, which has no type information
 RootClass: TypeAlias = frozenset[tuple[Any, Fraction]]  # factors under a root, with 0 < power < 1
-
-
-class TooLarge(Exception):
-    """The predicted size of a result is above the budget, or the algebra does not cover it."""
 
 
 class _Opaque(Exception):
@@ -317,15 +311,8 @@ class Field:
     def _factor(self, polynomial: Polynomial) -> tuple[Any, list[tuple[Polynomial, int]]]:
         """Content and irreducible factors, the leading coefficient of each factor positive."""
         if polynomial not in self.factorings:
-            degree = max(map(sum, polynomial), default=0)
-            bits = max(
-                max(abs(c.numerator), c.denominator).bit_length() for c in polynomial.coeffs()
-            )
-            if len(polynomial) > MAX_FACTORED or degree > MAX_DEGREE or bits > MAX_BITS:
-                size = f"{len(polynomial)} terms of degree {degree}, {bits} bits"
-                raise TooLarge(f"{size} are not factored")
             self._charge(len(polynomial) ** 2)
-            content, factors = polynomial.factor_list()
+            content, factors = factor_list(polynomial)
             self.factorings[polynomial] = content, [(f, int(p)) for f, p in factors]
         return self.factorings[polynomial]
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import sympy
-from mpmath import mpf
 
 from metricc import ir
 from metricc.algebra import sign_of
 from metricc.functions import CELLS
-from metricc.numeric import inside, sample, value_at
+from metricc.numeric import inside, mpf, sample, value_at
 
 POINTS = 200
 

@@ -21,16 +21,19 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from metricc import describe
-from metricc.errors import CATALOGUE, MetriccError
+from metricc.errors import CATALOGUE, WARNINGS, Diagnostic, MetriccError
 from metricc.examples import EXAMPLES
 from metricc.functions import CELLS
 from metricc.version import __version__
 
 if TYPE_CHECKING:
+    from metricc import ir
     from metricc.compiled import CompiledMetric
+    from metricc.sources import Source
 
 INTERRUPTED, PIPE_CLOSED = 130, 141  # what shells report for SIGINT and SIGPIPE
 DIFF_LINES = 40
+JSON = "metricc.json"  # whether diagnostics are printed as JSON
 
 
 class _Program(click.Group):
@@ -43,9 +46,7 @@ class _Program(click.Group):
         try:
             return super().invoke(ctx)
         except MetriccError as error:
-            for diagnostic in error.diagnostics:
-                head, *rest = diagnostic.render().split("\n")
-                click.echo("\n".join([_alarm(head), *rest]), err=True)
+            _diagnose(error.diagnostics)
             ctx.exit(2)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
@@ -85,9 +86,39 @@ def _misspelt(arg: str) -> bool:
     return words is not None and not any(w in definitions() for w in words[1].split("-"))
 
 
-def _format(*choices: str) -> Callable[[Any], Any]:
+def _diagnose(diagnostics: Sequence[Diagnostic]) -> None:
+    """Print diagnostics to standard error: as text, or as one JSON object where that was asked."""
+    if click.get_current_context().find_root().meta.get(JSON) and diagnostics:
+        data = {"diagnostics": [diagnostic.data() for diagnostic in diagnostics]}
+        click.echo(json.dumps(data, indent=2), err=True)
+        return
+    for diagnostic in diagnostics:
+        head, *rest = diagnostic.render().split("\n")
+        click.echo("\n".join([_alarm(head), *rest]), err=True)
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, form: str) -> str:
+    ctx.find_root().meta[JSON] = form == "json"
+    return form
+
+
+def _format(*choices: str, says: str = "Default: text.") -> Callable[[Any], Any]:
+    """`--format`, which also says how diagnostics are printed."""
     kind = click.Choice(choices)
-    return click.option("--format", "form", type=kind, default="text", help="Default: text.")
+    return click.option(
+        "--format", "form", type=kind, default="text", is_eager=True, callback=_remember, help=says
+    )
+
+
+def _formula(metavar: str = "FORMULA") -> Callable[[Any], Any]:
+    """The argument FORMULA, as a `Source`."""
+
+    def read(ctx: click.Context, parameter: click.Parameter, word: str) -> Source:
+        from metricc.sources import argument
+
+        return argument(word)
+
+    return click.argument("formula", callback=read, metavar=metavar)
 
 
 @click.group(cls=_Program)
@@ -106,7 +137,7 @@ def main() -> None:
 
 
 @main.command("compile", cls=_OnFormula)
-@click.argument("formula")
+@_formula()
 @click.option("-o", "output", type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.")
 @click.option("--name", help="The loss's name. Default: FILE's, without _loss; else the metric's.")
 @click.option("--target", default="torch", help="What to generate: torch.")
@@ -118,8 +149,15 @@ def main() -> None:
 @click.option("--minimize", is_flag=True, help="Less is better: the loss is the metric.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 unless FILE is up to date.")
 @click.option("--force", is_flag=True, help="Overwrite FILE though edited or not metricc's.")
+@_format("text", "json", says="How diagnostics are printed. Default: text.")
 def compile_formula(
-    formula: str, output: Path | None, name: str | None, check: bool, force: bool, **options: Any
+    formula: Source,
+    output: Path | None,
+    name: str | None,
+    check: bool,
+    force: bool,
+    form: str,
+    **options: Any,
 ) -> None:
     """Generate a PyTorch loss from FORMULA.
 
@@ -137,6 +175,7 @@ def compile_formula(
     if name is None and output is not None:
         name = output.stem.removesuffix("_loss")
     compiled = compiler.compile(formula, name=name, **options)
+    _diagnose(compiled.warnings)
     if output is None:
         click.echo(compiled.source, nl=False)
     elif check:
@@ -176,19 +215,25 @@ def _check(source: str, path: Path) -> None:
     sys.exit(1)
 
 
+def _analysed(formula: Source) -> tuple[ir.Program, ir.Audit]:
+    from metricc.compiler import analyse
+
+    program, findings = analyse(formula)
+    _diagnose(program.metric.text.diagnostics)
+    return program, findings
+
+
 @main.command(cls=_OnFormula)
-@click.argument("formula")
+@_formula()
 @_format("text", "latex", "sympy", "json")
-def derive(formula: str, form: str) -> None:
+def derive(formula: Source, form: str) -> None:
     """Show FORMULA's derivatives and their proofs.
 
     \b
         metricc derive "2*TP / (2*TP + FP + FN)"
         metricc derive mcc --format latex
     """
-    from metricc.compiler import analyse
-
-    program, findings = analyse(formula)
+    program, findings = _analysed(formula)
     outputs = describe.outputs_of(program)
     if form == "json":
         _json(describe.derivation(program, findings))
@@ -203,17 +248,15 @@ def derive(formula: str, form: str) -> None:
 
 
 @main.command(cls=_OnFormula)
-@click.argument("formula")
+@_formula()
 @_format("text", "json")
-def audit(formula: str, form: str) -> None:
+def audit(formula: Source, form: str) -> None:
     """Say what training on FORMULA means.
 
     \b
         metricc audit recall
     """
-    from metricc.compiler import analyse
-
-    _, found = analyse(formula)
+    _, found = _analysed(formula)
     if form == "json":
         _json(dataclasses.asdict(found))
         return
@@ -252,76 +295,91 @@ def verify(file: Path, form: str) -> None:
 
 
 @main.command("list")
+@click.argument("words", nargs=-1)
+@click.option("--family", help="Only this family, such as overlap.")
+@click.option("--direction", help="Only these: score, error or mixed.")
 @_format("text", "json")
-def list_library(form: str) -> None:
+def list_library(words: tuple[str, ...], family: str | None, direction: str, form: str) -> None:
     """List the library: metrics, counts and rates.
+
+    With WORDS, those whose name, aliases or description hold all of them.
 
     \b
         metricc list
+        metricc list kappa
+        metricc list --family skill --direction score
     """
-    from metricc.library import families
+    from metricc.library import FAMILIES, families
 
-    groups = {f: [d for d in ds if not d.name.isupper()] for f, ds in families().items()}
-    words = [d for ds in families().values() for d in ds if d.name.isupper()]
-    groups = {family: ds for family, ds in groups.items() if ds}
+    if family is not None and family not in FAMILIES:
+        raise click.UsageError(f"there is no family {family}; there are {', '.join(FAMILIES)}")
+    kept = {
+        name: [d for d in ds if describe.matches(d, words, direction)]
+        for name, ds in families().items()
+        if family in (None, name)
+    }
+    metrics = {f: [d for d in ds if not d.name.isupper()] for f, ds in kept.items()}
+    metrics = {f: ds for f, ds in metrics.items() if ds}
+    vocabulary = [d for ds in kept.values() for d in ds if d.name.isupper()]
     if form == "json":
-        metrics = {family: [*map(describe.entry, ds)] for family, ds in groups.items()}
-        _json({"metrics": metrics, "vocabulary": [*map(describe.entry, words)]})
+        entries = {f: [*map(describe.entry, ds)] for f, ds in metrics.items()}
+        _json({"metrics": entries, "vocabulary": [*map(describe.entry, vocabulary)]})
         return
-    for title, definitions in {**groups, "counts and rates, for formulas": words}.items():
+    groups = {**metrics, "counts and rates, for formulas": vocabulary}
+    for title, definitions in groups.items():
         rows = [[describe.head(d), str(d.body), d.fact("description")] for d in definitions]
-        _table(rows, title)
+        if rows:
+            _table(rows, title)
+    if not any(groups.values()):
+        click.echo("nothing in the library matches", err=True)
+        sys.exit(1)
+    click.echo(describe.tally([d for ds in metrics.values() for d in ds], len(metrics)))
 
 
 @main.command(cls=_OnFormula)
-@click.argument("formula", metavar="NAME_OR_FORMULA")
+@_formula("NAME_OR_FORMULA")
+@click.option("--source", "formatted", is_flag=True, help="Print the formula itself, formatted.")
 @click.option(
     "--stage",
-    type=click.Choice(["syntax", "metric", "gradient", "program", "source"]),
+    type=click.Choice(["syntax", "metric", "gradient", "program", "file"]),
     help="Print what this stage of the compiler hands over.",
 )
 @_format("text", "latex", "json")
-def show(formula: str, stage: str | None, form: str) -> None:
-    """Describe a metric, or show a compiler stage.
+def show(formula: Source, formatted: bool, stage: str | None, form: str) -> None:
+    """Describe a metric, format its text, or show a compiler stage.
 
     \b
         metricc show mcc
+        metricc show mine.metric --source
         metricc show "TP / (TP + FP)" --stage program
     """
-    from metricc.compiler import analyse
-    from metricc.identify import identify
+    if formatted:
+        from metricc.library import formatted as text_of
 
+        click.echo(text_of(formula.text, formula.origin))
+        return
     if stage is not None:
         _show_stage(formula, stage, form)
         return
-    program, findings = analyse(formula)
+    program, findings = _analysed(formula)
+    facts = describe.facts(program, findings)
     outputs = {n: e for n, e in describe.outputs_of(program).items() if not n.startswith("M_")}
     if form == "latex":
         click.echo(describe.latex_lines(program.metric.name, outputs))
-        return
-    definition = program.metric.text.definitions[-1]
-    facts = {**describe.entry(definition), "direction": findings.direction}
-    facts["same_as"] = identify(program.metric)
-    facts |= {name: str(expression) for name, expression in outputs.items()}
-    if form == "json":
+    elif form == "json":
         _json(facts)
-        return
-    facts |= {"name": describe.head(definition)}
-    facts["direction"] += f" ({findings.direction_proof})"
-    facts["same_as"] = ", ".join(facts["same_as"])
-    facts["same as"] = facts.pop("same_as")
-    rows = [[key, text] for key, text in facts.items() if isinstance(text, str)]
-    _table([row for row in rows if row[1]])
-    if "threshold" in outputs:
-        click.echo(f"\n{describe.THRESHOLD}")
+    else:
+        _table(describe.rows(program, findings, facts))
+        if "threshold" in outputs:
+            click.echo(f"\n{describe.THRESHOLD}")
 
 
-def _show_stage(formula: str, stage: str, form: str) -> None:
+def _show_stage(formula: Source, stage: str, form: str) -> None:
     from metricc import compiler
 
     if form == "latex":
         raise click.UsageError("a stage has no LaTeX form: leave out --stage or --format")
-    if stage == "source":
+    if stage == "file":
         text = compiler.compile(formula).source
     else:
         program, _ = compiler.analyse(formula)
@@ -346,9 +404,9 @@ def explain(code: str) -> None:
         near = difflib.get_close_matches(code, CATALOGUE) or [*CATALOGUE]
         raise click.UsageError(f"{code} is not a code; there are {', '.join(near)}")
     click.echo(f"{code}: {CATALOGUE[code]}")
-    if code in EXAMPLES:
-        wrong, right = (textwrap.indent(text, "    ") for text in EXAMPLES[code])
-        click.echo(f"\nfails:\n{wrong}\n\nworks:\n{right}")
+    wrong, right = (textwrap.indent(text, "    ") for text in EXAMPLES[code])
+    verb = "is remarked on" if code in WARNINGS else "fails"
+    click.echo(f"\n{verb}:\n{wrong}\n\nworks:\n{right}")
 
 
 def _json(data: Any) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from metricc import ir
-from metricc.errors import MetriccError, fail
+from metricc import ir, scoring
+from metricc.errors import Diagnostic, MetriccError, fail
 from metricc.functions import CELLS
 from metricc.identify import identify
-from metricc.interpret import value
-from metricc.labels import counts
 from metricc.load import load
 from metricc.save import save
 
@@ -73,6 +68,11 @@ class CompiledMetric:
         """
         return self.program.threshold
 
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What the formula says but probably does not mean, such as `TP/FN` for a rate."""
+        return self.program.metric.text.diagnostics
+
     def audit(self) -> ir.Audit:
         """What training on this metric means: direction, degeneracy, dependence on batch size."""
         return self.findings
@@ -104,39 +104,7 @@ class CompiledMetric:
         terms: 0, 1, nan, or "raise". `params` are the metric's parameters. Raises `MetriccError`
         for negative counts, unknown or missing parameters and, with "raise", undefined values.
         """
-        cells = dict(zip(CELLS, (TP, FN, FP, TN), strict=True))
-        scope = {name: np.asarray(count, dtype=np.float64) for name, count in cells.items()}
-        if any(not (count >= 0).all() for count in scope.values()):
-            raise fail("MC0506", "a count is negative or NaN", "counts are sums, at least 0")
-        scope |= self._parameters(params)
-        number, undefined = value(self.program.shared.slice(0), scope)
-        if zero_division == "raise" and undefined.any():
-            place = np.argmax(undefined)
-            at = (np.broadcast_to(scope[name], number.shape).flat[place] for name in CELLS)
-            shown = ", ".join(f"{name} = {count:g}" for name, count in zip(CELLS, at, strict=True))
-            hint = "pass zero_division=0, 1 or nan for a number there"
-            raise fail("MC0507", f"{self.name} divides by zero at {shown}", hint)
-        if zero_division != "raise":
-            number = np.where(undefined, _settled(zero_division), number)
-        return number if number.ndim else float(number)
-
-    def _parameters(self, params: Mapping[str, float]) -> dict[str, Any]:
-        """Every parameter's value as an array without axes, defaults filled in and ranges kept."""
-        known = {p.name: p for p in self.program.metric.parameters}
-        if unknown := [name for name in params if name not in known]:
-            hint = f"it has {', '.join(known)}" if known else "it has none"
-            raise fail("MC0202", f"{self.name} has no parameter {unknown[0]}", hint)
-        values = {}
-        for name, parameter in known.items():
-            chosen = params.get(name, parameter.default)
-            if chosen is None:
-                raise fail("MC0203", f"{self.name} needs a value for {name}", f"pass {name}=...")
-            number, interval = float(chosen), parameter.interval
-            if number != number or (interval is not None and not interval.holds(number)):
-                fact = f"{name} = {number:g} lies outside {interval or '(-inf, inf)'}"
-                raise fail("MC0501", fact, "choose a value in the range")
-            values[name] = np.asarray(number)
-        return values
+        return scoring.value(self.program, (TP, FN, FP, TN), zero_division, params)
 
     def score(
         self,
@@ -155,8 +123,8 @@ class CompiledMetric:
         `zero_division` and `params` are those of `value`. Raises `MetriccError` for scores,
         probabilities or logits in the place of labels, and for shapes that do not match.
         """
-        cells = counts(y_true, y_pred, sample_weight, pos_label)
-        return float(self.value(*cells, zero_division=zero_division, **params))
+        labels = y_true, y_pred
+        return scoring.score(self.program, labels, sample_weight, pos_label, zero_division, params)
 
     def scorer(self, *, zero_division: Any = 0, **params: float) -> Any:
         """A scikit-learn scorer, for `cross_val_score`, searches and `TunedThresholdClassifierCV`.
@@ -208,15 +176,6 @@ class CompiledMetric:
 
     def __repr__(self) -> str:
         return f"<CompiledMetric {self.name} = {self.expression}>"
-
-
-def _settled(zero_division: Any) -> float:
-    if isinstance(zero_division, int | float) and (
-        zero_division in (0, 1) or zero_division != zero_division
-    ):
-        return float(zero_division)
-    hint = 'choose 0, 1, float("nan") or "raise"'
-    raise fail("MC0501", f"zero_division cannot be {zero_division!r}", hint)
 
 
 def _missing(package: str) -> MetriccError:

@@ -1,10 +1,11 @@
 """The pipeline, once: stages meet only in the data types of `syntax` and `ir`.
 
 stage       from               to                what it does
-parse       text               syntax.Text       statements, each with its place
+source      argument           Source            a text, its file, its name in diagnostics
+read        text               syntax.Text       statements, each with its place
 imports     syntax.Text        Imported          definitions of other files
-resolve     syntax.Text        syntax.Text       names, parameters, the library
-lower       syntax.Text        ir.Metric         SymPy over cells and parameters
+settle      syntax.Text        syntax.Text       names, parameters, the library
+lower       syntax.Text        ir.Metric         SymPy over cells and parameters; all errors
 derive      ir.Metric          ir.Gradient       raw partials
 simplify    ir.Gradient        ir.Program        best forms, proofs, shared code
 audit       ir.Program         ir.Audit          direction, degeneracy
@@ -16,47 +17,58 @@ from __future__ import annotations
 
 import keyword
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 from metricc import ir, library, syntax
 from metricc.audit import audit
+from metricc.bounded import bounded
 from metricc.compiled import CompiledMetric
 from metricc.derive import derive
 from metricc.emit.torch import render
-from metricc.errors import fail
+from metricc.errors import MetriccError, fail
 from metricc.imports import imports
 from metricc.lower import lower
-from metricc.parse import MAX_TEXT, parse
-from metricc.resolve import resolve
+from metricc.parse import read
+from metricc.resolve import Imported, settle
 from metricc.save import record
 from metricc.simplify import simplify
+from metricc.sources import Source, source
 from metricc.surrogates import SURROGATES
 from metricc.version import __version__
 
 CHOICES = {"target": ("torch",), "task": ("binary",), "per": ("batch",)}
 
 
-def analyse(formula: str, name: str | None = None) -> tuple[ir.Program, ir.Audit]:
+def analyse(formula: str | Path | Source, name: str | None = None) -> tuple[ir.Program, ir.Audit]:
     """A formula's derivatives and what they mean; nothing is emitted.
 
-    `formula` is text of the metric language, a library name, or the path of a .metric file.
-    Raises `MetriccError` for every error of the user's.
+    `formula` is text of the metric language, a library name, or a `Path` of a .metric file. Raises
+    `MetriccError` for every error of the user's, and where the work takes too long.
     """
-    source, path, origin = read(formula)
-    text = parse(source, origin)
-    imported = imports(text, path, library.definitions())
-    resolved = resolve(text, library.definitions(), imported)
+    return bounded(lambda: _analysed(source(formula), name))
+
+
+def _analysed(given: Source, name: str | None) -> tuple[ir.Program, ir.Audit]:
+    text = read(given.text, given.origin)
+    known = library.definitions()
+    settled = settle(text, known, _imported(text, given.path))
     # What is recorded in the generated file stands by itself.
-    recorded = str(resolved) if text.imports else source
-    metric = lower(resolved, name or _name(text, resolved), recorded)
+    recorded = str(settled) if text.imports else given.text
+    metric = lower(settled, name or _name(text, settled), recorded)
     program = simplify(derive(metric))
     return program, audit(program)
 
 
+def _imported(text: syntax.Text, path: Path | None) -> Imported:
+    try:
+        return imports(text, path, library.definitions())
+    except MetriccError as error:
+        raise MetriccError(*text.diagnostics, *error.diagnostics) from None
+
+
 def compile(
-    formula: str,
+    formula: str | Path | Source,
     *,
     name: str | None = None,
     target: str = "torch",
@@ -70,7 +82,7 @@ def compile(
     """Compile a metric formula to a PyTorch loss.
 
     `formula` is text of the metric language ("2*TP / (2*TP + FP + FN)"), a library name ("mcc")
-    or the path of a .metric file. `name` names the loss (default: the metric's own name);
+    or a `Path` of a .metric file. `name` names the loss (default: the metric's own name);
     `surrogate` is "amplified" or "soft"; `from_probabilities` says that inputs are probabilities
     rather than logits; `maximize` or `minimize` is needed for a metric that is neither a score nor
     an error rate. Raises `MetriccError` with every diagnostic.
@@ -83,12 +95,15 @@ def compile(
         raise fail("MC0501", "a metric is maximized or minimized, not both", "give one of the two")
     if name is not None:
         _identifier(name)
-    program, findings = analyse(formula, name)
-    goal = _goal(program, findings, maximize, minimize)
-    options = ir.Options(program.metric.name, task, per, surrogate, from_probabilities, goal)
-    return CompiledMetric(
-        program, findings, options, render(program, findings, options, __version__)
-    )
+
+    def work() -> CompiledMetric:
+        program, findings = analyse(formula, name)
+        goal = _goal(program, findings, maximize, minimize)
+        options = ir.Options(program.metric.name, task, per, surrogate, from_probabilities, goal)
+        text = render(program, findings, options, __version__)
+        return CompiledMetric(program, findings, options, text)
+
+    return bounded(work)
 
 
 def verify_file(path: Path) -> ir.Report:
@@ -104,13 +119,7 @@ def verify_file(path: Path) -> ir.Report:
         raise fail("MC0503", f"cannot read {path}: {error}", "give a generated file") from None
     found = record(text)
     formula = None if found is None else found.get("formula")
-    # The record holds the text itself: it never names a file or standard input.
-    if (
-        found is None
-        or not isinstance(formula, str)
-        or formula == "-"
-        or formula.endswith(".metric")
-    ):
+    if found is None or not isinstance(formula, str):
         hint = "give a file that `metricc compile` wrote"
         raise fail("MC0505", f"{path} has no METRICC record", hint)
     fresh = compile(formula, **_options(found))
@@ -130,34 +139,6 @@ def _options(found: dict[str, Any]) -> dict[str, Any]:
     except KeyError as missing:
         fact = f"the METRICC record lacks the option {missing}"
         raise fail("MC0505", fact, "compile the file anew") from None
-
-
-def read(formula: str) -> tuple[str, Path | None, str]:
-    """The text that an argument stands for, its file if any, and what diagnostics call it.
-
-    "-" is standard input and a path that ends in .metric is a file; anything else is the text.
-    """
-    if not isinstance(formula, str):
-        fact = f"a formula is text, not {type(formula).__name__}"
-        raise fail("MC0501", fact, 'pass a string, such as "f1"')
-    if any("\ud800" <= character <= "\udfff" for character in formula):
-        raise fail("MC0102", "the text is not valid Unicode", "save it as UTF-8")
-    if formula == "-":
-        try:
-            return sys.stdin.read(MAX_TEXT + 1), None, "<standard input>"
-        except UnicodeDecodeError:
-            fact = "cannot read standard input: it is not UTF-8 text"
-            raise fail("MC0503", fact, "pipe in a formula") from None
-    if formula.endswith(".metric") and "\n" not in formula:
-        path = Path(formula)
-        try:
-            with path.open(encoding="utf-8-sig") as stream:
-                return stream.read(MAX_TEXT + 1), path, path.name
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            hint = "a formula that ends in .metric is read as a file's path"
-            raise fail("MC0503", f"cannot read {path.name}: {reason}", hint) from None
-    return formula, None, "<formula>"
 
 
 def _name(text: syntax.Text, resolved: syntax.Text) -> str:

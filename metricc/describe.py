@@ -68,6 +68,43 @@ def head(definition: syntax.Definition) -> str:
     return head + (f" (or {', '.join(definition.aliases)})" if definition.aliases else "")
 
 
+def matches(definition: syntax.Definition, words: Sequence[str], direction: str | None) -> bool:
+    """Whether a definition's name, aliases or description hold all words, in any case."""
+    facts = (definition.name, *definition.aliases, definition.fact("description"))
+    text = " ".join(facts).lower()
+    kind = definition.fact("direction")
+    return (direction is None or kind.startswith(direction)) and all(
+        word.lower() in text for word in words
+    )
+
+
+def tally(definitions: Sequence[syntax.Definition], families: int) -> str:
+    """How many metrics, names and families are listed."""
+    names = sum(1 + len(d.aliases) for d in definitions)
+    return f"{len(definitions)} metrics under {names} names, {families} families"
+
+
+def facts(program: ir.Program, findings: ir.Audit) -> dict[str, Any]:
+    """Everything that `show` says of a metric, as plain data."""
+    from sympy import latex
+
+    from metricc.identify import identify
+
+    outputs = {n: e for n, e in outputs_of(program).items() if not n.startswith("M_")}
+    found = {**entry(program.metric.text.definitions[-1]), "direction": findings.direction}
+    found["same_as"] = identify(program.metric)
+    found |= {name: str(expression) for name, expression in outputs.items()}
+    return {**found, "latex": latex(outputs["value"])}
+
+
+def rows(program: ir.Program, findings: ir.Audit, found: dict[str, Any]) -> list[list[str]]:
+    """The same facts as the rows of a table, empty ones left out."""
+    shown = {**found, "name": head(program.metric.text.definitions[-1])}
+    shown["direction"] += f" ({findings.direction_proof})"
+    shown["same as"] = ", ".join(shown.pop("same_as"))
+    return [[key, text] for key, text in shown.items() if isinstance(text, str) and text]
+
+
 def entry(definition: syntax.Definition) -> dict[str, Any]:
     facts = {k: definition.fact(k) for k in ("description", "range", "direction", "reference")}
     formula = str(definition.body).replace("()", "")  # resolved names are calls

@@ -7,6 +7,7 @@ with a caret. `CATALOGUE` lists every code once: nothing else in the package inv
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,11 +40,22 @@ CATALOGUE: dict[str, str] = {
     "MC0209": "a reduction over classes, which only multi-class tasks have",
     "MC0210": "a default outside its own range",
     "MC0211": "an import outside a file",
+    "MC0212": "a quotient that was probably meant as a rate",
     "MC0301": "a formula that is not a real number",
     "MC0302": "a metric that does not depend on the predictions",
-    "MC0304": "an exponent that depends on the counts, or an exponential of an exponential",
     "MC0303": "a metric that is neither a score nor an error rate",
-    "MC0401": "a text above a limit of the language",
+    "MC0304": "an exponent that depends on the counts, or an exponential of an exponential",
+    "MC0401": "a text that is too long",
+    "MC0402": "brackets or operations that nest too deep",
+    "MC0403": "too many definitions",
+    "MC0404": "a number with too many digits",
+    "MC0405": "an exponent that is too large",
+    "MC0406": "a formula that is too long, written out",
+    "MC0407": "too many functions inside each other",
+    "MC0408": "a computed number with too many digits",
+    "MC0409": "too many conditions",
+    "MC0410": "too many imported files",
+    "MC0411": "algebra that takes too long",
     "MC0501": "an option with an impossible value",
     "MC0502": "a name that is not an identifier",
     "MC0503": "a file that cannot be read or written",
@@ -55,10 +67,15 @@ CATALOGUE: dict[str, str] = {
     "MC0509": "a file that cannot be imported",
 }
 
+WARNINGS = frozenset({"MC0212"})  # said, and the work goes on; all others refuse the input
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One fact about the input: a code of `CATALOGUE`, a sentence, its place and a hint."""
+    """One fact about the input: a code of `CATALOGUE`, a sentence, its place and a hint.
+
+    An error refuses the input; a warning is said and the work goes on.
+    """
 
     code: str
     message: str
@@ -66,6 +83,10 @@ class Diagnostic:
     hint: str | None = None
     source: str = ""
     origin: str = "<formula>"
+
+    @property
+    def severity(self) -> Literal["error", "warning"]:
+        return "warning" if self.code in WARNINGS else "error"
 
     def position(self) -> tuple[int, int] | None:
         """Line and column, both from 1, or None for a fact without a place."""
@@ -77,7 +98,8 @@ class Diagnostic:
     def render(self) -> str:
         """The diagnostic as people read it: place, fact, source line with caret, hint."""
         place = self.position()
-        head = f"{self.code}: {_brief(self.message)}"
+        warning = "warning " if self.severity == "warning" else ""
+        head = f"{warning}{self.code}: {_brief(self.message)}"
         if place is None or self.span is None:
             lines = [head]
         else:
@@ -97,6 +119,23 @@ class Diagnostic:
             lines.append(f"    hint: {_brief(self.hint)}")
         return "\n".join(lines)
 
+    def data(self) -> dict[str, Any]:
+        """The diagnostic as plain data, for editors.
+
+        `start` and `end` are offsets in characters; lines and columns count from 1, and the end
+        is behind the last character.
+        """
+        place = {}
+        if self.span is not None:
+            ends = {"": self.span.start, "end_": self.span.end}
+            for name, offset in ends.items():
+                before = self.source[:offset]
+                place[f"{name}line"] = before.count("\n") + 1
+                place[f"{name}column"] = offset - before.rfind("\n")
+            place |= {"start": self.span.start, "end": self.span.end}
+        facts = {"code": self.code, "severity": self.severity, "message": self.message}
+        return {**facts, "hint": self.hint, "origin": self.origin, **place}
+
 
 def _brief(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
@@ -112,7 +151,10 @@ class MetriccError(Exception):
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         self.diagnostics = tuple(
-            sorted(diagnostics, key=lambda d: d.span.start if d.span is not None else -1)
+            sorted(
+                diagnostics,
+                key=lambda d: (d.origin, d.span.start if d.span is not None else -1),
+            )
         )
         super().__init__("\n".join(d.render() for d in self.diagnostics))
 

@@ -1,4 +1,7 @@
-"""For each diagnostic that a formula can raise: one that raises it, and its repair."""
+"""For each diagnostic: what raises it, and its repair.
+
+Formulas below MC04; above, where it takes more than a formula, Python or a command.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,59 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "f(b = 1 in (0, inf)) = TP / (TP + b*FN)",
     ),
     "MC0211": ('import "costs.metric"\nTP / P', "cost = FN / POP\n1 - cost"),
+    "MC0212": ("TP/TP + FN", "TP/(TP + FN)"),
     "MC0301": ("TP * log(1 - 1)", "TP * log(1 + TPR)"),
     "MC0302": ("P / POP", "TP / POP"),
     "MC0303": ("FP / FN", "FP / N + FN / P"),
     "MC0304": ("TPR ^ TNR", "TPR ^ 2"),
-    "MC0401": ("TPR ^ 1000", "TPR ^ 10"),
+    "MC0401": ('metricc.compile("f1 + " * 20_000 + "f1")', 'metricc.compile("20001*f1")'),
+    "MC0402": (
+        'metricc.compile("(" * 60 + "TPR" + ")" * 60)',
+        'metricc.compile("(" * 40 + "TPR" + ")" * 40)',
+    ),
+    "MC0403": (
+        'metricc.compile("; ".join(f"a{i} = TPR" for i in range(101)))',
+        'metricc.compile("a = TPR; a")',
+    ),
+    "MC0404": ('metricc.compile("1e100 * TPR")', 'metricc.compile("1e10 * TPR")'),
+    "MC0405": ('metricc.compile("TPR ^ 1000")', 'metricc.compile("TPR ^ 10")'),
+    "MC0406": ('metricc.compile("f1 + " * 4_000 + "f1")', 'metricc.compile("4001*f1")'),
+    "MC0407": (
+        'metricc.compile("sqrt(" * 7 + "TPR" + ")" * 7)',
+        'metricc.compile("TPR ^ (1/64)")',
+    ),
+    "MC0408": ('metricc.compile("(10^60)^60 * TPR")', 'metricc.compile("10^60 * TPR")'),
+    "MC0409": (
+        'metricc.compile(" + ".join(f"(if TP < {i} then 1 else f1)" for i in range(1, 10)))',
+        'metricc.compile("if TP < 10 then 1 else f1", maximize=True)',
+    ),
+    "MC0410": ("21 imports, in a .metric file", "one file that holds their definitions"),
+    "MC0411": (
+        "a formula within every limit, whose algebra takes more than 9 s of a core",
+        "the same formula with fewer or simpler terms",
+    ),
+    "MC0501": (
+        'metricc.compile("f1", surrogate="hard")',
+        'metricc.compile("f1", surrogate="soft")',
+    ),
+    "MC0502": ('metricc.compile("f1", name="f-1")', 'metricc.compile("f1", name="f_1")'),
+    "MC0503": ('metricc.compile(Path("absent.metric"))', 'metricc.compile("f1")'),
+    "MC0504": (
+        "metricc compile f1 -o notes.py  # which somebody else wrote",
+        "metricc compile f1 -o f1_loss.py",
+    ),
+    "MC0505": ("metricc verify notes.py", "metricc verify f1_loss.py"),
+    "MC0506": (
+        'metricc.score("f1", [1, 0], [0.9, 0.2])',
+        'metricc.score("f1", [1, 0], [1, 0])',
+    ),
+    "MC0507": (
+        'metricc.value("precision", 0, 5, 0, 5, zero_division="raise")',
+        'metricc.value("precision", 0, 5, 0, 5, zero_division=0)',
+    ),
+    "MC0508": ("m.torchmetric()  # without torchmetrics", "pip install torchmetrics"),
+    "MC0509": (
+        'import "/somewhere/else.metric", in a .metric file',
+        'import "costs.metric", in the same folder or below',
+    ),
 }

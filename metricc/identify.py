@@ -13,13 +13,13 @@ from functools import cache
 from typing import Any
 
 import sympy
-from mpmath import mpf
 
 from metricc import ir, library, syntax
-from metricc.algebra import RATIONAL, Field, TooLarge
+from metricc.algebra import RATIONAL, Field
+from metricc.factoring import TooLarge
 from metricc.functions import CELLS
 from metricc.lower import lower
-from metricc.numeric import sample, value_at
+from metricc.numeric import mpf, sample, value_at
 from metricc.parse import parse
 from metricc.resolve import resolve
 

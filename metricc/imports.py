@@ -12,8 +12,9 @@ from pathlib import Path
 
 from metricc import syntax
 from metricc.errors import Diagnostic, MetriccError
-from metricc.parse import MAX_TEXT, parse
+from metricc.parse import parse
 from metricc.resolve import Imported, check_collection
+from metricc.sources import contents, reason
 
 MAX_FILES = 20  # that one file may reach
 
@@ -72,13 +73,11 @@ class _Reader:
         if file not in self.files:
             if len(self.files) == MAX_FILES:
                 fact = f"more than {MAX_FILES} files are imported"
-                raise _error(text, statement, fact, "join some of them", "MC0401")
+                raise _error(text, statement, fact, "join some of them", "MC0410")
             try:
-                with file.open(encoding="utf-8-sig") as stream:
-                    source = stream.read(MAX_TEXT + 1)
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-                fact = f"cannot read {file.name}: {reason}"
+                source = contents(file)
+            except (OSError, ValueError) as error:
+                fact = f"cannot read {file.name}: {reason(error)}"
                 raise _error(text, statement, fact, "check the path") from None
             self.files[file] = parse(source, file.name)
         if (metric := self.files[file].metric) is not None:

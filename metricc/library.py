@@ -55,3 +55,16 @@ def metrics() -> tuple[str, ...]:
         for definition in family
         if not definition.name.isupper()
     )
+
+
+def formatted(source: str, origin: str = "<formula>") -> str:
+    """A text as the formatter writes it; for the name of a library metric, its definition.
+
+    Raises `MetriccError` for errors of syntax. Names are not looked at.
+    """
+    text = parse(source, origin)
+    if not text.definitions and text.metric is not None:
+        name = str(text.metric.body)
+        if name in definitions():
+            return str(definitions()[name])
+    return str(text)

@@ -7,12 +7,13 @@ by the constructor that `functions.FUNCTIONS` names for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import sympy
 
 from metricc import ir, syntax
 from metricc.algebra import sign_of
-from metricc.errors import Diagnostic, MetriccError
+from metricc.errors import MAX_DIAGNOSTICS, Diagnostic, MetriccError
 from metricc.functions import CELLS, FUNCTIONS
 from metricc.numeric import sample, value_at
 from metricc.select import Select, conditions
@@ -25,23 +26,26 @@ POINTS = 200  # at which a formula may have a value
 
 
 def lower(text: syntax.Text, name: str, formula: str) -> ir.Metric:
-    """Lower a resolved text to its metric.
+    """Lower a settled text to its metric.
 
-    Raises `MetriccError` where a part of the formula is not a real number (1/0, sqrt(-1)) or an
-    exponent is too large.
+    Raises `MetriccError` with the errors that the text has already and those that are found here:
+    parts that are not a real number (1/0, sqrt(-1)), exponents and numbers above their limits.
     """
     main = text.definitions[-1]
     symbols = {n: sympy.Symbol(n) for n in (*CELLS, *(p.name for p in main.parameters))}
     parameters = tuple(ir.Parameter(p.name, p.default, p.interval) for p in main.parameters)
     lowering = _Lowering(text, parameters)
     expression = lowering.expression(main.body, symbols)
+    replace(text, diagnostics=(*text.diagnostics, *lowering.errors)).checked()
     count = len(conditions(expression))
     if count > MAX_CONDITIONS:
         fact = f"the formula has {count} conditions; at most {MAX_CONDITIONS} are read"
-        raise lowering.error(main.body, fact, "write it with min, max or clip", "MC0401")
+        hint = "write it with min, max or clip"
+        raise MetriccError(lowering.diagnostic(main.body, fact, hint, "MC0409"))
     if all(value_at(expression, point, 20) is None for point in sample(parameters, POINTS)):
+        fact = "the formula has no real value anywhere"
         hint = "its roots or logarithms are of negative numbers, or its values are too large"
-        raise lowering.error(main.body, "the formula has no real value anywhere", hint)
+        raise MetriccError(lowering.diagnostic(main.body, fact, hint))
     term = ir.Term(sympy.Symbol("M"), "cells", "identity", expression)
     metric = ir.Metric(name, formula, text, (term,), term.symbol, parameters, main.record)
     metric.validate()
@@ -54,19 +58,34 @@ class _Lowering:
         self.definitions = {d.name: d for d in text.definitions}
         self.nonnegative = ir.nonnegative(parameters)
         self.inlined: dict[tuple[str, tuple[sympy.Expr, ...]], sympy.Expr] = {}
+        self.errors: list[Diagnostic] = []
 
     def expression(self, node: syntax.Expression, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
+        """A node's expression; one with an error is noted and becomes a symbol of its own, so that
+        nothing follows from it."""
+        try:
+            result = self.lowered(node, scope)
+            if result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
+                hint = "logarithms and even roots need positive arguments; 1/0 has no value"
+                raise _Refused(self.diagnostic(node, "this is not a real number", hint))
+            return result
+        except _Refused as refused:
+            if refused.diagnostic not in self.errors and len(self.errors) < MAX_DIAGNOSTICS:
+                self.errors.append(refused.diagnostic)
+        return sympy.Dummy()
+
+    def lowered(self, node: syntax.Expression, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
         match node:
             case syntax.Number():
                 return sympy.Rational(node.value.numerator, node.value.denominator)
             case syntax.Name():
-                return scope[node.id]
+                return scope[node.id] if node.id in scope else sympy.Dummy()  # unknown: reported
             case syntax.Negation():
-                result = -self.expression(node.operand, scope)
+                return -self.expression(node.operand, scope)
             case syntax.Sum():
                 first, *rest = (self.expression(o, scope) for o in node.operands)
                 signed = (-e if minus else e for minus, e in zip(node.subtracts, rest, strict=True))
-                result = sympy.Add(first, *signed)
+                return sympy.Add(first, *signed)
             case syntax.Product():
                 first, *rest = (self.expression(o, scope) for o in node.operands)
                 factors = [first]
@@ -74,43 +93,58 @@ class _Lowering:
                     node.divides, node.operands[1:], rest, strict=True
                 ):
                     if divides and factor.is_zero:
-                        raise self.error(operand, "this divides by zero", "its value is 0")
+                        fact = "this divides by zero"
+                        raise _Refused(self.diagnostic(operand, fact, "its value is 0"))
                     factors.append(1 / factor if divides else factor)
-                result = sympy.Mul(*factors)
+                return sympy.Mul(*factors)
             case syntax.Power():
                 base = self.expression(node.base, scope)
-                exponent = self.expression(node.exponent, scope)
-                if exponent.is_Rational and max(abs(exponent.p), exponent.q) > MAX_EXPONENT:
-                    fact = f"the exponent is above {MAX_EXPONENT}"
-                    if not exponent.is_Integer:
-                        fact = f"a part of the exponent's fraction exceeds {MAX_EXPONENT}"
-                    raise self.error(node.exponent, fact, "write a smaller power", "MC0401")
-                if base.is_zero and not exponent.is_positive:
-                    raise self.error(node, "this divides by zero", "0 has no such power")
-                self.check_power(node, base, exponent)
-                result = sympy.Pow(base, exponent)
-                numbers = (max(abs(r.p), r.q) for r in result.atoms(sympy.Rational))
-                if max((int(n).bit_length() for n in numbers), default=0) > 3.4 * MAX_DIGITS:
-                    fact = f"the power holds a number of more than {MAX_DIGITS} digits"
-                    raise self.error(node, fact, "write a smaller power", "MC0401")
-                if result.is_Pow and result.exp.is_Rational and abs(result.exp) > MAX_EXPONENT:
-                    fact = f"the powers multiply to one above {MAX_EXPONENT}"
-                    raise self.error(node, fact, "write a smaller power", "MC0401")
+                return self.power(node, base, self.expression(node.exponent, scope))
             case syntax.Call() if node.function in FUNCTIONS:
                 arguments = [self.expression(a.value, scope) for a in node.arguments]
+                row = FUNCTIONS[node.function]
+                if len(arguments) < row.least or (row.most or len(arguments)) < len(arguments):
+                    return sympy.Dummy()  # reported
                 if node.function == "exp" and arguments[0].has(sympy.exp):
                     hint = "its values leave every floating-point range"
-                    raise self.error(node, "an exponential of an exponential", hint, "MC0304")
-                result = _applied(node.function, arguments)
+                    fact = "an exponential of an exponential"
+                    raise _Refused(self.diagnostic(node, fact, hint, "MC0304"))
+                return _applied(node.function, arguments)
             case syntax.Conditional():
                 then = self.expression(node.then, scope)
                 otherwise = self.expression(node.otherwise, scope)
-                result = self.conditional(node.condition, then, otherwise, scope)
+                return self.conditional(node.condition, then, otherwise, scope)
             case syntax.Call():
-                result = self.call(node, scope)
-        if result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
-            hint = "logarithms and even roots need positive arguments; 1/0 has no value"
-            raise self.error(node, "this is not a real number", hint)
+                return self.call(node, scope)
+        raise AssertionError(node)
+
+    def power(self, node: syntax.Power, base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+        """A power within the limits on exponents and on the numbers that it computes."""
+        small = "write a smaller power"
+        if exponent.is_Rational and max(abs(exponent.p), exponent.q) > MAX_EXPONENT:
+            fact = f"the exponent is above {MAX_EXPONENT}"
+            if not exponent.is_Integer:
+                fact = f"a part of the exponent's fraction exceeds {MAX_EXPONENT}"
+            raise _Refused(self.diagnostic(node.exponent, fact, small, "MC0405"))
+        if base.is_zero and not exponent.is_positive:
+            fact = "this divides by zero"
+            raise _Refused(self.diagnostic(node, fact, "0 has no such power"))
+        if any(s.name in CELLS for s in exponent.free_symbols):
+            fact = "the exponent depends on the counts"
+            hint = "an exponent is made of numbers and parameters; exp(y*log(x)) is x^y"
+            raise _Refused(self.diagnostic(node.exponent, fact, hint, "MC0304"))
+        fact = f"the power holds a number of more than {MAX_DIGITS} digits"
+        too_long = _Refused(self.diagnostic(node, fact, small, "MC0408"))
+        numeric = base.is_Rational and exponent.is_Rational
+        if numeric and max(abs(base.p), base.q).bit_length() * abs(exponent) > 3.4 * MAX_DIGITS:
+            raise too_long
+        result = sympy.Pow(base, exponent)
+        numbers = (max(abs(r.p), r.q) for r in result.atoms(sympy.Rational))
+        if max((int(n).bit_length() for n in numbers), default=0) > 3.4 * MAX_DIGITS:
+            raise too_long
+        if result.is_Pow and result.exp.is_Rational and abs(result.exp) > MAX_EXPONENT:
+            fact = f"the powers multiply to one above {MAX_EXPONENT}"
+            raise _Refused(self.diagnostic(node, fact, small, "MC0405"))
         return result
 
     def conditional(
@@ -156,19 +190,11 @@ class _Lowering:
             return otherwise
         return Select(left, right, then, otherwise)
 
-    def check_power(self, node: syntax.Power, base: sympy.Expr, exponent: sympy.Expr) -> None:
-        if any(s.name in CELLS for s in exponent.free_symbols):
-            hint = "an exponent is made of numbers and parameters; exp(y*log(x)) is x^y"
-            raise self.error(node.exponent, "the exponent depends on the counts", hint, "MC0304")
-        if base.is_Rational and exponent.is_Rational:
-            size = max(abs(base.p), base.q).bit_length() * abs(exponent)
-            if size > 3.4 * MAX_DIGITS:
-                fact = f"the power has more than {MAX_DIGITS} digits"
-                raise self.error(node, fact, "write a smaller power", "MC0401")
-
     def call(self, node: syntax.Call, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
-        definition = self.definitions[node.function]
         arguments = tuple(self.expression(a.value, scope) for a in node.arguments)
+        definition = self.definitions.get(node.function)
+        if definition is None:
+            return sympy.Dummy()  # unknown: reported
         key = definition.name, arguments
         if key not in self.inlined:
             inner = {n: sympy.Symbol(n) for n in CELLS}
@@ -176,11 +202,17 @@ class _Lowering:
             self.inlined[key] = self.expression(definition.body, inner)
         return self.inlined[key]
 
-    def error(
+    def diagnostic(
         self, node: syntax.Expression, message: str, hint: str, code: str = "MC0301"
-    ) -> MetriccError:
-        source, origin = self.text.source, self.text.origin
-        return MetriccError(Diagnostic(code, message, node.span, hint, source, origin))
+    ) -> Diagnostic:
+        return Diagnostic(code, message, node.span, hint, self.text.source, self.text.origin)
+
+
+class _Refused(Exception):
+    """A part of the formula with an error."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
 
 
 def _applied(function: str, arguments: list[sympy.Expr]) -> sympy.Expr:

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sympy
-from mpmath import mp, mpf
+from mpmath import MPContext
 
 from metricc import ir
 from metricc.functions import CELLS
 from metricc.select import Select
+
+mp = MPContext()  # with a precision of its own, which no one else sets
+mpf = mp.mpf
 
 MAX_LOGARITHM = 10**6  # of a power: far outside every floating-point range
 

@@ -7,6 +7,7 @@ and the newlines inside a statement are blanked, never removed: offsets stay tho
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -19,53 +20,12 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 from metricc import syntax
 from metricc.errors import Diagnostic, MetriccError, Span
 from metricc.functions import FUNCTIONS, REDUCTIONS, RESERVED
+from metricc.phrases import character_hint, expectation, token_hint
 from metricc.statements import MAX_NESTING, Reader, Statement, cut
 
 # Limits on what a stranger's text may cost. Brackets stay far under Python's recursion limit.
 MAX_TEXT = 64 * 1024
 MAX_DIGITS = 60
-
-# Terminals of the grammar in the reader's words; several terminals may share one phrase.
-_PHRASES = {
-    "NUMBER": "a number",
-    "NAME": "a name",
-    "LPAR": "`(`",
-    "RPAR": "`)`",
-    "COMMA": "`,`",
-    "EQUAL": "`=`",
-    "IN": "`in`",
-    "INF": "`inf`",
-    "OPEN": "`(` or `[`",
-    "CLOSE": "`)` or `]`",
-    "SIGN": "a sign",
-    "PLUS": "a sign",
-    "MINUS": "a sign",
-    "SUM_OPERATOR": "an operator",
-    "PRODUCT_OPERATOR": "an operator",
-    "CIRCUMFLEX": "an operator",
-    "COMPARATOR": "a comparison",
-    "AND": "`and`",
-    "OR": "`or`",
-    "NOT": "`not`",
-    "PATH": "a path in double quotes",
-    "IMPORT": "`import`",
-    "IF": "`if`",
-    "THEN": "`then`",
-    "ELSE": "`else`",
-    "__ANON_0": "an operator",
-    "$END": "the end",
-}
-_LOOKALIKES = {
-    "×": "*",
-    "·": "*",
-    "÷": "/",
-    "−": "-",
-    "–": "-",
-    "—": "-",
-    "β": "beta",
-    "α": "alpha",
-}
-_OPERAND = {"NUMBER", "NAME", "LPAR"}
 
 
 def parse(source: str, origin: str = "<formula>") -> syntax.Text:
@@ -74,17 +34,28 @@ def parse(source: str, origin: str = "<formula>") -> syntax.Text:
     `origin` names the source in diagnostics (a file's name). Raises `MetriccError` with every
     syntax error of the text at once.
     """
+    return read(source, origin).checked()
+
+
+def read(source: str, origin: str = "<formula>") -> syntax.Text:
+    """Parse what can be parsed of a text; its errors are the result's `diagnostics`.
+
+    Raises `MetriccError` for a text above the limit, or with very many errors.
+    """
     if len(source) > MAX_TEXT:
         fact = f"the text has {len(source):,} characters; at most {MAX_TEXT:,} are read"
-        raise MetriccError(Diagnostic("MC0401", fact, origin=origin))
+        raise MetriccError(Diagnostic("MC0401", fact, hint="shorten it", origin=origin))
     reader = Reader(source, origin)
     statements, trailing = cut(reader)
     imports: list[syntax.Import] = []
     definitions: list[syntax.Definition] = []
     metric: syntax.Metric | None = None
     for index, statement in enumerate(statements):
+        errors = len(reader.diagnostics)
         parsed = _statement(reader, statement)
-        if isinstance(parsed, syntax.Import):
+        if len(reader.diagnostics) > errors:
+            reader.give_up(statement.text)
+        elif isinstance(parsed, syntax.Import):
             imports.append(parsed)
         elif isinstance(parsed, syntax.Definition):
             definitions.append(parsed)
@@ -100,9 +71,16 @@ def parse(source: str, origin: str = "<formula>") -> syntax.Text:
     if not statements and not reader.diagnostics:
         hint = "write one, for example: 2*TP / (2*TP + FP + FN)"
         reader.report("MC0104", "the text has no formula", None, hint)
-    if reader.diagnostics:
-        raise MetriccError(*reader.diagnostics)
-    return syntax.Text(tuple(definitions), metric, trailing, tuple(imports), source, origin)
+    return syntax.Text(
+        tuple(definitions),
+        metric,
+        trailing,
+        tuple(imports),
+        source,
+        origin,
+        tuple(reader.diagnostics),
+        frozenset(reader.broken),
+    )
 
 
 @cache
@@ -132,7 +110,7 @@ def _statement(
     if _depth(tree) > 4 * MAX_NESTING:
         fact = f"the expression nests deeper than {4 * MAX_NESTING} operations"
         hint = "name a part of the formula in a definition"
-        reader.report("MC0401", fact, statement.span, hint)
+        reader.report("MC0402", fact, statement.span, hint)
         return None
     if tree.data == "imported":
         return syntax.Import(str(tree.children[-1])[1:-1], statement.span)
@@ -154,19 +132,11 @@ def _depth(tree: Tree[Token]) -> int:
 def _character(reader: Reader, statement: Statement, error: UnexpectedCharacters) -> None:
     position = statement.span.start + (error.pos_in_stream or 0)
     character = reader.source[position]
-    if character in _LOOKALIKES:
-        hint = f"write `{_LOOKALIKES[character]}`"
-    elif character == "%":
-        hint = "a percentage is a division: write /100, or drop the %"
-    elif character in "!|&?":
-        hint = "conditions are written: if a < b and not c < d then x else y"
-    elif character == "_":
-        hint = "names begin with a letter"
-    else:
-        hint = "formulas are made of numbers, names, + - * / ^ ( ) , and ="
+    before, after = reader.source[:position], reader.source[position + 1 :]
     shown = f"`{character}`" if character.isprintable() else f"U+{ord(character):04X}"
-    span = Span(position, position + 1)
-    reader.report("MC0102", f"{shown} is not a character of the language", span, hint)
+    fact = f"{shown} is not a character of the language"
+    hint = character_hint(character, before[-1:], after[:1])
+    reader.report("MC0102", fact, Span(position, position + 1), hint)
 
 
 def _unexpected(
@@ -174,51 +144,32 @@ def _unexpected(
 ) -> None:
     offset = statement.span.start
     token = error.token if isinstance(error, UnexpectedToken) else None
-    expected = set(error.expected if isinstance(error, UnexpectedEOF) else error.accepts or ())
+    hint = None
     if token is None or token.type == "$END":
+        expected = _acceptable(statement.text, len(statement.text))
         end = offset + len(statement.text)
         span, found = Span(max(offset, end - 1), end), "the formula ends too early"
     else:
+        expected = _acceptable(statement.text, token.start_pos or 0)
         begin = offset + (token.start_pos or 0)
         span, found = Span(begin, begin + len(token)), f"`{token}` is out of place"
-    hint = None
-    if token is not None and token.type == "COMPARATOR":
-        hint = f"a comparison stands in a condition: if a {token} b then 1 else 0"
-    elif token is not None and token.type in ("IF", "THEN", "ELSE", "AND", "OR", "NOT"):
-        hint = "a choice is written: if a < b and c < d then x else y, in brackets inside a formula"
-    elif reader.source[offset : span.start].rstrip().endswith((" if", "(if", "-if", "+if", "*if")):
-        hint = "inside a formula a choice stands in brackets: 1 - (if a < b then x else y)"
-    elif token is not None and token.type == "EQUAL" and "COMPARATOR" in expected:
-        hint = "`=` defines a name; write `==` to compare"
-    elif token is not None and token.type in _OPERAND and "PRODUCT_OPERATOR" in expected:
-        hint = "is a `*` missing here? products are written out: 2*TP"
-        if token.type == "LPAR":
-            hint = "is a `*` missing here? products are written out: TP*(FN + FP)"
-    elif token is not None and token.type == "EQUAL":
-        hint = "`=` defines a name at the start of a statement: name = ... or name(beta = 1) = ..."
-    elif token is not None and str(token) in RESERVED:
-        hint = f"`{token}` is a reserved word"
-    reader.report("MC0101", f"{found}; expected {_expectation(expected)}", span, hint)
+        before = reader.source[offset:begin]
+        hint = token_hint(token.type, str(token), expected, before)
+    reader.report("MC0101", f"{found}; expected {expectation(expected)}", span, hint)
 
 
-def _expectation(expected: set[str]) -> str:
-    phrases = sorted({_PHRASES.get(name, f"`{name.lower()}`") for name in expected})
-    if expected >= _OPERAND:  # then signs and brackets may stand here too: one phrase for all
-        covered = (
-            "a number",
-            "a name",
-            "`(`",
-            "a sign",
-            "an operator",
-            "`if`",
-            "`not`",
-            "`import`",
-        )
-        phrases = [p for p in phrases if p not in covered]
-        phrases.insert(0, "a number, a name or `(`")
-    if not phrases:
-        return "nothing more"
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} or {phrases[-1]}"
+def _acceptable(text: str, end: int) -> set[str]:
+    """The terminals that may follow the text before `end`.
+
+    The error itself knows less: a parser with one token of lookahead reduces before it notices.
+    """
+    state: Any = _parser().parse_interactive(text)
+    with suppress(UnexpectedCharacters, UnexpectedToken):
+        for token in state.lexer_thread.lex(state.parser_state):
+            if (token.start_pos or 0) >= end:
+                break
+            state.feed_token(token)
+    return set(state.accepts())
 
 
 @dataclass(slots=True)
@@ -243,7 +194,7 @@ class _Builder:
         mantissa, _, exponent = token.lower().partition("e")
         if len(mantissa) > MAX_DIGITS or len(exponent.lstrip("+-0")) > 2:
             fact = f"a number has more than {MAX_DIGITS} digits or an exponent above 99"
-            self.reader.report("MC0401", fact, self.span(token), "round it")
+            self.reader.report("MC0404", fact, self.span(token), "round it")
             return Fraction(1)
         return Fraction(str(token))
 

@@ -9,8 +9,8 @@ position. Every semantic error of the text is found here, all at once.
 from __future__ import annotations
 
 import builtins
-import difflib
 import keyword
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -26,11 +26,13 @@ from metricc.functions import (
     RESERVED,
     SIGNATURE_WORDS,
 )
+from metricc.remarks import remarks
+from metricc.spelling import names_data, suggestion
 
 # Work that inlining may cost, counted without inlining: operators and nesting.
 MAX_OPERATORS = 4_000
 MAX_DEFINITIONS = 100
-MAX_FUNCTIONS = 4  # functions inside functions
+MAX_FUNCTIONS = 6  # functions inside functions
 MAX_DEPTH = 200
 
 
@@ -51,7 +53,17 @@ def resolve(
 ) -> syntax.Text:
     """Settle every name of `text`, taking what it does not define from `imported`, then `library`.
 
-    Raises `MetriccError` with every semantic error of the text.
+    Raises `MetriccError` with every error of the text, those of its syntax included.
+    """
+    return settle(text, library, imported).checked()
+
+
+def settle(
+    text: syntax.Text, library: Mapping[str, syntax.Definition], imported: Imported = NOTHING
+) -> syntax.Text:
+    """Settle what can be settled; the errors are the result's `diagnostics`, after the text's own.
+
+    Raises `MetriccError` for a text above a limit.
     """
     if len(text.definitions) > MAX_DEFINITIONS:
         place = text.definitions[MAX_DEFINITIONS].name_span
@@ -59,17 +71,18 @@ def resolve(
             f"the text has {len(text.definitions)} definitions; at most {MAX_DEFINITIONS} are read"
         )
         hint = "write some of them into others"
-        raise MetriccError(Diagnostic("MC0401", fact, place, hint, text.source, text.origin))
+        raise MetriccError(Diagnostic("MC0403", fact, place, hint, text.source, text.origin))
     scope = _Scope(text, library, imported)
     main = scope.main()
     scope.check_definitions()
     scope.visit(main)
     scope.check_unused(main)
-    if scope.diagnostics:
-        raise MetriccError(*scope.diagnostics)
     ordered = scope.ordered(main)
-    scope.check_size(ordered)
-    return syntax.Text(ordered, None, (), (), text.source, text.origin)
+    if not scope.diagnostics:
+        scope.check_size(ordered)
+    found = (*text.diagnostics, *scope.diagnostics)
+    found = found or remarks(text)  # a wrong text is not remarked on
+    return syntax.Text(ordered, None, (), (), text.source, text.origin, found, text.broken)
 
 
 def check_collection(
@@ -109,8 +122,10 @@ class _Scope:
     def main(self) -> syntax.Definition:
         """The metric as a definition: the last one, a named library metric, or the expression."""
         metric = self.text.metric
-        if metric is None:
+        if metric is None and self.text.definitions:
             return self.text.definitions[-1]
+        if metric is None:  # the text's only statement has errors
+            metric = syntax.Metric(syntax.Name("TP"))
         if isinstance(metric.body, syntax.Name) and metric.body.id not in CELLS:
             named = self.find(metric.body.id)
             if named is not None:
@@ -167,7 +182,7 @@ class _Scope:
             seen.add(name)
 
     def check_unused(self, main: syntax.Definition) -> None:
-        if self.diagnostics:
+        if self.diagnostics or self.text.diagnostics:
             return  # an unused definition is then likely only a consequence
         reached, stack = set[int](), [main]
         while stack:
@@ -230,6 +245,13 @@ class _Scope:
             return node
         span = Span(node.span.start, node.span.start + len(name))
         definition = self.lookup(name, span, around)
+        given = [a.value.id for a in node.arguments if isinstance(a.value, syntax.Name)]
+        bare = definition is None or not definition.parameters
+        if bare and given and len(given) == len(node.arguments) and all(map(names_data, given)):
+            if definition is not None:  # else the name is reported, and the rest follows from it
+                hint = f"write {name}; labels go to m.score({', '.join(given)})"
+                self.report("MC0202", f"`{name}` is not called with data", node.span, hint)
+            return node
         arguments = tuple(
             replace(a, value=self.expression(a.value, around)) for a in node.arguments
         )
@@ -263,23 +285,13 @@ class _Scope:
         from_text = around is self.anonymous or any(around is d for d in self.text.definitions)
         home = self.imported.homes.get(id(around), {})
         definition = self.find(name) if from_text else home.get(name) or self.library.get(name)
-        if definition is None:
-            self.report("MC0201", f"`{name}` is not known", span, self.suggestion(name, around))
+        # What a statement with errors may define, or import, is not unknown.
+        if definition is None and not self.text.broken & {name, "import"}:
+            parameters = [p.name for p in around.parameters]
+            others = [*self.own, *self.imported.names]
+            known = [*CELLS, *parameters, *others, *FUNCTIONS, *self.library]
+            self.report("MC0201", f"`{name}` is not known", span, suggestion(name, known))
         return definition
-
-    def suggestion(self, name: str, around: syntax.Definition) -> str:
-        if name.upper() in CELLS:
-            return f"cells are upper case: {name.upper()}"
-        parameters = [p.name for p in around.parameters]
-        others = [*self.own, *self.imported.names]
-        known = [*CELLS, *parameters, *others, *FUNCTIONS, *self.library]
-        folded = {k.lower(): k for k in reversed(known)}
-        if len(name) > 60:
-            return "`metricc list` shows every name"
-        close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
-        if close:
-            return f"did you mean `{folded[close[0]]}`?"
-        return "cells are TP FN FP TN; `metricc list` shows every other name"
 
     def use(
         self,
@@ -298,14 +310,16 @@ class _Scope:
         names = [p.name for p in definition.parameters]
         given: dict[str, syntax.Expression] = {}
         signature = f"{definition.name}({', '.join(map(str, definition.parameters))})"
+        extra = [a for a in arguments[len(names) :] if a.name is None]
+        if extra:
+            fact = f"`{definition.name}` takes {len(names) or 'no'} argument"
+            fact += "s" if len(names) != 1 else ""
+            hint = f"its head is {signature}"
+            if not names:
+                hint = f"write {definition.name}: it reads the cells TP FN FP TN by itself"
+            self.report("MC0202", fact, Span(extra[0].span.start, extra[-1].span.end), hint)
         for position, argument in enumerate(arguments):
-            if argument.name is None and position >= len(names):
-                fact = f"`{definition.name}` takes {len(names) or 'no'} argument"
-                fact += "s" if len(names) != 1 else ""
-                hint = f"its head is {signature if names else definition.name}"
-                if not names:
-                    hint += ": it reads the cells TP FN FP TN by itself"
-                self.report("MC0202", fact, argument.span, hint)
+            if argument in extra:
                 continue
             name = names[position] if argument.name is None else argument.name
             if name not in names:
@@ -381,29 +395,44 @@ class _Scope:
         operators: dict[str, int] = {}
         depths: dict[str, int] = {}
         nests: dict[str, int] = {}
+        uses: dict[str, list[int]] = {}  # how often each parameter stands in the body
         for definition in ordered:
             count, depth, nest = 0, 0, 0
-            stack: list[tuple[syntax.Expression, int, int]] = [(definition.body, 1, 0)]
+            names: Counter[str] = Counter()
+            stack: list[tuple[syntax.Expression, int, int, int]] = [(definition.body, 1, 0, 1)]
             while stack:
-                node, level, inner = stack.pop()
+                node, level, inner, times = stack.pop()
+                children = syntax.children(node)
+                repeated = [1] * len(children)
                 if isinstance(node, syntax.Call) and node.function in operators:
-                    count += operators[node.function]
+                    count += times * operators[node.function]
                     # Arguments may stand at the callee's deepest place.
                     level += depths[node.function]
                     inner += nests[node.function]
+                    repeated = uses[node.function]
                 else:
-                    inner += isinstance(node, syntax.Call)
-                    count += max(0, len(syntax.children(node)) - 1) or 1
+                    if isinstance(node, syntax.Name):
+                        names[node.id] += times
+                    elif isinstance(node, syntax.Call):
+                        inner += 1
+                        # abs(x) is max(x, -x), and each argument of a mean like this stands in all.
+                        copies = {"abs": 2, "harmonic_mean": len(children)}.get(node.function, 1)
+                        repeated = [copies] * len(children)
+                    count += times * (max(0, len(children) - 1) or 1)
                 depth, nest = max(depth, level), max(nest, inner)
-                stack += [(child, level + 1, inner) for child in syntax.children(node)]
+                stack += [
+                    (child, level + 1, inner, times * more)
+                    for child, more in zip(children, repeated, strict=True)
+                ]
+            uses[definition.name] = [names[p.name] for p in definition.parameters]
             operators[definition.name], depths[definition.name] = count, depth
             nests[definition.name] = nest
             span = definition.span if definition.span.end <= len(self.text.source) else None
             name = definition.name
             for code, amount, limit, what in (
-                ("MC0401", count, 2 * MAX_OPERATORS, "operators and operands"),
-                ("MC0401", depth, MAX_DEPTH, "levels of nesting"),
-                ("MC0401", nest, MAX_FUNCTIONS, "functions inside each other"),
+                ("MC0406", count, 2 * MAX_OPERATORS, "operators and operands"),
+                ("MC0402", depth, MAX_DEPTH, "levels of nesting"),
+                ("MC0407", nest, MAX_FUNCTIONS, "functions inside each other"),
             ):
                 if amount > limit:
                     fact = f"`{name}` has {amount:,} {what} written out; at most {limit:,} are read"

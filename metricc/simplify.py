@@ -19,14 +19,14 @@ from fractions import Fraction
 from itertools import zip_longest
 
 import sympy
-from mpmath import mpf
 
 from metricc import ir
-from metricc.algebra import Field, TooLarge, sign_of
+from metricc.algebra import Field, sign_of
 from metricc.errors import fail
 from metricc.extract import extract, inline, operations
+from metricc.factoring import TooLarge
 from metricc.functions import CELLS
-from metricc.numeric import sample, value_and_size
+from metricc.numeric import mpf, sample, value_and_size
 from metricc.select import Condition, assume, cases, conditions, joined
 
 POINTS = 20  # at which two forms are compared, of so many that are tried

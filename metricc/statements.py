@@ -6,6 +6,7 @@ a statement are blanked, never removed: offsets stay those of the text.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from metricc.errors import MAX_DIAGNOSTICS, Diagnostic, MetriccError, Span
@@ -15,6 +16,17 @@ MAX_NESTING = 50
 RECORD_KEYS = ("description", "reference", "range", "direction", "aliases")
 
 _CONTINUES = "+-*/^=,<>"
+# Characters that are read as another: of one look, and without another meaning in a formula.
+_SAME = str.maketrans(
+    {
+        **dict.fromkeys("×·⋅∙∗✕", "*"),
+        **dict.fromkeys("÷∕⁄", "/"),
+        **dict.fromkeys("−–‐‑", "-"),
+        **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
+        # Full-width forms, as East Asian keyboards write them.
+        **{chr(ord(c) + 0xFEE0): c for c in "()[]+-*/^=,;<>"},
+    }
+)
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -30,21 +42,29 @@ class Statement:
 
 @dataclass(slots=True)
 class Reader:
-    """A source text and the diagnostics found in it so far."""
+    """A source text, the diagnostics found in it so far, and what could not be read of it."""
 
     source: str
     origin: str
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
 
     def report(self, code: str, message: str, span: Span | None, hint: str | None = None) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, hint, self.source, self.origin))
         if len(self.diagnostics) == MAX_DIAGNOSTICS:
             raise MetriccError(*self.diagnostics)
 
+    def give_up(self, text: str) -> None:
+        """Keep the names that a text that cannot be read may define, or import."""
+        for line in re.split("[;\n]", text):
+            head, equals, _ = line.partition("=")
+            if equals or "import" in line.split('"')[0].split():
+                self.broken.update(re.findall(r"[A-Za-z]\w*", head))
+
 
 def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
     """The text's statements, and the comments after the last one."""
-    source = reader.source
+    source = reader.source.translate(_SAME)
     statements: list[Statement] = []
     comments: list[str] = []
     record: list[tuple[str, str]] = []
@@ -69,6 +89,8 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
             hint = f"close it with `{_CLOSING[source[opening]]}`"
             place = Span(opening, opening + 1)
             reader.report("MC0103", f"`{source[opening]}` is never closed", place, hint)
+        if broken or brackets:
+            reader.give_up(text)
         brackets.clear()
         start, body, broken, last = end, [], False, " "
 
@@ -90,7 +112,7 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
             if len(brackets) == MAX_NESTING + 1:
                 place = Span(position, position + 1)
                 fact = f"brackets nest deeper than {MAX_NESTING}"
-                reader.report("MC0401", fact, place, "name a part of the formula in a definition")
+                reader.report("MC0402", fact, place, "name a part of the formula in a definition")
                 broken = True
         elif character in ")]":
             if brackets:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TypeAlias
 
-from metricc.errors import Span
+from metricc.errors import Diagnostic, MetriccError, Span
 
 NOWHERE = Span(0, 0)
 
@@ -266,8 +266,9 @@ class Import:
 class Text:
     """A whole text: imports and definitions in the user's order and, in the end, the metric.
 
-    `comments` are the comments after the last statement. `source` and `origin` are for
-    diagnostics and take no part in comparison.
+    `comments` are the comments after the last statement. What follows takes no part in
+    comparison: `source` and `origin` are for diagnostics; `diagnostics` are those found so far,
+    warnings too; `broken` are the names that statements with syntax errors may define.
     """
 
     definitions: tuple[Definition, ...]
@@ -276,6 +277,15 @@ class Text:
     imports: tuple[Import, ...] = ()
     source: str = field(default="", compare=False, repr=False)
     origin: str = field(default="<formula>", compare=False)
+    diagnostics: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
+    broken: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    def checked(self) -> Text:
+        """The text itself. Raises `MetriccError` where an error was found in it."""
+        errors = [d for d in self.diagnostics if d.severity == "error"]
+        if errors:
+            raise MetriccError(*errors)
+        return self
 
     def __str__(self) -> str:
         parts = [*map(str, self.imports), *map(str, self.definitions)]

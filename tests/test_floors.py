@@ -12,12 +12,13 @@ PACKAGE = Path(__file__).parent.parent / "metricc"
 # From the ground up; modules on one floor do not know each other.
 FLOORS = (
     {"errors", "version", "examples"},
-    {"syntax", "functions", "select"},
-    {"ir", "algebra", "network", "save", "statements"},
+    {"syntax", "functions", "select", "factoring", "bounded"},
+    {"ir", "algebra", "network", "save", "statements", "phrases", "spelling", "remarks"},
     {"extract", "numeric", "interpret", "labels"},
     {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load"},
-    {"library", "imports"},
-    {"emit", "verify", "identify", "adapters"},
+    {"library", "sources"},
+    {"imports"},
+    {"emit", "verify", "identify", "adapters", "scoring"},
     {"compiled", "describe"},
     {"compiler"},
     {""},

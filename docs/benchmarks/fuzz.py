@@ -225,7 +225,9 @@ def report(log: Path) -> str:
     for each in chunks:
         for name, count in each["counts"].items():
             codes[name.partition(": ")[2]] += count
-    refused = ", ".join(f"{code} {count:,}" for code, count in sorted(codes.items()) if "MC" in code)
+    refused = ", ".join(
+        f"{code} {count:,}" for code, count in sorted(codes.items()) if "MC" in code
+    )
     slowest = sorted((pair for each in chunks for pair in each["slowest"]), reverse=True)
     over = sum(pair[0] > SECONDS for pair in slowest)
     lines += ["", f"Refused with: {refused}.", ""]

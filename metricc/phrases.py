@@ -1,0 +1,122 @@
+"""Syntax errors in the reader's words: what was expected, and what was probably meant.
+
+No name of the grammar's terminals is ever shown; a test holds every terminal against `_PHRASES`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from metricc.functions import RESERVED
+
+# Terminals of the grammar in the reader's words; several terminals may share one phrase.
+_PHRASES = {
+    "NUMBER": "a number",
+    "NAME": "a name",
+    "LPAR": "`(`",
+    "RPAR": "`)`",
+    "COMMA": "`,`",
+    "EQUAL": "`=`",
+    "IN": "`in`",
+    "INF": "`inf`",
+    "OPEN": "`(` or `[`",
+    "CLOSE": "`)` or `]`",
+    "SIGN": "a sign",
+    "PLUS": "a sign",
+    "MINUS": "a sign",
+    "SUM_OPERATOR": "an operator",
+    "PRODUCT_OPERATOR": "an operator",
+    "_POWER_OPERATOR": "an operator",
+    "COMPARATOR": "a comparison",
+    "AND": "`and`",
+    "OR": "`or`",
+    "NOT": "`not`",
+    "PATH": "a path in double quotes",
+    "IMPORT": "`import`",
+    "IF": "`if`",
+    "THEN": "`then`",
+    "ELSE": "`else`",
+    "$END": "the end",
+}
+_OPERAND = {"NUMBER", "NAME", "LPAR"}
+# Where an operand may stand, all of these may, and one phrase is enough.
+_WITH_OPERAND = {"a number", "a name", "`(`", "a sign", "`if`", "`not`", "`import`"}
+
+# What is not a character of the language, and what is written in its place.
+_CHARACTERS = {
+    **dict.fromkeys("&∧", "write `and`"),
+    **dict.fromkeys("|∨", "write `or`"),
+    **dict.fromkeys("!~¬", "write `not`, or `!=` to compare"),
+    **dict.fromkeys("?:", "a choice is written: if a < b then x else y"),
+    **dict.fromkeys("\"'`“”‘’«»", "formulas hold no strings: leave the quotes out"),
+    **dict.fromkeys("{}", "brackets are round: ( and )"),
+    **dict.fromkeys("@", "a product is written `*`"),
+    **dict.fromkeys("$\\", "LaTeX is not read: write TP/(TP + FN), sqrt(x), x^2"),
+    "%": "a percentage is a division: write /100, or drop the %",
+    "_": "names begin with a letter",
+    "²": "write `^2`",
+    "³": "write `^3`",
+    "½": "write `1/2`",
+    "√": "write `sqrt(...)`",
+    "∑": "cells are sums already: write TP",
+    "≤": "write `<=`",
+    "≥": "write `>=`",
+    "≠": "write `!=`",
+    "∞": "write `inf`",
+    "—": "write `-`",
+    "α": "write `alpha`",
+    "β": "write `beta`",
+    "γ": "write `gamma`",
+    "δ": "write `delta_`",
+    "κ": "write `kappa`",
+    "λ": "write `lambda_`",
+    "τ": "write `tau`",
+    "φ": "write `phi`",
+}
+
+
+def expectation(expected: set[str]) -> str:
+    """Terminals that could stand here, as words: "an operator, `)` or the end"."""
+    phrases = sorted({_PHRASES[name] for name in expected})
+    if expected >= _OPERAND:
+        phrases = [p for p in phrases if p not in _WITH_OPERAND]
+        phrases.insert(0, "a number, a name or `(`")
+    if not phrases:
+        return "nothing more"
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} or {phrases[-1]}"
+
+
+def character_hint(character: str, before: str, after: str) -> str:
+    """What to do about a character that the language does not have."""
+    if character == "." and re.search(r"\w$", before) and re.match(r"\w", after):
+        return "names have no prefix and no attribute: sqrt(TP), never math.sqrt(TP) or TP.sum()"
+    if character in "!" and after.startswith("="):
+        return "a comparison stands in a condition: if a != b then 1 else 0"
+    if character in _CHARACTERS:
+        return _CHARACTERS[character]
+    return "formulas are made of numbers, names, + - * / ^ ( ) , and ="
+
+
+def token_hint(kind: str, token: str, expected: set[str], before: str) -> str | None:
+    """What was probably meant by a token that is out of place; `before` is the text up to it."""
+    if kind == "COMMA" and re.search(r"\d$", before) and not before.endswith("("):
+        return "a decimal is written with a point: 0.5"
+    if kind == "COMPARATOR":
+        return f"a comparison stands in a condition: if a {token} b then 1 else 0"
+    if kind in ("IF", "THEN", "ELSE", "AND", "OR", "NOT"):
+        return "a choice is written: if a < b and c < d then x else y, in brackets inside a formula"
+    if re.search(r"(?:^|[\s(*/+-])if$", before.rstrip()) and kind != "EQUAL":
+        return "inside a formula a choice stands in brackets: 1 - (if a < b then x else y)"
+    if kind == "EQUAL" and "COMPARATOR" in expected:
+        return "`=` defines a name; write `==` to compare"
+    if kind == "EQUAL":
+        return "`=` defines a name at the start of a statement: name = ... or name(beta = 1) = ..."
+    if kind == "PRODUCT_OPERATOR" and token == "/" and before.endswith("/"):
+        return "a quotient is written with one `/`"
+    if kind in _OPERAND and "PRODUCT_OPERATOR" in expected:
+        if re.search(r"(?:^|\n)\s*(?:lambda|def|return|from|import|let|var)\s$", before):
+            return "a text is made of formulas alone: name = ... or name(beta = 1) = ..."
+        last = re.search(r"(?:[\w.]+|.)$", before.rstrip(), re.DOTALL)
+        product = f"{last[0] if last else ''}*{token}{'...)' if kind == 'LPAR' else ''}"
+        return f"is a `*` missing here? products are written out: {product}"
+    return f"`{token}` is a reserved word" if token in RESERVED else None
