@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations
 from math import gcd, lcm
 from typing import TypeAlias
@@ -239,6 +240,7 @@ def _content(content: Sum) -> Fraction:
     return -scale if negative else scale
 
 
+@lru_cache(maxsize=1 << 15)  # every round looks at almost the same pairs
 def _divide(one: tuple[Term, Fraction], two: tuple[Term, Fraction]) -> tuple[Term, Sum, Fraction]:
     """Two terms as base · scale · divisor, the divisor primitive and without common factors."""
     first, second = dict(one[0]), dict(two[0])

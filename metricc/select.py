@@ -65,11 +65,10 @@ def conditions(expression: sympy.Expr) -> list[Condition]:
 
 def assume(expression: sympy.Expr, truths: Mapping[Condition, bool]) -> sympy.Expr:
     """The expression with every condition in `truths` decided."""
-    selects = expression.atoms(Select)
-    if not selects:
+    if not truths:
         return expression
     decided = {}
-    for select in selects:
+    for select in expression.atoms(Select):
         if select.args[:2] in truths:
             taken = select.args[2 if truths[select.args[:2]] else 3]
             decided[select] = assume(taken, truths)

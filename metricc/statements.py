@@ -99,7 +99,7 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
         if character == "#":
             end = source.find("\n", position)
             end = len(source) if end < 0 else end
-            line = source[position:end]
+            line = reader.source[position:end]
             if line.startswith("##"):
                 _record(record, line[2:])
             else:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from metricc import cli, compiler, ir
 from metricc.cli import main
 from metricc.errors import CATALOGUE
-from metricc.library import definitions, families
+from metricc.library import definitions, families, metrics
 from metricc.save import record
 from metricc.version import __version__
 
@@ -391,7 +391,7 @@ def test_show_prints_each_stage() -> None:
         "metric": str(program.metric),
         "gradient": str(program.gradient),
         "program": str(program),
-        "source": compiler.compile(formula).source.rstrip("\n"),
+        "file": compiler.compile(formula).source.rstrip("\n"),
     }
     for stage, text in stages.items():
         assert out("show", formula, "--stage", stage) == text + "\n"
@@ -454,11 +454,73 @@ def test_list() -> None:
     assert sorted(starts) == sorted(d.name for ds in families().values() for d in ds)
     headings = [line for line in lines if line and not line.startswith(" ")]
     named = [f for f, ds in families().items() if any(not d.name.isupper() for d in ds)]
-    assert headings == [*named, "counts and rates, for formulas"]
+    count = f"{len(metrics())} metrics under"
+    assert headings[:-1] == [*named, "counts and rates, for formulas"]
+    assert headings[-1].startswith(count) and headings[-1].endswith(f"{len(named)} families")
     assert text.index("\n  TPR ") > text.index("counts and rates, for formulas")
     assert "f1 (or dice, " in text
     for definition in definitions().values():  # nothing is cut off or wrapped
         assert f"  {definition.fact('description')}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "found", "not_found"),
+    [
+        (["kappa"], "cohen_kappa", "f1 (or"),
+        (["KAPPA", "chance"], "cohen_kappa", "f1 (or"),
+        (["--family", "overlap"], "f1 (or", "cohen_kappa"),
+        (["--direction", "error"], "fallout", "f1 (or"),
+        (["dice", "--family", "overlap", "--direction", "score"], "f1 (or", "tversky"),
+    ],
+)
+def test_list_filters(args: list[str], found: str, not_found: str) -> None:
+    text = out("list", *args)
+    assert found in text
+    assert not_found not in text
+
+
+def test_list_says_when_nothing_matches() -> None:
+    done = CliRunner().invoke(main, ["list", "nothing-like-it"])
+    assert (done.exit_code, done.stdout, done.stderr) == (
+        1,
+        "",
+        "nothing in the library matches\n",
+    )
+    assert "there is no family foo" in refused("list", "--family", "foo")
+
+
+def test_show_formats_a_text() -> None:
+    assert out("show", "2*TP/P+FN  *3 # why", "--source") == "# why\n2*TP/P + FN*3\n"
+    assert out("show", "dice", "--source").endswith("\nf1 = 2*TP/(2*TP + FN + FP)\n")
+    assert "MC0101" in refused("show", "2TP", "--source")
+
+
+def test_show_prints_latex() -> None:
+    (line,) = (x for x in out("show", "f1").splitlines() if x.startswith("latex "))
+    assert line.split(maxsplit=1)[1] == r"\frac{2 TP}{FN + FP + 2 TP}"
+
+
+@pytest.mark.parametrize("command", ["derive", "compile", "show", "audit"])
+def test_diagnostics_as_json(command: str) -> None:
+    done = CliRunner().invoke(main, [command, "a = TPP\na +* 2", "--format", "json"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    first, second = json.loads(done.stderr)["diagnostics"]
+    assert (first["code"], first["line"], first["column"], first["end_column"]) == (
+        "MC0201",
+        1,
+        5,
+        8,
+    )
+    assert (first["start"], first["end"], first["severity"]) == (4, 7, "error")
+    assert second["code"] == "MC0101" and second["line"] == 2
+
+
+def test_warnings_are_printed_and_the_work_goes_on() -> None:
+    done = CliRunner().invoke(main, ["derive", "TP/FN"])
+    assert done.exit_code == 0 and "dM/dTP" in done.stdout
+    assert done.stderr.startswith("<formula>:1:1: warning MC0212: ")
+    done = CliRunner().invoke(main, ["derive", "TP/FN", "--format", "json"])
+    assert json.loads(done.stdout) and json.loads(done.stderr)["diagnostics"][0]["code"] == "MC0212"
 
 
 def test_list_as_json() -> None:

@@ -20,7 +20,7 @@ from watchdog import within
 
 import metricc
 from metricc import bounded, library
-from metricc.compiler import analyse
+from metricc.compiler import analyse, verify_file
 from metricc.errors import CATALOGUE, WARNINGS, Diagnostic, MetriccError, Span
 from metricc.examples import EXAMPLES
 from metricc.parse import MAX_TEXT, parse
@@ -189,14 +189,9 @@ CASES: dict[str, str] = {
 }
 
 
-def other_form(path: Path) -> object:
-    path.write_text("# mine")
-    return metricc.compile("f1").save(path)
-
-
-def imported(path: Path, text: str) -> object:
+def written(path: Path, text: str) -> Path:
     path.write_text(text)
-    return metricc.compile(path)
+    return path
 
 
 # What is wrong beside a formula; the calls get a path in an empty folder.
@@ -208,19 +203,27 @@ CALLS: dict[str, Callable[[Path], object]] = {
     "name": lambda path: metricc.compile("f1", name="2f"),
     "file": lambda path: metricc.compile(path / "missing.metric"),
     "file as a string": lambda path: metricc.compile("mine.metric"),
-    "edited file": lambda path: other_form(path / "f1_loss.py"),
-    "no record": lambda path: metricc.compiler.verify_file(Path(__file__)),
+    "edited file": lambda path: metricc.compile("f1").save(written(path / "f1_loss.py", "# mine")),
+    "no record": lambda path: verify_file(written(path / "notes.py", "x = 1")),
     "count": lambda path: metricc.compile("f1").value(-1, 1, 1, 1),
     "scores for labels": lambda path: metricc.score("f1", [1, 0], [0.9, 0.2]),
     "undefined": lambda path: metricc.value("precision", 0, 5, 0, 5, zero_division="raise"),
     "parameter of a value": lambda path: metricc.value("fbeta", 1, 1, 1, 1, gamma=2),
     "value without a parameter": lambda path: metricc.value("tversky", 1, 1, 1, 1),
     "package": lambda path: missing("torchmetrics"),
-    "import of nothing": lambda path: imported(path / "a.metric", 'import "b.metric"\nTP/P'),
-    "import from elsewhere": lambda path: imported(path / "a.metric", 'import "/b.metric"\nTP/P'),
+    "import of nothing": lambda path: metricc.compile(
+        written(path / "a.metric", 'import "b.metric"\nTP/P')
+    ),
+    "import from elsewhere": lambda path: metricc.compile(
+        written(path / "a.metric", 'import "/b.metric"\nTP/P')
+    ),
     "too many imports": lambda path: many(path),
     "too long": lambda path: slow(),
 }
+
+
+def importing(folder: Path, path: str) -> Path:
+    return written(folder / "a.metric", f'import "{path}"\nTP/P')
 
 
 def missing(package: str) -> object:
@@ -234,7 +237,7 @@ def many(folder: Path) -> object:
     for i in range(21):
         (folder / f"a{i}.metric").write_text(f"a{i} = TPR")
     names = "\n".join(f'import "a{i}.metric"' for i in range(21))
-    return imported(folder / "all.metric", f"{names}\na0")
+    return metricc.compile(written(folder / "all.metric", f"{names}\na0"))
 
 
 def slow() -> object:
@@ -256,8 +259,9 @@ def message(name: str, folder: Path) -> str:
         return "\n".join(d.render() for d in metricc.compile(CASES[name]).warnings)
     if name in CASES:
         return str(refusal(CASES[name]))
-    with pytest.raises(MetriccError) as caught:
-        CALLS[name](folder)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(MetriccError) as caught:
+        patch.chdir(folder)  # so that paths in messages are short
+        CALLS[name](Path())
     return str(caught.value)
 
 

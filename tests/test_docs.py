@@ -2,6 +2,7 @@
 
 ```metric             parses, resolves and lowers
 ```metric fails CODE  is refused with that code, and with no other
+```metric warns CODE  compiles with that warning, and with no other
 ```python             is executed; the blocks of a file share one namespace
 ```console            lines `$ metricc ...` are run; output below them is compared, `...` skips
 ```sh and ```text     are not run
@@ -26,7 +27,7 @@ from click.testing import CliRunner
 import metricc
 from metricc import library
 from metricc.cli import main
-from metricc.errors import CATALOGUE, MetriccError
+from metricc.errors import CATALOGUE, WARNINGS, MetriccError
 from metricc.functions import FUNCTIONS, REDUCTIONS, RESERVED
 from metricc.lower import lower
 from metricc.parse import parse
@@ -86,7 +87,10 @@ def test_metric_blocks(block: Block) -> None:
         resolved = resolve(parse(block.text), library.definitions())
         lower(resolved, "metric", block.text)
         return
-    assert words[1] == "fails" and len(words) == 3, f"{block}: ```{block.info}"
+    assert words[1] in ("fails", "warns") and len(words) == 3, f"{block}: ```{block.info}"
+    if words[1] == "warns":
+        assert [d.code for d in metricc.compile(block.text).warnings] == [words[2]]
+        return
     with pytest.raises(MetriccError) as caught:
         metricc.compile(block.text)
     assert {d.code for d in caught.value.diagnostics} == {words[2]}
@@ -160,7 +164,7 @@ def test_a_wrong_console_block_is_found() -> None:
         return Block(LANGUAGE, 1, "console", text)
 
     console(block("$ metricc explain MC0501\n"))
-    console(block("$ metricc explain MC0501\nMC0501: an option with an impossible value\n"))
+    console(block("$ metricc explain MC0501\nMC0501: an option with an impossible value\n...\n"))
     for wrong in (
         "$ metricc explain MC0501\nMC0502: an option with an impossible value\n",
         "$ metricc derive tp\n",
@@ -194,17 +198,19 @@ def rows(text: str) -> dict[str, list[str]]:
 def test_every_code_of_a_formula_has_its_sentence_and_an_example() -> None:
     text = section("Diagnostics")
     headings = re.findall(r"(?m)^### (MC\d{4}): (.*)$", text)
-    formulas = {code: fact for code, fact in CATALOGUE.items() if code < "MC05"}
+    formulas = {code: fact for code, fact in CATALOGUE.items() if code < "MC04"}
     assert dict(headings) == formulas
     assert [code for code, _ in headings] == sorted(formulas)
     for part in re.split(r"(?m)^### (?=MC)", text)[1:]:
         code = part[:6]
-        assert f"```metric fails {code}\n" in part, code
+        if code in formulas:
+            verb = "warns" if code in WARNINGS else "fails"
+            assert f"```metric {verb} {code}\n" in part, code
 
 
 def test_every_other_code_is_listed() -> None:
     table = rows(section("Diagnostics"))
-    others = {code: fact for code, fact in CATALOGUE.items() if code >= "MC05"}
+    others = {code: fact for code, fact in CATALOGUE.items() if code >= "MC04"}
     assert {code: table[code][0] for code in others} == others
 
 
@@ -259,23 +265,28 @@ def test_the_page_of_metrics_has_every_metric_as_it_stands() -> None:
 
 
 def test_every_limit_is_listed() -> None:
+    from metricc import bounded, imports, statements
     from metricc import lower as lowering
     from metricc import parse as parsing
     from metricc import resolve as resolving
-    from metricc import statements
 
     found = {
         "characters in a text": parsing.MAX_TEXT,
-        "definitions in a text": resolving.MAX_DEFINITIONS,
         "brackets inside brackets": statements.MAX_NESTING,
         "operations inside operations, as written": 4 * statements.MAX_NESTING,
         "levels of nesting, written out": resolving.MAX_DEPTH,
-        "functions inside functions, written out": resolving.MAX_FUNCTIONS,
-        "operators and operands, written out": 2 * resolving.MAX_OPERATORS,
+        "definitions in a text": resolving.MAX_DEFINITIONS,
         "digits of a number as written": parsing.MAX_DIGITS,
-        "digits of a number that the formula computes": lowering.MAX_DIGITS,
         "exponent of a number as written": 99,
         "power": lowering.MAX_EXPONENT,
+        "operators and operands, written out": 2 * resolving.MAX_OPERATORS,
+        "functions inside functions, written out": resolving.MAX_FUNCTIONS,
+        "digits of a number that the formula computes": lowering.MAX_DIGITS,
+        "different comparisons": lowering.MAX_CONDITIONS,
+        "imported files": imports.MAX_FILES,
+        "seconds of one core for the algebra": bounded.SECONDS,
     }
     table = rows(section("Limits"))
-    assert {name: int(table[name][0].replace(",", "")) for name in found} == found
+    assert {n: int(row[0].replace(",", "")) for n, row in table.items() if n in found} == found
+    listed = [row[1].strip("`") for row in table.values() if row[1].startswith("`MC")]
+    assert sorted({*listed}) == [code for code in CATALOGUE if code.startswith("MC04")]

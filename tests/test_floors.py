@@ -33,7 +33,7 @@ ONLY = {
     "lark": {"parse"},
     "sympy": {
         *("lower", "derive", "simplify", "audit", "algebra", "network", "extract", "numeric"),
-        *("select", "identify"),
+        *("select", "identify", "factoring"),
     },
     "torch": {"adapters"},
     "click": {"cli"},
