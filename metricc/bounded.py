@@ -66,6 +66,8 @@ class _Task(threading.Thread, Generic[T]):
         self.over = False
         self.value: T
         self.error: BaseException | None = None
+        # Not `join`: interrupted, it takes the thread for ended (CPython 3.11).
+        self.ended = threading.Event()
         self.spent: Callable[[], float] = lambda: 0.0
 
     def run(self) -> None:
@@ -80,6 +82,8 @@ class _Task(threading.Thread, Generic[T]):
             self.value = self.work()
         except BaseException as error:
             self.error = error
+        finally:
+            self.ended.set()
 
     def wait(self) -> None:
         """Return when the work has ended, stopping it when its time is over or at Ctrl-C."""
@@ -95,8 +99,7 @@ class _Task(threading.Thread, Generic[T]):
             raise
 
     def running(self, seconds: float) -> bool:
-        self.join(seconds)
-        return self.is_alive()
+        return not self.ended.wait(seconds) and self.is_alive()
 
     def stop(self) -> None:
         if self.ident is not None and hasattr(ctypes, "pythonapi"):  # CPython alone

@@ -10,6 +10,7 @@ import sympy
 
 from metricc import ir
 from metricc.functions import CELLS
+from metricc.select import Select
 
 
 def derive(metric: ir.Metric) -> ir.Gradient:
@@ -36,10 +37,48 @@ def _partials(
         sympy.Add(
             *(
                 sympy.diff(outer, symbol).xreplace(inside)
-                * sympy.diff(expression, sympy.Symbol(cell))
+                * _derivative(expression, sympy.Symbol(cell), {})
                 for symbol, expression in inside.items()
             )
         )
         for cell in CELLS
     )
     return a, b, c, d
+
+
+def _derivative(
+    expression: sympy.Expr, symbol: sympy.Symbol, known: dict[sympy.Expr, sympy.Expr]
+) -> sympy.Expr:
+    """SymPy's derivative, each shared part differentiated once.
+
+    Sums, products and constant powers are spelled out here, since SymPy's own rules walk through
+    the whole tree again at every level; functions are SymPy's.
+    """
+    if expression not in known:
+        known[expression] = _rule(expression, symbol, known)
+    return known[expression]
+
+
+def _rule(
+    expression: sympy.Expr, symbol: sympy.Symbol, known: dict[sympy.Expr, sympy.Expr]
+) -> sympy.Expr:
+    arguments = expression.args
+    if not arguments:
+        return sympy.Integer(expression == symbol)
+    if expression.is_Pow:
+        base, exponent = arguments  # an exponent never holds a cell
+        return exponent * base ** (exponent - 1) * _derivative(base, symbol, known)
+    inner = [_derivative(a, symbol, known) for a in arguments]
+    if expression.is_Add:
+        return sympy.Add(*inner)
+    if expression.is_Mul:
+        parts = (
+            sympy.Mul(*arguments[:i], slope, *arguments[i + 1 :])
+            for i, slope in enumerate(inner)
+            if slope != 0
+        )
+        return sympy.Add(*parts)
+    if isinstance(expression, Select):
+        return Select(arguments[0], arguments[1], inner[2], inner[3])
+    slopes = (expression.fdiff(i + 1) * slope for i, slope in enumerate(inner) if slope != 0)
+    return sympy.Add(*slopes)
