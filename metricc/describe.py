@@ -81,7 +81,9 @@ def matches(definition: syntax.Definition, words: Sequence[str], direction: str 
 def tally(definitions: Sequence[syntax.Definition], families: int) -> str:
     """How many metrics, names and families are listed."""
     names = sum(1 + len(d.aliases) for d in definitions)
-    return f"{len(definitions)} metrics under {names} names, {families} families"
+    family = "family" if families == 1 else "families"
+    metric = "metric" if len(definitions) == 1 else "metrics"
+    return f"{len(definitions)} {metric} under {names} names, {families} {family}"
 
 
 def facts(program: ir.Program, findings: ir.Audit) -> dict[str, Any]:

@@ -416,7 +416,22 @@ def _extend(inner: st.SearchStrategy[syntax.Expression]) -> st.SearchStrategy[sy
         st.builds(syntax.Call, calls, arguments.map(tuple)),
         _operands(inner).map(lambda p: _flat(syntax.Sum, p)),
         _operands(inner).map(lambda p: _flat(syntax.Product, p)),
+        st.builds(syntax.Conditional, _conditions(inner), inner, inner),
     )
+
+
+@st.composite
+def _conditions(
+    draw: st.DrawFn, inner: st.SearchStrategy[syntax.Expression], depth: int = 2
+) -> syntax.Expression:
+    word = draw(st.sampled_from(["", "", "and", "or", "not"])) if depth else ""
+    if word == "not":
+        return syntax.Logic(word, (draw(_conditions(inner, depth - 1)),))
+    if word:
+        operands = draw(_conditions(inner, depth - 1)), draw(_conditions(inner, depth - 1))
+        return syntax.Logic(word, operands)
+    sign = draw(st.sampled_from(["<", "<=", ">", ">=", "==", "!="]))
+    return syntax.Comparison(draw(inner), sign, draw(inner))
 
 
 def _flat(
@@ -469,7 +484,7 @@ def test_spans_read_as_their_nodes(tree: syntax.Expression) -> None:
 def test_blanks_and_comments_in_brackets_change_nothing(
     tree: syntax.Expression, choose: random.Random
 ) -> None:
-    tokens = re.findall(r"[0-9.]+(?:[eE][+-]?[0-9]+)?|[A-Za-z]\w*|\*\*|\S", str(tree))
+    tokens = re.findall(r"[0-9.]+(?:[eE][+-]?[0-9]+)?|[A-Za-z]\w*|\*\*|[<>=!]=|\S", str(tree))
     blanks = ["", " ", "\n", "\t", "\r\n", "  ", " # (;\n", "\n## description: ) x\n"]
     source = "(" + "".join(choose.choice(blanks[1:]) + token for token in tokens) + "\n)"
     parsed = body(source)
