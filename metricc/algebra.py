@@ -24,6 +24,7 @@ import sympy
 from sympy.polys.rings import ring as make_ring
 
 from metricc.factoring import TooLarge, factor_list
+from metricc.functions import CELLS
 from metricc.select import Select
 
 MAX_TERMS = 2_000  # of one numerator
@@ -82,6 +83,7 @@ class Field:
     def _prepare(self) -> None:
         variables = [sympy.Symbol(f"_{i}") for i in range(len(self.opaque))]
         self.ring: Any = make_ring([*self.symbols, *variables], sympy.QQ)[0]
+        self.cells = [i for i, s in enumerate(self.ring.symbols) if s.name in CELLS]
         stands_for = [*self.symbols, *self.opaque]
         self.variables = dict(zip(stands_for, self.ring.gens, strict=True))
         self.meaning = dict(zip(variables, self.opaque, strict=True))
@@ -312,7 +314,7 @@ class Field:
         """Content and irreducible factors, the leading coefficient of each factor positive."""
         if polynomial not in self.factorings:
             self._charge(len(polynomial) ** 2)
-            content, factors = factor_list(polynomial)
+            content, factors = factor_list(polynomial, self.cells)
             self.factorings[polynomial] = content, [(f, int(p)) for f, p in factors]
         return self.factorings[polynomial]
 

@@ -8,7 +8,7 @@ function calls, and starts again from the next seed: what comes out never depend
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
@@ -30,8 +30,40 @@ class _TooMany(BaseException):
     """Not an `Exception`: nothing inside SymPy may catch it."""
 
 
-def factor_list(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]]:
-    """Content and irreducible factors with their powers. Raises `TooLarge` above the budget."""
+def factor_list(polynomial: Any, alike: Sequence[int] = ()) -> tuple[Any, list[tuple[Any, int]]]:
+    """Content and irreducible factors with their powers. Raises `TooLarge` above the budget.
+
+    `alike` are the places of generators that are counted in one unit. Where the polynomial has one
+    degree in them, as most derivatives of metrics have, one of them is set to 1 and put back into
+    the factors afterwards: one variable less makes most of the difference.
+    """
+    degrees = {sum(monomial[i] for i in alike) for monomial in polynomial.monoms()}
+    if len(degrees) != 1 or degrees == {0}:
+        return _factored(polynomial)
+    (degree,) = degrees
+    unit = max(alike, key=lambda i: max(m[i] for m in polynomial.monoms()))
+    content, factors = _factored(_raised(polynomial, unit, alike, 0))
+    result = []
+    for factor, power in factors:
+        own = max(sum(m[i] for i in alike) for m in factor.monoms())
+        result.append((_raised(factor, unit, alike, own), power))
+        degree -= own * power
+    if degree:
+        result.append((polynomial.ring.gens[unit], degree))
+    return content, result
+
+
+def _raised(polynomial: Any, unit: int, alike: Sequence[int], degree: int) -> Any:
+    """The polynomial with the exponents of `unit` that give each term this degree; 0 removes it."""
+    terms = {}
+    for monomial, coefficient in polynomial.terms():
+        rest = sum(monomial[i] for i in alike if i != unit)
+        exponent = degree - rest if degree else 0
+        terms[(*monomial[:unit], exponent, *monomial[unit + 1 :])] = coefficient
+    return polynomial.ring.from_dict(terms)
+
+
+def _factored(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]]:
     bits = max(max(abs(c.numerator), c.denominator).bit_length() for c in polynomial.coeffs())
     for degree in map(max, zip(*polynomial.monoms(), strict=True)):
         bits *= degree + 1

@@ -6,9 +6,10 @@
 Hypothesis draws texts of five kinds: library formulas with changed tokens, two of them spliced,
 printed random formulas, noise inside formulas, and fragments repeated up to the limit of a text.
 Each is read, resolved, lowered and, where it is a formula, derived, simplified, audited and
-emitted. What is not a result or a `MetriccError` is a crash; what takes more than 10 s of its
-core's time hangs. A line of the log is one chunk of texts, so a killed run loses one chunk at
-most, and a second run with the same log goes on where the first stopped.
+emitted; a text whose tree was compiled before by the same process is only read. What is not a
+result or a `MetriccError` is a crash; what takes more than 10 s of its core's time hangs. A line of
+the log is one chunk of texts, so a killed run loses one chunk at most, and a second run with the
+same log goes on where the first stopped.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 import traceback
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from rich.progress import Progress
 
 import metricc
 from metricc import library
+from metricc.parse import parse
 
 CHUNK = 200  # texts
 SECONDS = 10.0  # of a core, for one text
@@ -143,6 +146,9 @@ SHARES = {
 }
 
 
+_COMPILED: dict[str, str] = {}  # how texts ended, by their trees
+
+
 def chunk(number: int) -> dict[str, Any]:
     """Compile one chunk of texts: the same ones for the same number."""
     found: dict[str, Any] = {"chunk": number, "crashes": [], "slowest": []}
@@ -163,13 +169,21 @@ def chunk(number: int) -> dict[str, Any]:
         kind, text = drawn
         start, ended = time.process_time(), "compiled"
         try:
-            metricc.compile(text)
+            tree = str(parse(text))
+            if tree in _COMPILED:
+                ended = _COMPILED[tree]
+            else:
+                metricc.compile(text)
         except metricc.MetriccError as error:
             ended = error.diagnostics[0].code
+            with suppress(metricc.MetriccError):
+                _COMPILED[str(parse(text))] = ended
         except BaseException as error:
             ended = "crashed"
             trace = traceback.format_exc(limit=-3)
             found["crashes"].append({"text": text[:2000], "error": repr(error), "trace": trace})
+        else:
+            _COMPILED[tree] = ended
         seconds = time.process_time() - start
         counts[f"{kind}: {ended}"] += 1
         found["slowest"] = sorted(
