@@ -88,13 +88,17 @@ def _misspelt(arg: str) -> bool:
 
 def _diagnose(diagnostics: Sequence[Diagnostic]) -> None:
     """Print diagnostics to standard error: as text, or as one JSON object where that was asked."""
-    if click.get_current_context().find_root().meta.get(JSON) and diagnostics:
+    if _as_json() and diagnostics:
         data = {"diagnostics": [diagnostic.data() for diagnostic in diagnostics]}
         click.echo(json.dumps(data, indent=2), err=True)
         return
     for diagnostic in diagnostics:
         head, *rest = diagnostic.render().split("\n")
         click.echo("\n".join([_alarm(head), *rest]), err=True)
+
+
+def _as_json() -> bool:
+    return bool(click.get_current_context().find_root().meta.get(JSON))
 
 
 def _remember(ctx: click.Context, parameter: click.Parameter, form: str) -> str:
@@ -189,10 +193,8 @@ def _announce(compiled: CompiledMetric, path: Path) -> None:
     loss, found = compiled.options, compiled.audit()
     goal = f"1 - {loss.name}" if loss.goal == "maximize" else loss.name
     how = f"{found.direction}, {found.direction_proof.split()[0]}"
-    click.echo(f"wrote {path}: {loss.pascal}Loss, {goal} ({how})", err=True)
-    if found.degenerate:
-        fact = f"predicting {found.degenerate} already reaches the best {loss.name}"
-        click.echo(_alarm(f"warning: {fact}"), err=True)
+    if not _as_json():
+        click.echo(f"wrote {path}: {loss.pascal}Loss, {goal} ({how})", err=True)
 
 
 def _check(source: str, path: Path) -> None:
@@ -297,7 +299,7 @@ def verify(file: Path, form: str) -> None:
 @main.command("list")
 @click.argument("words", nargs=-1)
 @click.option("--family", help="Only this family, such as overlap.")
-@click.option("--direction", help="Only these: score, error or mixed.")
+@click.option("--direction", type=click.Choice(["score", "error", "mixed"]), help="Only these.")
 @_format("text", "json")
 def list_library(words: tuple[str, ...], family: str | None, direction: str, form: str) -> None:
     """List the library: metrics, counts and rates.
@@ -324,7 +326,7 @@ def list_library(words: tuple[str, ...], family: str | None, direction: str, for
     if form == "json":
         entries = {f: [*map(describe.entry, ds)] for f, ds in metrics.items()}
         _json({"metrics": entries, "vocabulary": [*map(describe.entry, vocabulary)]})
-        return
+        sys.exit(0 if metrics or vocabulary else 1)
     groups = {**metrics, "counts and rates, for formulas": vocabulary}
     for title, definitions in groups.items():
         rows = [[describe.head(d), str(d.body), d.fact("description")] for d in definitions]
@@ -353,10 +355,16 @@ def show(formula: Source, formatted: bool, stage: str | None, form: str) -> None
         metricc show mine.metric --source
         metricc show "TP / (TP + FP)" --stage program
     """
+    if formatted and (stage is not None or form == "latex"):
+        raise click.UsageError("--source prints the formula: leave out --stage and --format latex")
     if formatted:
         from metricc.library import formatted as text_of
 
-        click.echo(text_of(formula.text, formula.origin))
+        text = text_of(formula.text, formula.origin)
+        if form == "json":
+            _json({"source": text})
+        else:
+            click.echo(text)
         return
     if stage is not None:
         _show_stage(formula, stage, form)
@@ -401,8 +409,7 @@ def explain(code: str) -> None:
     """
     code = code.upper()
     if code not in CATALOGUE:
-        near = difflib.get_close_matches(code, CATALOGUE) or [*CATALOGUE]
-        raise click.UsageError(f"{code} is not a code; there are {', '.join(near)}")
+        raise click.UsageError(f"{code} is not a code; there are {', '.join(CATALOGUE)}")
     click.echo(f"{code}: {CATALOGUE[code]}")
     wrong, right = (textwrap.indent(text, "    ") for text in EXAMPLES[code])
     verb = "is remarked on" if code in WARNINGS else "fails"

@@ -23,13 +23,15 @@ class CompiledMetric:
     """A metric with its derivatives, its generated loss and the proofs of both.
 
     Made by `metricc.compile`. SymPy expressions are over plain symbols named as in the language,
-    so `m.expression.subs({"TP": 3, "FN": 1, "FP": 2})` works.
+    so `m.expression.subs({"TP": 3, "FN": 1, "FP": 2})` works. `warnings` are what the formula says
+    but probably does not mean (`TP/FN` for a rate), and what training on it will probably not do.
     """
 
     program: ir.Program
     findings: ir.Audit
     options: ir.Options
     source: str
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def name(self) -> str:
@@ -67,11 +69,6 @@ class CompiledMetric:
         at its surrogate's own threshold. Source: Koyejo et al. 2014.
         """
         return self.program.threshold
-
-    @property
-    def warnings(self) -> tuple[Diagnostic, ...]:
-        """What the formula says but probably does not mean, such as `TP/FN` for a rate."""
-        return self.program.metric.text.diagnostics
 
     def audit(self) -> ir.Audit:
         """What training on this metric means: direction, degeneracy, dependence on batch size."""
@@ -126,18 +123,18 @@ class CompiledMetric:
         labels = y_true, y_pred
         return scoring.score(self.program, labels, sample_weight, pos_label, zero_division, params)
 
-    def scorer(self, *, zero_division: Any = 0, **params: float) -> Any:
+    def scorer(self, *, pos_label: Any = 1, zero_division: Any = 0, **params: float) -> Any:
         """A scikit-learn scorer, for `cross_val_score`, searches and `TunedThresholdClassifierCV`.
 
-        A metric to be minimized is negated, as scikit-learn's own are. Raises `MetriccError` where
-        scikit-learn is not installed.
+        A metric to be minimized is negated, as scikit-learn's own are; the keywords are those of
+        `score`. Raises `MetriccError` where scikit-learn is not installed.
         """
         try:
             from metricc.adapters.scikit_learn import scorer
         except ImportError:
             raise _missing("scikit-learn") from None
         self.value(1, 1, 1, 1, zero_division=zero_division, **params)  # refuse what is wrong now
-        return scorer(self, zero_division, params)
+        return scorer(self, {"pos_label": pos_label, "zero_division": zero_division, **params})
 
     def torchmetric(
         self, *, threshold: float = 0.5, zero_division: Any = 0, **params: float

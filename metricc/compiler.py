@@ -26,14 +26,14 @@ from metricc.bounded import bounded
 from metricc.compiled import CompiledMetric
 from metricc.derive import derive
 from metricc.emit.torch import render
-from metricc.errors import MetriccError, fail
+from metricc.errors import Diagnostic, MetriccError, fail
 from metricc.imports import imports
 from metricc.lower import lower
 from metricc.parse import read
 from metricc.resolve import Imported, settle
 from metricc.save import record
 from metricc.simplify import simplify
-from metricc.sources import Source, source
+from metricc.sources import Source, reason, source
 from metricc.surrogates import SURROGATES
 from metricc.version import __version__
 
@@ -101,7 +101,8 @@ def compile(
         goal = _goal(program, findings, maximize, minimize)
         options = ir.Options(program.metric.name, task, per, surrogate, from_probabilities, goal)
         text = render(program, findings, options, __version__)
-        return CompiledMetric(program, findings, options, text)
+        remarks = (*program.metric.text.diagnostics, *_warnings(findings, options))
+        return CompiledMetric(program, findings, options, text, remarks)
 
     return bounded(work)
 
@@ -115,8 +116,9 @@ def verify_file(path: Path) -> ir.Report:
 
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise fail("MC0503", f"cannot read {path}: {error}", "give a generated file") from None
+    except (OSError, ValueError) as error:
+        fact = f"cannot read {path}: {reason(error)}"
+        raise fail("MC0503", fact, "give a generated file") from None
     found = record(text)
     formula = None if found is None else found.get("formula")
     if found is None or not isinstance(formula, str):
@@ -144,7 +146,8 @@ def _options(found: dict[str, Any]) -> dict[str, Any]:
 def _name(text: syntax.Text, resolved: syntax.Text) -> str:
     """The metric's own name: the one that the text is or ends in, else "metric"."""
     if text.metric is None:
-        return resolved.definitions[-1].name
+        name = resolved.definitions[-1].name
+        return f"{name}_" if keyword.iskeyword(name) else name
     if isinstance(text.metric.body, syntax.Name):
         return text.metric.body.id
     return "metric"
@@ -162,6 +165,22 @@ def _goal(program: ir.Program, findings: ir.Audit, maximize: bool, minimize: boo
         fact = f"{program.metric.name} is neither a score nor an error rate: a more correct "
         raise fail("MC0303", fact + "prediction raises it in places and lowers it in others", hint)
     return "maximize" if findings.direction == "score" else "minimize"
+
+
+def _warnings(findings: ir.Audit, options: ir.Options) -> tuple[Diagnostic, ...]:
+    """What training on this loss will probably not do."""
+    found = []
+    if findings.degenerate:
+        fact = f"predicting {findings.degenerate} already reaches the best {options.name}"
+        hint = "combine it with a metric that punishes that, as f1 combines precision and recall"
+        found.append(Diagnostic("MC0305", fact, hint=hint, origin=""))
+    proved = {"score": "maximize", "error rate": "minimize"}.get(findings.direction)
+    if proved is not None and proved != options.goal:
+        kind = "a score" if proved == "maximize" else "an error rate"
+        fact = f"{options.name} is {kind}, and is {options.goal}d here"
+        hint = f"leave --{options.goal} out: it is {proved}d by itself"
+        found.append(Diagnostic("MC0306", fact, hint=hint, origin=""))
+    return tuple(found)
 
 
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -45,6 +45,8 @@ CATALOGUE: dict[str, str] = {
     "MC0302": "a metric that does not depend on the predictions",
     "MC0303": "a metric that is neither a score nor an error rate",
     "MC0304": "an exponent that depends on the counts, or an exponential of an exponential",
+    "MC0305": "a metric whose best value a constant prediction reaches",
+    "MC0306": "a goal against the metric's proved direction",
     "MC0401": "a text that is too long",
     "MC0402": "brackets or operations that nest too deep",
     "MC0403": "too many definitions",
@@ -62,12 +64,13 @@ CATALOGUE: dict[str, str] = {
     "MC0504": "a file that metricc did not write, or that was edited since",
     "MC0505": "a file without a metricc record",
     "MC0506": "counts or labels that are not what they should be",
-    "MC0507": "a metric that divides by zero, where that was to be an error",
+    "MC0507": "a metric that is undefined, where that was to be an error",
     "MC0508": "a package that is not installed",
     "MC0509": "a file that cannot be imported",
 }
 
-WARNINGS = frozenset({"MC0212"})  # said, and the work goes on; all others refuse the input
+# Said, and the work goes on; all others refuse the input.
+WARNINGS = frozenset({"MC0212", "MC0305", "MC0306"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class Diagnostic:
             )
             indent = column - 1 - before + (1 if before else 0)
             caret = "^" * width
-            head = f"{self.origin}:{line}:{column}: {head}"
+            head = f"{_brief(self.origin)}:{line}:{column}: {head}"
             lines = [head, "    " + shown, "    " + " " * indent + caret]
         if self.hint:
             lines.append(f"    hint: {_brief(self.hint)}")
@@ -138,7 +141,8 @@ class Diagnostic:
 
 
 def _brief(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+    """At most `MAX_SHOWN` characters, all harmless on a terminal."""
+    return _printable(text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…")
 
 
 def _printable(text: str) -> str:
@@ -164,4 +168,4 @@ class MetriccError(Exception):
 
 def fail(code: str, message: str, hint: str | None = None) -> MetriccError:
     """A `MetriccError` with one diagnostic that has no place in a text (options, files)."""
-    return MetriccError(Diagnostic(code, message, hint=hint))
+    return MetriccError(Diagnostic(code, message, hint=hint, origin=""))

@@ -32,6 +32,11 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "MC0302": ("P / POP", "TP / POP"),
     "MC0303": ("FP / FN", "FP / N + FN / P"),
     "MC0304": ("TPR ^ TNR", "TPR ^ 2"),
+    "MC0305": ("recall", "mean(recall, specificity)"),
+    "MC0306": (
+        'metricc.compile("f1", minimize=True)',
+        'metricc.compile("f1")',
+    ),
     "MC0401": ('metricc.compile("f1 + " * 20_000 + "f1")', 'metricc.compile("20001*f1")'),
     "MC0402": (
         'metricc.compile("(" * 60 + "TPR" + ")" * 60)',

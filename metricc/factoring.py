@@ -59,7 +59,8 @@ def _raised(polynomial: Any, unit: int, alike: Sequence[int], degree: int) -> An
     for monomial, coefficient in polynomial.terms():
         rest = sum(monomial[i] for i in alike if i != unit)
         exponent = degree - rest if degree else 0
-        terms[(*monomial[:unit], exponent, *monomial[unit + 1 :])] = coefficient
+        key = (*monomial[:unit], exponent, *monomial[unit + 1 :])
+        terms[key] = coefficient
     return polynomial.ring.from_dict(terms)
 
 

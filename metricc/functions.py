@@ -25,14 +25,14 @@ DERIVED_COUNTS: dict[frozenset[str], str] = {
 class Function:
     """A function of the language.
 
-    `least` and `most` bound the number of arguments (`most` None: any number). `domain` says in
+    `least` and `most` bound the number of arguments. `domain` says in
     words where it is defined. `sympy` and `python` are its names in SymPy and in generated code;
     the latter is defined by the target (`emit`).
     """
 
     name: str
     least: int
-    most: int | None
+    most: int
     domain: str
     sympy: str
     python: str
@@ -46,8 +46,8 @@ FUNCTIONS: dict[str, Function] = {
         Function("exp", 1, 1, "every number", "exp", "_exp"),
         # SymPy's Abs is the complex modulus; of real numbers it is the larger of x and -x.
         Function("abs", 1, 1, "every number; slope 0 at 0", "Max", "_abs"),
-        Function("min", 2, None, "every number; a tie of two: the mean slope", "Min", "_min"),
-        Function("max", 2, None, "every number; a tie of two: the mean slope", "Max", "_max"),
+        Function("min", 2, 24, "every number; a tie of two: the mean slope", "Min", "_min"),
+        Function("max", 2, 24, "every number; a tie of two: the mean slope", "Max", "_max"),
         # Lowering spells these by the ones above and by arithmetic: targets never meet them.
         Function("clip", 3, 3, "value, least, most: min(max(value, least), most)", "", ""),
         Function("mean", 2, 8, "every number", "", ""),
@@ -75,7 +75,10 @@ RESERVED = frozenset((*KEYWORDS, "as", *FUNCTIONS, *REDUCTIONS))
 # (tests compare this list with torch's): a parameter of that name could not be an argument.
 SIGNATURE_WORDS = frozenset(
     "input target weight class_weight mask ignore_index reduction smooth absent per process_group "
-    "L threshold thresholds mu delta p z self".split()
+    "L threshold thresholds mu delta p z self "
+    # of metricc.compile, value and score
+    "formula name task surrogate from_probabilities maximize minimize "
+    "y_true y_pred y_score sample_weight pos_label zero_division".split()
 )
 MODULE_ATTRIBUTES = frozenset(
     "add_module apply bfloat16 buffers call_super_init children compile cpu cuda double "

@@ -46,7 +46,8 @@ def _with_parameters(name: str) -> bool:
 
 def _matches(metric: ir.Metric, expression: sympy.Expr) -> Iterator[str]:
     for known in _library():
-        if known.name == metric.name and metric.formula == metric.name:
+        own = library.definitions().get(metric.formula)
+        if own is not None and own.name == known.name:  # also by an alias
             continue
         values = _values(known, expression, metric.parameters)
         if values is None:

@@ -1,13 +1,14 @@
 """Straight-line code on counts in NumPy, with the places where it has no value.
 
-The loss guards its divisions; a score must not: where a denominator is 0 in lowest terms the
-metric is undefined, and the caller decides what that means.
+The loss guards its divisions; a score must not. Where the metric is 0/0 in lowest terms it is
+undefined, and the caller decides what that means. Where it grows without bound (5/0, log 0) it is
+infinite.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -23,26 +24,23 @@ NOISE = 1e-12  # of a radicand below 0, relative to its largest addend
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """Numbers, and where they are none: `undefined` (1/0, 0/0, a root of a negative number) or
-    `unbounded` (the logarithm of 0 or of 0/0), which a factor of exactly 0 makes 0.
+    """Numbers, infinite ones too, and where they are none: `undefined` (0/0, a root of a negative
+    number). `vanishing` are logarithms of 0, 1/0 or 0/0, which a factor of exactly 0 makes 0.
 
-    `size` is that of the largest addend, by which rounding below 0 is told from a negative number.
+    `size` is that of the largest addend, by which rounding below 0 is told from a negative number,
+    and a denominator that is 0 from one side from one that changes its sign there.
     """
 
     number: Array
     undefined: Mask
-    unbounded: Mask
+    vanishing: Mask
     size: Array
-
-    @property
-    def missing(self) -> Mask:
-        return self.undefined | self.unbounded
 
 
 def value(block: ir.Block, scope: Mapping[str, Array]) -> tuple[Array, Mask]:
     """The first result of a block on arrays of one shape, and where it is undefined.
 
-    Undefined places hold arbitrary finite numbers.
+    Undefined places hold arbitrary finite numbers, others may be infinite.
     """
     no = np.zeros(np.broadcast_shapes(*(a.shape for a in scope.values())), dtype=np.bool_)
     full = {name: np.broadcast_to(a, no.shape) for name, a in scope.items()}
@@ -51,8 +49,8 @@ def value(block: ir.Block, scope: Mapping[str, Array]) -> tuple[Array, Mask]:
         for name, expression in block.assignments:
             names[name] = _evaluate(expression, names, no)
         found = _evaluate(block.results[0], names, no)
-    finite = np.isfinite(found.number)
-    return np.where(finite, found.number, 0.0), found.missing | ~finite
+    undefined = found.undefined | np.isnan(found.number)
+    return np.where(undefined, 0.0, found.number), undefined
 
 
 def _evaluate(node: syntax.Expression, names: Mapping[str, Partial], no: Mask) -> Partial:
@@ -64,7 +62,7 @@ def _evaluate(node: syntax.Expression, names: Mapping[str, Partial], no: Mask) -
     match node:
         case syntax.Negation():
             (part,) = parts
-            return Partial(-part.number, part.undefined, part.unbounded, part.size)
+            return Partial(-part.number, part.undefined, part.vanishing, part.size)
         case syntax.Sum():
             signs = (1, *(-1 if s else 1 for s in node.subtracts))
             number = sum(s * p.number for s, p in zip(signs, parts, strict=True))
@@ -78,14 +76,16 @@ def _evaluate(node: syntax.Expression, names: Mapping[str, Partial], no: Mask) -
             return _call(node.function, parts)
         case syntax.Comparison():
             left, right = parts
-            return _joined(parts, (left.number < right.number).astype(np.float64))
+            none = np.isnan(left.number) | np.isnan(right.number)
+            found = _joined(parts, (left.number < right.number).astype(np.float64))
+            return replace(found, undefined=found.undefined | none)
         case syntax.Conditional():
             condition, then, otherwise = parts
             holds = condition.number == 1
             return Partial(
                 np.where(holds, then.number, otherwise.number),
-                condition.missing | np.where(holds, then.undefined, otherwise.undefined),
-                np.where(holds, then.unbounded, otherwise.unbounded),
+                condition.undefined | np.where(holds, then.undefined, otherwise.undefined),
+                np.where(holds, then.vanishing, otherwise.vanishing),
                 np.where(holds, then.size, otherwise.size),
             )
     raise AssertionError(node)
@@ -93,34 +93,38 @@ def _evaluate(node: syntax.Expression, names: Mapping[str, Partial], no: Mask) -
 
 def _joined(parts: list[Partial], number: Array, size: Array | None = None) -> Partial:
     undefined = np.logical_or.reduce([p.undefined for p in parts])
-    unbounded = np.logical_or.reduce([p.unbounded for p in parts])
-    return Partial(number, undefined, unbounded, abs(number) if size is None else size)
+    vanishing = np.logical_or.reduce([p.vanishing for p in parts])
+    return Partial(number, undefined, vanishing, abs(number) if size is None else size)
 
 
 def _product(parts: list[Partial], divides: tuple[bool, ...]) -> Partial:
     above = [p for p, below in zip(parts, divides, strict=True) if not below]
     below = [p for p, under in zip(parts, divides, strict=True) if under]
-    number = np.prod([p.number for p in above], axis=0)
-    size = np.prod([p.size for p in above], axis=0)
     undefined = np.logical_or.reduce([p.undefined for p in parts])
-    unbounded = np.logical_or.reduce([p.unbounded for p in parts])
-    # x log(x) is 0 at 0.
-    absorbed = np.logical_or.reduce([(p.number == 0) & ~p.missing for p in above])
+    vanishing = np.logical_or.reduce([p.vanishing for p in parts])
+    # x log(x) is 0 at 0: beside a factor of 0, a logarithm of 0 counts as 1.
+    absorbed = np.logical_or.reduce([(p.number == 0) & ~p.vanishing for p in above])
+    factors = [np.where(absorbed & p.vanishing, 1.0, p.number) for p in above]
+    number = np.prod(factors, axis=0)
+    size = np.prod([p.size for p in above], axis=0)
     if below:
         divisor = np.prod([p.number for p in below], axis=0)
-        undefined = undefined | (divisor == 0)
-        safe = np.where(divisor == 0, 1.0, divisor)
-        number, size = number / safe, size / abs(safe)
-    return Partial(np.where(absorbed, 0.0, number), undefined, unbounded & ~absorbed, size)
+        # A sum of counts is 0 from above; one that changes its sign there has no limit.
+        crossing = np.logical_or.reduce([(p.number == 0) & (p.size > 0) for p in below])
+        undefined = undefined | ((divisor == 0) & ((number == 0) | crossing))
+        number, size = number / abs(divisor) * np.where(divisor < 0, -1, 1), size / abs(divisor)
+    return Partial(number, undefined, vanishing & ~absorbed, size)
 
 
 def _power(base: Partial, exponent: Partial) -> Partial:
     whole = exponent.number == np.floor(exponent.number)
     noise = (base.number < 0) & (-base.number <= NOISE * base.size) & ~whole
     number = np.where(noise, 0.0, base.number)
-    bad = ((number < 0) & ~whole) | ((number == 0) & (exponent.number <= 0))
+    crossing = (base.size > 0) & (exponent.number < 0)
+    bad = (number < 0) & ~whole
+    bad |= (number == 0) & ((exponent.number == 0) | crossing)
     found = _joined([base, exponent], np.power(np.where(bad, 1.0, number), exponent.number))
-    return Partial(found.number, found.undefined | bad, found.unbounded, found.size)
+    return replace(found, undefined=found.undefined | bad)
 
 
 def _call(function: str, parts: list[Partial]) -> Partial:
@@ -130,10 +134,12 @@ def _call(function: str, parts: list[Partial]) -> Partial:
         case "sqrt":
             return _power(first, _constant(0.5, first.number.shape))
         case "log":
-            none = (x <= 0) | first.missing
-            number = np.log(np.where(none, 1.0, x))
-            negative = (x < 0) & (-x > NOISE * first.size) & ~first.missing
-            return Partial(number, negative, none & ~negative, abs(number))
+            negative = (x < 0) & (-x > NOISE * first.size) & ~first.undefined
+            zero = (x <= 0) & ~negative & ~first.undefined
+            number = np.log(np.where(zero, 0.0, np.where(negative | first.undefined, 1.0, x)))
+            number = np.where(first.undefined, np.nan, number)  # until a factor of 0 stands beside
+            endless = zero | first.undefined | np.isinf(number)
+            return Partial(number, negative, endless, abs(number))
         case "exp":
             return _joined(parts, np.exp(x))
         case "abs":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,17 @@ def counts(
     if (true.dtype.kind in "US") != (predicted.dtype.kind in "US"):
         raise fail("MC0506", "one of y_true and y_pred is text, the other is not", "use one kind")
     kinds = {x.item() for x in np.unique(np.concatenate([true, predicted]))}
+    text = true.dtype.kind in "US"
     if len(kinds) > 2:
         fact = f"y_true and y_pred have {len(kinds)} different labels; a binary metric has two"
-        raise fail("MC0506", fact, _THRESHOLD)
-    negative = kinds <= {0, -1} if true.dtype.kind not in "US" else False
+        hint = f"{_THRESHOLD}; of several classes, score one at a time: y_true == c, y_pred == c"
+        raise fail("MC0506", fact, hint)
+    if not isinstance(pos_label, str if text else Real):
+        kind = "a text" if text else "a number"
+        fact = f"pos_label {pos_label!r} is not {kind}, as the labels are"
+        raise fail("MC0506", fact, "pass pos_label=...")
+    # A sample without a single positive is one; of two other kinds none can be the positive one.
+    negative = len(kinds) == 1 if text else kinds <= {0, -1}
     if pos_label not in kinds and not negative:
         shown = ", ".join(map(repr, sorted(kinds)))
         raise fail("MC0506", f"pos_label {pos_label!r} is none of {shown}", "pass pos_label=...")

@@ -94,7 +94,9 @@ class _Lowering:
                 ):
                     if divides and factor.is_zero:
                         fact = "this divides by zero"
-                        raise _Refused(self.diagnostic(operand, fact, "its value is 0"))
+                        raise _Refused(
+                            self.diagnostic(operand, fact, "the denominator is 0 in every table")
+                        )
                     factors.append(1 / factor if divides else factor)
                 return sympy.Mul(*factors)
             case syntax.Power():
@@ -103,7 +105,7 @@ class _Lowering:
             case syntax.Call() if node.function in FUNCTIONS:
                 arguments = [self.expression(a.value, scope) for a in node.arguments]
                 row = FUNCTIONS[node.function]
-                if len(arguments) < row.least or (row.most or len(arguments)) < len(arguments):
+                if not row.least <= len(arguments) <= row.most:
                     return sympy.Dummy()  # reported
                 if node.function == "exp" and arguments[0].has(sympy.exp):
                     hint = "its values leave every floating-point range"

@@ -151,16 +151,14 @@ class Network:
         used: dict[frozenset[tuple[Term, Fraction]], set[tuple[str, Term]]] = defaultdict(set)
         for name, content in self.sums():
             for (t1, c1), (t2, c2) in combinations(sorted(content.items(), key=_order), 2):
-                base, divisor, scale = _divide((t1, c1), (t2, c2))
-                key = frozenset(divisor.items())
+                base, key, scale = _divide((t1, c1), (t2, c2))
                 if (name, t1) in used[key] or (name, t2) in used[key]:
                     continue
                 used[key] |= {(name, t1), (name, t2)}
                 if len(content) == 2 and not base and scale == 1:
                     saved = _cost(t1, c1) + _cost(t2, c2) + 1  # the node itself is the divisor
                 else:
-                    kept = _cost(_join(base, ("%", 1)), scale)
-                    saved = _cost(t1, c1) + _cost(t2, c2) + 1 - kept
+                    saved = _cost(t1, c1) + _cost(t2, c2) + 1 - _kept(base, scale)
                 places[key].append((name, saved))
         for key, found in places.items():
             divisor = dict(key)
@@ -220,6 +218,13 @@ def _natural(item: tuple[Term, Fraction]) -> list[tuple[int, str, int]]:
     return sorted((CELLS.index(a) if a in CELLS else len(CELLS), a, -e) for a, e in item[0])
 
 
+@lru_cache(maxsize=1 << 12)
+def _kept(base: Term, scale: Fraction) -> int:
+    """Operations of base · scale · divisor, the divisor being a name."""
+    return _cost(_join(base, ("%", 1)), scale)
+
+
+@lru_cache(maxsize=1 << 12)
 def _cost(term: Term, coefficient: Fraction) -> int:
     """Operations that a term takes: products, quotients, powers, a negation."""
     factors = sum(1 if abs(e) == 1 else 2 for _, e in term)
@@ -241,7 +246,9 @@ def _content(content: Sum) -> Fraction:
 
 
 @lru_cache(maxsize=1 << 15)  # every round looks at almost the same pairs
-def _divide(one: tuple[Term, Fraction], two: tuple[Term, Fraction]) -> tuple[Term, Sum, Fraction]:
+def _divide(
+    one: tuple[Term, Fraction], two: tuple[Term, Fraction]
+) -> tuple[Term, frozenset[tuple[Term, Fraction]], Fraction]:
     """Two terms as base · scale · divisor, the divisor primitive and without common factors."""
     first, second = dict(one[0]), dict(two[0])
     base: Counter[str] = Counter()
@@ -255,7 +262,7 @@ def _divide(one: tuple[Term, Fraction], two: tuple[Term, Fraction]) -> tuple[Ter
         rest.subtract(base)
         divisor[term_of(rest)] = coefficient
     scale = _content(divisor)
-    return term_of(base), {t: c / scale for t, c in divisor.items()}, scale
+    return term_of(base), frozenset((t, c / scale) for t, c in divisor.items()), scale
 
 
 def _preference(divisor: Sum) -> tuple[int, int, str]:
@@ -315,12 +322,12 @@ def _product(key: tuple[Literal, Literal]) -> Sum:
 
 
 def _replace_sum(content: Sum, divisor: Sum, name: str) -> Sum | None:
-    result = dict(content)
+    result, wanted = dict(content), frozenset(divisor.items())
     for one, two in combinations(sorted(content.items(), key=_order), 2):
         if one[0] not in result or two[0] not in result:
             continue
         base, found, scale = _divide(one, two)
-        if found == divisor:
+        if found == wanted:
             del result[one[0]], result[two[0]]
             joined = _join(base, (name, 1))
             result[joined] = result.get(joined, Fraction(0)) + scale

@@ -54,19 +54,18 @@ def read(source: str, origin: str = "<formula>") -> syntax.Text:
         errors = len(reader.diagnostics)
         parsed = _statement(reader, statement)
         if len(reader.diagnostics) > errors:
-            reader.give_up(statement.text)
+            reader.give_up(statement.span)
         elif isinstance(parsed, syntax.Import):
             imports.append(parsed)
         elif isinstance(parsed, syntax.Definition):
             definitions.append(parsed)
         elif isinstance(parsed, syntax.Metric):
             if index < len(statements) - 1:
-                reader.report(
-                    "MC0107",
-                    "a bare expression ends a text, and more follows this one",
-                    parsed.span,
-                    "give it a name (`name = ...`) or move it to the end",
-                )
+                hint = "give it a name (`name = ...`) or move it to the end"
+                if statements[index + 1].text[0] in "+-":
+                    hint = "end the line with the operator, or put the whole in brackets"
+                fact = "a bare expression ends a text, and more follows this one"
+                reader.report("MC0107", fact, parsed.span, hint)
             metric = parsed
     if not statements and not reader.diagnostics:
         hint = "write one, for example: 2*TP / (2*TP + FP + FN)"
@@ -184,7 +183,7 @@ class _Builder:
         return Span(self.offset + meta.start_pos, self.offset + meta.end_pos)
 
     def name(self, token: Token) -> str:
-        if token in RESERVED:
+        if token in RESERVED and token not in self.reader.broken:
             hint = "choose another name" if token not in ("inf", "nan") else "write a number"
             fact = f"`{token}` is a reserved word"
             self.reader.report("MC0105", fact, self.span(token), hint)

@@ -6,8 +6,9 @@ No name of the grammar's terminals is ever shown; a test holds every terminal ag
 from __future__ import annotations
 
 import re
+import unicodedata
 
-from metricc.functions import RESERVED
+from metricc.functions import FUNCTIONS, RESERVED
 
 # Terminals of the grammar in the reader's words; several terminals may share one phrase.
 _PHRASES = {
@@ -38,16 +39,19 @@ _PHRASES = {
     "ELSE": "`else`",
     "$END": "the end",
 }
+_FUNCTION_WORDS = frozenset(FUNCTIONS)
 _OPERAND = {"NUMBER", "NAME", "LPAR"}
 # Where an operand may stand, all of these may, and one phrase is enough.
 _WITH_OPERAND = {"a number", "a name", "`(`", "a sign", "`if`", "`not`", "`import`"}
 
 # What is not a character of the language, and what is written in its place.
 _CHARACTERS = {
-    **dict.fromkeys("&∧", "write `and`"),
-    **dict.fromkeys("|∨", "write `or`"),
+    **dict.fromkeys("&∧", "conditions are joined with `and`: if a < b and c < d then x else y"),
+    "∨": "conditions are joined with `or`: if a < b or c < d then x else y",
+    "|": "write abs(x) for |x|, and `or` between conditions",
     **dict.fromkeys("!~¬", "write `not`, or `!=` to compare"),
-    **dict.fromkeys("?:", "a choice is written: if a < b then x else y"),
+    "?": "a choice is written: if a < b then x else y",
+    ":": "a definition is written `name = ...`, a choice `if a < b then x else y`",
     **dict.fromkeys("\"'`“”‘’«»", "formulas hold no strings: leave the quotes out"),
     **dict.fromkeys("{}", "brackets are round: ( and )"),
     **dict.fromkeys("@", "a product is written `*`"),
@@ -56,7 +60,7 @@ _CHARACTERS = {
     "_": "names begin with a letter",
     "²": "write `^2`",
     "³": "write `^3`",
-    "½": "write `1/2`",
+    "½": "write `(1/2)`",
     "√": "write `sqrt(...)`",
     "∑": "cells are sums already: write TP",
     "≤": "write `<=`",
@@ -94,13 +98,19 @@ def character_hint(character: str, before: str, after: str) -> str:
         return "a comparison stands in a condition: if a != b then 1 else 0"
     if character in _CHARACTERS:
         return _CHARACTERS[character]
+    if not character.isascii() and (name := unicodedata.name(character, "")):
+        return f"this is {name}: type an ASCII character"
     return "formulas are made of numbers, names, + - * / ^ ( ) , and ="
 
 
 def token_hint(kind: str, token: str, expected: set[str], before: str) -> str | None:
     """What was probably meant by a token that is out of place; `before` is the text up to it."""
-    if kind == "COMMA" and re.search(r"\d$", before) and not before.endswith("("):
-        return "a decimal is written with a point: 0.5"
+    if kind == "COMMA":
+        if re.search(r"(?<!\w)\d+$", before):
+            return "a decimal is written with a point, 0.5, and thousands without a sign: 1000"
+        return "commas stand between arguments, in brackets"
+    if kind == "COMPARATOR" and re.search(r"\bif\b[^()]*[<>=]", before):
+        return "two comparisons are joined: if a < b and b < c then x else y"
     if kind == "COMPARATOR":
         return f"a comparison stands in a condition: if a {token} b then 1 else 0"
     if kind in ("IF", "THEN", "ELSE", "AND", "OR", "NOT"):
@@ -108,7 +118,9 @@ def token_hint(kind: str, token: str, expected: set[str], before: str) -> str | 
     if re.search(r"(?:^|[\s(*/+-])if$", before.rstrip()) and kind != "EQUAL":
         return "inside a formula a choice stands in brackets: 1 - (if a < b then x else y)"
     if kind == "EQUAL" and "COMPARATOR" in expected:
-        return "`=` defines a name; write `==` to compare"
+        return "`=` defines a name; write `==`, `<=` or `>=` to compare"
+    if kind == "INF" and "COMMA" in expected:
+        return "the bounds of a range are separated by `,`: (0, inf)"
     if kind == "EQUAL":
         return "`=` defines a name at the start of a statement: name = ... or name(beta = 1) = ..."
     if kind == "PRODUCT_OPERATOR" and token == "/" and before.endswith("/"):
@@ -116,7 +128,10 @@ def token_hint(kind: str, token: str, expected: set[str], before: str) -> str | 
     if kind in _OPERAND and "PRODUCT_OPERATOR" in expected:
         if re.search(r"(?:^|\n)\s*(?:lambda|def|return|from|import|let|var)\s$", before):
             return "a text is made of formulas alone: name = ... or name(beta = 1) = ..."
-        last = re.search(r"(?:[\w.]+|.)$", before.rstrip(), re.DOTALL)
-        product = f"{last[0] if last else ''}*{token}{'...)' if kind == 'LPAR' else ''}"
+        last = re.search(r"(\w*)\W*$", before)
+        if last is not None and last[1] in _FUNCTION_WORDS:
+            return f"functions are called with brackets: {last[1]}({token})"
+        bracketed = "(a + b)" if before.rstrip().endswith(")") else last[1] if last else "2"
+        product = f"{bracketed}*{'(c + d)' if kind == 'LPAR' else token}"
         return f"is a `*` missing here? products are written out: {product}"
     return f"`{token}` is a reserved word" if token in RESERVED else None

@@ -32,17 +32,21 @@ def remarks(text: syntax.Text) -> tuple[Diagnostic, ...]:
 
 
 def _quotients(body: syntax.Expression) -> Iterator[tuple[syntax.Expression, str, str]]:
+    pair = _cells(body)
+    if pair in _RATES:
+        yield body, f"`{body}` is an odds, not a rate", _RATES[pair]
     for node in syntax.walk(body):
-        for part in (node, *(node.operands if isinstance(node, syntax.Sum) else ())):
+        if not isinstance(node, syntax.Sum):
+            continue
+        # What follows a quotient, added, was perhaps to stand in its denominator.
+        followers = zip(node.operands, node.operands[1:], node.subtracts, strict=False)
+        for operand, following, subtracted in followers:
+            part = operand.operand if isinstance(operand, syntax.Negation) else operand
             pair = _cells(part)
-            if pair is None:
-                continue
-            over, under = pair
-            if over == under and isinstance(node, syntax.Sum):
-                rest = " + ".join(str(o) for o in node.operands if o is not part)
-                yield part, f"`{part}` is 1", f"brackets may be missing: {over}/({under} + {rest})"
-            elif part is body and pair in _RATES:
-                yield part, f"`{part}` is an odds, not a rate", _RATES[pair]
+            if pair is not None and pair[0] == pair[1] and not subtracted:
+                over, under = pair
+                hint = f"brackets may be missing: {over}/({under} + {following})"
+                yield part, f"`{part}` is 1", hint
 
 
 def _cells(node: syntax.Expression) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ position. Every semantic error of the text is found here, all at once.
 from __future__ import annotations
 
 import builtins
+import difflib
 import keyword
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -194,6 +195,12 @@ class _Scope:
             if id(definition) not in reached:
                 fact = f"nothing uses `{definition.name}`"
                 hint = "remove it, or use it in the metric (the text's last statement)"
+                # `recal = ...` beside `recall` of the library is a misspelling.
+                borrowed = [
+                    d.name for ds in self.uses.values() for d in ds if d.name not in self.own
+                ]
+                if close := difflib.get_close_matches(definition.name, borrowed, n=1):
+                    hint = f"the metric uses `{close[0]}`: is one of the two misspelt?"
                 self.report("MC0208", fact, definition.name_span, hint)
 
     # -- bodies -------------------------------------------------------------------------------
@@ -220,7 +227,11 @@ class _Scope:
     def name(self, node: syntax.Name, around: syntax.Definition) -> syntax.Expression:
         if node.id in CELLS or any(p.name == node.id for p in around.parameters):
             return node
-        if node.id in FUNCTIONS or node.id in REDUCTIONS:
+        if node.id in REDUCTIONS:
+            fact = f"`{node.id}` averages over classes; this version compiles binary metrics"
+            self.report("MC0209", fact, node.span, f"leave `{node.id}` out")
+            return node
+        if node.id in FUNCTIONS:
             hint = f"functions are called: {node.id}(...)"
             self.report("MC0202", f"`{node.id}` is a function", node.span, hint)
             return node
@@ -231,7 +242,10 @@ class _Scope:
         name = node.function
         if name in REDUCTIONS:
             fact = f"`{name}(...)` averages over classes; this version compiles binary metrics"
-            self.report("MC0209", fact, node.span, f"leave `{name}` out")
+            hint = f"leave `{name}` out"
+            if len(node.arguments) > 1:
+                hint = "add with `+`: a + b" if name == "sum" else hint
+            self.report("MC0209", fact, node.span, hint)
             return node
         if name in FUNCTIONS:
             return self.function(node, around)
@@ -246,8 +260,7 @@ class _Scope:
         span = Span(node.span.start, node.span.start + len(name))
         definition = self.lookup(name, span, around)
         given = [a.value.id for a in node.arguments if isinstance(a.value, syntax.Name)]
-        bare = definition is None or not definition.parameters
-        if bare and given and len(given) == len(node.arguments) and all(map(names_data, given)):
+        if given and len(given) == len(node.arguments) and all(map(names_data, given)):
             if definition is not None:  # else the name is reported, and the rest follows from it
                 hint = f"write {name}; labels go to m.score({', '.join(given)})"
                 self.report("MC0202", f"`{name}` is not called with data", node.span, hint)
@@ -262,14 +275,14 @@ class _Scope:
     def function(self, node: syntax.Call, around: syntax.Definition) -> syntax.Expression:
         row = FUNCTIONS[node.function]
         count = len(node.arguments)
-        if count < row.least or (row.most is not None and count > row.most):
-            wanted = f"{row.least}" if row.most == row.least else f"at least {row.least}"
+        if not row.least <= count <= row.most:
+            wanted = f"{row.least}" if row.most == row.least else f"{row.least} to {row.most}"
             plural = "argument" if wanted == "1" else "arguments"
             fact = f"`{row.name}` takes {wanted} {plural}, not {count}"
             self.report("MC0202", fact, node.span, f"write {row.name}(...) with {wanted} {plural}")
         for argument in node.arguments:
             if argument.name is not None:
-                hint = f"write {row.name}(value)"
+                hint = f"leave `{argument.name} =` out"
                 fact = f"`{row.name}` takes its arguments by position"
                 self.report("MC0202", fact, argument.span, hint)
         return replace(
@@ -309,7 +322,8 @@ class _Scope:
         self.uses[id(around)].append(definition)
         names = [p.name for p in definition.parameters]
         given: dict[str, syntax.Expression] = {}
-        signature = f"{definition.name}({', '.join(map(str, definition.parameters))})"
+        head = ", ".join(map(str, definition.parameters))
+        signature = f"{definition.name}({head})" if head else definition.name
         extra = [a for a in arguments[len(names) :] if a.name is None]
         if extra:
             fact = f"`{definition.name}` takes {len(names) or 'no'} argument"

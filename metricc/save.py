@@ -63,8 +63,10 @@ def save(text: str, path: Path, *, force: bool = False) -> Path:
     Raises `MetriccError` where the path cannot be written, and, unless `force`, where it holds a
     file that metricc did not write or that was edited since.
     """
-    path = path.resolve()
     try:
+        path = path.resolve()
+        if path.is_dir():
+            raise fail("MC0503", f"{path} is a folder", "name a file in it, such as f1_loss.py")
         if path.exists() and not force:
             old = path.read_text(encoding="utf-8", errors="replace")
             if record(old) is None:
@@ -81,7 +83,8 @@ def save(text: str, path: Path, *, force: bool = False) -> Path:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         hint = "check that the folder exists and can be written"
-        raise fail("MC0503", f"cannot write {path.name}: {error.strerror}", hint) from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise fail("MC0503", f"cannot write {path}: {reason}", hint) from None
     return path

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metricc import interpret, ir
 from metricc.errors import fail
@@ -22,20 +24,23 @@ def value(
     `zero_division="raise"`, undefined values.
     """
     name = program.metric.name
-    counted = zip(CELLS, cells, strict=True)
-    scope = {cell: np.asarray(count, dtype=np.float64) for cell, count in counted}
-    if any(not (count >= 0).all() for count in scope.values()):
-        raise fail("MC0506", "a count is negative or NaN", "counts are sums, at least 0")
+    settled = None if _is_word(zero_division, "raise") else _settled(zero_division)
+    scope = {cell: _counts(cell, count) for cell, count in zip(CELLS, cells, strict=True)}
+    try:
+        np.broadcast_shapes(*(count.shape for count in scope.values()))
+    except ValueError:
+        shapes = ", ".join(f"{cell} {count.shape}" for cell, count in scope.items())
+        raise fail("MC0506", f"the shapes differ: {shapes}", "give arrays of one shape") from None
     scope |= _parameters(program.metric, params)
     number, undefined = interpret.value(program.shared.slice(0), scope)
-    if zero_division == "raise" and undefined.any():
+    if settled is None and undefined.any():
         place = np.argmax(undefined)
         at = (np.broadcast_to(scope[cell], number.shape).flat[place] for cell in CELLS)
         shown = ", ".join(f"{cell} = {count:g}" for cell, count in zip(CELLS, at, strict=True))
         hint = "pass zero_division=0, 1 or nan for a number there"
-        raise fail("MC0507", f"{name} divides by zero at {shown}", hint)
-    if zero_division != "raise":
-        number = np.where(undefined, _settled(zero_division), number)
+        raise fail("MC0507", f"{name} is undefined (0/0) at {shown}", hint)
+    if settled is not None:
+        number = np.where(undefined, settled, number)
     return number if number.ndim else float(number)
 
 
@@ -55,6 +60,23 @@ def score(
     return float(value(program, cells, zero_division, params))
 
 
+def _counts(cell: str, count: Any) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(count)
+        if array.dtype.kind not in "biufO" or isinstance(count, str):
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise fail("MC0506", f"{cell} is no number", "counts are numbers, or arrays") from None
+    if not ((array >= 0) & np.isfinite(array)).all():
+        raise fail("MC0506", f"{cell} is negative, infinite or NaN", "counts are sums, at least 0")
+    return array
+
+
+def _is_word(value: Any, word: str) -> bool:
+    return isinstance(value, str) and value == word
+
+
 def _parameters(metric: ir.Metric, params: Mapping[str, float]) -> dict[str, Any]:
     """Every parameter's value as an array without axes, defaults filled in and ranges kept."""
     known = {p.name: p for p in metric.parameters}
@@ -66,6 +88,8 @@ def _parameters(metric: ir.Metric, params: Mapping[str, float]) -> dict[str, Any
         chosen = params.get(name, parameter.default)
         if chosen is None:
             raise fail("MC0203", f"{metric.name} needs a value for {name}", f"pass {name}=...")
+        if not isinstance(chosen, Real):
+            raise fail("MC0501", f"{name} = {chosen!r} is no number", "pass a number")
         number, interval = float(chosen), parameter.interval
         if number != number or (interval is not None and not interval.holds(number)):
             fact = f"{name} = {number:g} lies outside {interval or '(-inf, inf)'}"
@@ -75,7 +99,7 @@ def _parameters(metric: ir.Metric, params: Mapping[str, float]) -> dict[str, Any
 
 
 def _settled(zero_division: Any) -> float:
-    if isinstance(zero_division, int | float) and (
+    if isinstance(zero_division, Real) and (
         zero_division in (0, 1) or zero_division != zero_division
     ):
         return float(zero_division)

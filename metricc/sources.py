@@ -44,7 +44,9 @@ def argument(word: str) -> Source:
     """The source that a command's argument names: a .metric file, `-`, or the text itself."""
     if word == "-":
         try:
-            return Source(sys.stdin.read(MAX_TEXT + 1), None, "<standard input>")
+            # Bytes, since the terminal's own decoding may let what is no text through.
+            data = sys.stdin.buffer.read(4 * MAX_TEXT + 4)
+            return Source(data.decode("utf-8-sig"), None, "<standard input>")
         except UnicodeDecodeError:
             fact = "cannot read standard input: it is not UTF-8 text"
             raise fail("MC0503", fact, "pipe in a formula") from None
@@ -64,12 +66,14 @@ def contents(path: Path) -> str:
 
 def reason(error: OSError | ValueError) -> str:
     """Why a file cannot be read, in words."""
-    return getattr(error, "strerror", None) or "it is not UTF-8 text"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _file(path: Path) -> Source:
     try:
-        return Source(contents(path), path, path.name)
+        return Source(contents(path), path, str(path))
     except (OSError, ValueError) as error:
         hint = "a formula that ends in .metric is read as a file's path"
-        raise fail("MC0503", f"cannot read {path.name}: {reason(error)}", hint) from None
+        raise fail("MC0503", f"cannot read {path}: {reason(error)}", hint) from None

@@ -32,6 +32,13 @@ _ELSEWHERE = {
     "maximum": "write max(x, y)",
     "sigmoid": "write 1/(1 + exp(-x))",
     "tanh": "write 1 - 2/(exp(2*x) + 1)",
+    "e": "write exp(1)",
+    "true": "write 1",
+    "false": "write 0",
+    **dict.fromkeys(
+        "auc roc_auc auroc roc pr_auc auprc average_precision ap log_loss logloss brier".split(),
+        "it needs scores, not the four cells; balanced_accuracy is the AUC of one cut",
+    ),
 }
 
 _DATA = re.compile(

@@ -17,16 +17,17 @@ RECORD_KEYS = ("description", "reference", "range", "direction", "aliases")
 
 _CONTINUES = "+-*/^=,<>"
 # Characters that are read as another: of one look, and without another meaning in a formula.
-_SAME = str.maketrans(
+SAME = str.maketrans(
     {
         **dict.fromkeys("×·⋅∙∗✕", "*"),
         **dict.fromkeys("÷∕⁄", "/"),
         **dict.fromkeys("−–‐‑", "-"),
         **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f\u3000", " "),
         # Full-width forms, as East Asian keyboards write them.
-        **{chr(ord(c) + 0xFEE0): c for c in "()[]+-*/^=,;<>"},
+        **{chr(ord(c) + 0xFEE0): c for c in "()[]+-*/^=,;<>.0123456789"},
     }
 )
+_DEFINITION = re.compile(r"\s*(?:$|[A-Za-z]\w*\s*(?:\([^()]*\))?\s*=(?!=))", re.MULTILINE)
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -54,9 +55,9 @@ class Reader:
         if len(self.diagnostics) == MAX_DIAGNOSTICS:
             raise MetriccError(*self.diagnostics)
 
-    def give_up(self, text: str) -> None:
-        """Keep the names that a text that cannot be read may define, or import."""
-        for line in re.split("[;\n]", text):
+    def give_up(self, span: Span) -> None:
+        """Keep the names that what cannot be read may define, or import, line by line."""
+        for line in re.split("[;\n]", self.source[span.start : span.end]):
             head, equals, _ = line.partition("=")
             if equals or "import" in line.split('"')[0].split():
                 self.broken.update(re.findall(r"[A-Za-z]\w*", head))
@@ -64,7 +65,7 @@ class Reader:
 
 def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
     """The text's statements, and the comments after the last one."""
-    source = reader.source.translate(_SAME)
+    source = reader.source.translate(SAME)
     statements: list[Statement] = []
     comments: list[str] = []
     record: list[tuple[str, str]] = []
@@ -84,13 +85,13 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
             statements.append(Statement(span, text.strip(), tuple(comments), tuple(record)))
             comments.clear()
             record.clear()
-        if brackets:
+        if brackets and not broken:
             opening = brackets[0]
             hint = f"close it with `{_CLOSING[source[opening]]}`"
             place = Span(opening, opening + 1)
             reader.report("MC0103", f"`{source[opening]}` is never closed", place, hint)
         if broken or brackets:
-            reader.give_up(text)
+            reader.give_up(Span(start, end))
         brackets.clear()
         start, body, broken, last = end, [], False, " "
 
@@ -122,6 +123,13 @@ def cut(reader: Reader) -> tuple[list[Statement], tuple[str, ...]]:
                 fact = f"`{character}` closes a bracket that was never opened"
                 reader.report("MC0103", fact, place, "remove it, or open the bracket before")
                 broken = True
+        if character == ";" and brackets and not _DEFINITION.match(source, position + 1):
+            if not broken:
+                place = Span(position, position + 1)
+                fact = "`;` ends a statement, and a bracket is open"
+                reader.report("MC0103", fact, place, "write `,` between arguments, or close it")
+            broken = True
+            character = ","
         ends = character == ";" or (character == "\n" and not brackets and last not in _CONTINUES)
         if ends:
             finish(position + 1)

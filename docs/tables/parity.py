@@ -245,6 +245,13 @@ SHARED: dict[str, dict[str, Callable[[Counts], Any]]] = {
     "joint_entropy": {"pycm": pycm("Joint Entropy", LOG2)},
     "response_entropy": {"pycm": pycm("Response Entropy", LOG2)},
     "kl_divergence": {"pycm": pycm("KL Divergence", LOG2)},
+    "confusion_entropy": {"pycm": pycm("CEN")},
+    "modified_confusion_entropy": {"pycm": pycm("MCEN")},
+    "information_score": {"pycm": pycm("IS")},
+    "marginal_cross_entropy": {"pycm": pycm("Cross Entropy", LOG2)},
+    "chi_squared": {"pycm": pycm("Chi-Squared")},
+    "goodman_kruskal_lambda_b": {"pycm": pycm("Lambda B")},
+    "random_accuracy": {"pycm": pycm("RACC")},
     "rand_index": {"scikit-learn": sklearn("rand_score")},
 }
 # torchmetrics divides counts in float32.
@@ -253,13 +260,14 @@ NOTES = {
     "conditional_entropy": "pycm's own is of the prediction given the label; here joint - response",
     "discriminant_power": "pycm takes decimal logarithms",
     "kl_divergence": "in bits there",
+    "marginal_cross_entropy": "in bits there",
     "mutual_information": "pycm in bits",
     "joint_entropy": "in bits there",
     "response_entropy": "in bits there",
 }
 
 ABOUT_EDGES = """\
-metricc's value is that of `zero_division=0`; `u` marks that the metric divides by zero in lowest
+metricc's value is that of `zero_division=0`; `u` marks that the metric is undefined (0/0) in lowest
 terms there, so that `zero_division` decides. The packages choose differently, each for one
 statistic at a time: scikit-learn's MCC of a single class is 0, torchmetrics' 1 or -1, pycm's
 "None"; scikit-learn's balanced accuracy leaves an absent class out of the mean. metricc has one

@@ -14,19 +14,17 @@ class Score:
     """`metric.score` with its keywords settled; it pickles, as parallel searches need."""
 
     metric: Any
-    zero_division: Any
-    params: Mapping[str, float]
+    settled: Mapping[str, Any]
 
     @property
     def __name__(self) -> str:  # scikit-learn shows it
         return str(self.metric.name)
 
     def __call__(self, y_true: Any, y_pred: Any, **keywords: Any) -> float:
-        settled = {"zero_division": self.zero_division, **self.params}
-        return float(self.metric.score(y_true, y_pred, **settled, **keywords))
+        return float(self.metric.score(y_true, y_pred, **self.settled, **keywords))
 
 
-def scorer(metric: Any, zero_division: Any, params: Mapping[str, float]) -> Any:
+def scorer(metric: Any, settled: Mapping[str, Any]) -> Any:
     """A scorer of a `CompiledMetric` on predicted labels, negated for an error rate."""
-    score = Score(metric, zero_division, dict(params))
+    score = Score(metric, dict(settled))
     return make_scorer(score, greater_is_better=metric.options.goal == "maximize")

@@ -15,6 +15,7 @@ from metricc.emit import torch_file as file
 from metricc.emit.python import fold, statements
 from metricc.functions import CELLS
 from metricc.save import sha256, with_record
+from metricc.statements import SAME
 from metricc.surrogates import SURROGATES, Surrogate
 
 WIDTH = 100
@@ -86,10 +87,11 @@ def _arguments(parameters: tuple[ir.Parameter, ...], surrogate: Surrogate) -> di
     soft = [(name, f" = {default}") for name, default, _ in surrogate.arguments]
     both = sorted([*own, *soft], key=lambda item: item[1] != "")  # required ones first
     names = [name for name, _ in [*own, *soft]]
-    checks = [_check(p.name, p.interval) for p in parameters]
+    checks = {p.name: _check(p.name, p.interval) for p in parameters}
     for name, _, (low, high) in surrogate.arguments:
         upper = None if high == float("inf") else Fraction(high)
-        checks.append(_check(name, syntax.Interval(Fraction(low), upper)))
+        checks[name] = _check(name, syntax.Interval(Fraction(low), upper))
+    checked = [name for name, check in checks.items() if check]
 
     def listed(form: str, names: list[str]) -> str:
         return "".join(", " + form.format(name) for name in names)
@@ -99,7 +101,11 @@ def _arguments(parameters: tuple[ir.Parameter, ...], surrogate: Surrogate) -> di
     keywords = "".join(f", {name}: float{default}" for name, default in both)
     shown = ", ".join(f"{name}={{self.{name}}}" for name in names)
     return {
-        "checks": "".join(checks),
+        "ranges": file.RANGES.format(listed=", ".join(checked), checks="".join(checks.values()))
+        if checked
+        else "",
+        "require": f"    _require({', '.join(checked)})\n" if checked else "",
+        "require_in_module": f"        _require({', '.join(checked)})\n" if checked else "",
         "keywords": keywords,
         "constructor": f", *{keywords}" if keywords else "",
         "assign": "".join(f"        self.{name} = {name}\n" for name in names),
@@ -225,7 +231,7 @@ def _tensor_lines(options: ir.Options) -> list[str]:
 
 
 def _made_by(program: ir.Program, options: ir.Options, version: str) -> list[str]:
-    formula = _plain(program.metric.formula)
+    formula = _plain(program.metric.formula.translate(SAME))
     words = ["metricc", "compile", formula, "--name", options.name]
     if options.surrogate != "amplified":
         words += ["--surrogate", options.surrogate]

@@ -138,6 +138,12 @@ def _step(x):
     return (torch.sign(x) + 1) / 2 if isinstance(x, Tensor) else ((x > 0) - (x < 0) + 1) / 2
 ''',
 }
+RANGES = '''\
+def _require({listed}):
+    """ValueError for an argument outside its range."""
+{checks}
+
+'''
 NEED_MATH = {"_root", "_log", "_exp"}
 
 # What a surrogate is in code, by name and by whether the input is a probability already.
@@ -228,9 +234,9 @@ def weights(<<signature>>):
 <<weights>>
 
 
-def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None<<keywords>>) -> Tensor:
+<<ranges>>def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None<<keywords>>) -> Tensor:
     """The loss of a batch of <<input>>: a scalar. ValueError where the tensors do not fit."""
-<<checks>>    weight = _check(input, target, weight)
+<<require>>    weight = _check(input, target, weight)
     return _<<pascal>>Function.apply(input, target, weight<<store>>)[0]
 
 
@@ -239,7 +245,7 @@ class <<pascal>>Loss(torch.nn.Module):
 
     def __init__(self<<constructor>>):
         super().__init__()
-<<assign>>
+<<require_in_module>><<assign>>
     def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         return <<name>>_loss(input, target, weight=weight<<stored>>)
 

@@ -35,7 +35,7 @@ from torch import Tensor
 
 __all__ = ["F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '2effc65b936ef319f4d1a4cbfc0b42bf698c948a6c5efc2ea9ad03b1833617b0'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '0f9525dda564eb50aa86ce28e659e1294dc8e8a1f34f67d3952b1299e5442605'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -62,6 +62,14 @@ def weights(TP, FN, FP, TN):
     return _ratio(2 * (TP + x1), x2**2), _ratio(2 * TP, x2**2)
 
 
+def _require(L, threshold):
+    """ValueError for an argument outside its range."""
+    if not 0 < L < 1000000:
+        raise ValueError(f"L must lie in (0, 1000000), not {L}")
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+
+
 def f1_loss(
     input: Tensor,
     target: Tensor,
@@ -71,10 +79,7 @@ def f1_loss(
     threshold: float = 0.5,
 ) -> Tensor:
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
-    if not 0 < L < 1000000:
-        raise ValueError(f"L must lie in (0, 1000000), not {L}")
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+    _require(L, threshold)
     weight = _check(input, target, weight)
     return _F1Function.apply(input, target, weight, L, threshold)[0]
 
@@ -84,6 +89,7 @@ class F1Loss(torch.nn.Module):
 
     def __init__(self, *, L: float = 10.0, threshold: float = 0.5):
         super().__init__()
+        _require(L, threshold)
         self.L = L
         self.threshold = threshold
 

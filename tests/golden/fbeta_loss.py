@@ -37,7 +37,7 @@ from torch import Tensor
 
 __all__ = ["FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '6bdd15572e3571d8f946d7e64bcb3498c4ddfdf8983649ee38632c925028fefd'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '498d29b5695cf7c77840eadf92780a2c2008212073e85b10578649bebf77723c'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -67,12 +67,17 @@ def weights(TP, FN, FP, TN, beta=1.0):
     return x1 * x2, TP * x2
 
 
+def _require(beta):
+    """ValueError for an argument outside its range."""
+    if not 0 < beta:
+        raise ValueError(f"beta must lie in (0, inf), not {beta}")
+
+
 def fbeta_loss(
     input: Tensor, target: Tensor, *, weight: Tensor | None = None, beta: float = 1.0
 ) -> Tensor:
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
-    if not 0 < beta:
-        raise ValueError(f"beta must lie in (0, inf), not {beta}")
+    _require(beta)
     weight = _check(input, target, weight)
     return _FbetaFunction.apply(input, target, weight, beta)[0]
 
@@ -82,6 +87,7 @@ class FbetaLoss(torch.nn.Module):
 
     def __init__(self, *, beta: float = 1.0):
         super().__init__()
+        _require(beta)
         self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -35,7 +35,7 @@ from torch import Tensor
 
 __all__ = ["LogF1Loss", "log_f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'a62d9069dde7c91abb77e4c0f439bcc6558a6457ec4c2e5547302997a3780bab'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'c7ff92d6dc034af75e8fcf38bdf41a66c72e4d48608089fe964ee8ecf36f03ac'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -62,6 +62,14 @@ def weights(TP, FN, FP, TN):
     return _ratio(-(TP + x1), TP * x2), _ratio(-1, x2)
 
 
+def _require(L, threshold):
+    """ValueError for an argument outside its range."""
+    if not 0 < L < 1000000:
+        raise ValueError(f"L must lie in (0, 1000000), not {L}")
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+
+
 def log_f1_loss(
     input: Tensor,
     target: Tensor,
@@ -71,10 +79,7 @@ def log_f1_loss(
     threshold: float = 0.5,
 ) -> Tensor:
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
-    if not 0 < L < 1000000:
-        raise ValueError(f"L must lie in (0, 1000000), not {L}")
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+    _require(L, threshold)
     weight = _check(input, target, weight)
     return _LogF1Function.apply(input, target, weight, L, threshold)[0]
 
@@ -84,6 +89,7 @@ class LogF1Loss(torch.nn.Module):
 
     def __init__(self, *, L: float = 10.0, threshold: float = 0.5):
         super().__init__()
+        _require(L, threshold)
         self.L = L
         self.threshold = threshold
 

@@ -46,7 +46,7 @@ from torch import Tensor
 
 __all__ = ["MccLoss", "mcc_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': 'a0ec75818751c38e21b08df6ed489abbbb1c19da0bd4c2804121b8806feb45f8'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '59a9efa5d9cd74dd9b76182d1e2901e3ba6ec15211e3c68c444dad96b6a30e6a'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -87,6 +87,14 @@ def weights(TP, FN, FP, TN):
     return (2 * FP * TN + x1) * x3, (2 * TP * FN + x1) * x3
 
 
+def _require(L, threshold):
+    """ValueError for an argument outside its range."""
+    if not 0 < L < 1000000:
+        raise ValueError(f"L must lie in (0, 1000000), not {L}")
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+
+
 def mcc_loss(
     input: Tensor,
     target: Tensor,
@@ -96,10 +104,7 @@ def mcc_loss(
     threshold: float = 0.5,
 ) -> Tensor:
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
-    if not 0 < L < 1000000:
-        raise ValueError(f"L must lie in (0, 1000000), not {L}")
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+    _require(L, threshold)
     weight = _check(input, target, weight)
     return _MccFunction.apply(input, target, weight, L, threshold)[0]
 
@@ -109,6 +114,7 @@ class MccLoss(torch.nn.Module):
 
     def __init__(self, *, L: float = 10.0, threshold: float = 0.5):
         super().__init__()
+        _require(L, threshold)
         self.L = L
         self.threshold = threshold
 

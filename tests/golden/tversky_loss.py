@@ -39,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["TverskyLoss", "tversky_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '48bb0ca7822f351b45d8c3ef959f3e026427bbfa46869264f98d3621dabac4c3'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'b3631e6af951c7ae667a629945b1fedcca6015e0d51989b7f1f38c1a8a2ca738'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -66,6 +66,18 @@ def weights(TP, FN, FP, TN, alpha, beta):
     return _ratio(beta * TP + x1, x2**2), _ratio(alpha * TP, x2**2)
 
 
+def _require(alpha, beta, L, threshold):
+    """ValueError for an argument outside its range."""
+    if not 0 <= alpha:
+        raise ValueError(f"alpha must lie in [0, inf), not {alpha}")
+    if not 0 <= beta:
+        raise ValueError(f"beta must lie in [0, inf), not {beta}")
+    if not 0 < L < 1000000:
+        raise ValueError(f"L must lie in (0, 1000000), not {L}")
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+
+
 def tversky_loss(
     input: Tensor,
     target: Tensor,
@@ -77,14 +89,7 @@ def tversky_loss(
     threshold: float = 0.5,
 ) -> Tensor:
     """The loss of a batch of probabilities: a scalar. ValueError where the tensors do not fit."""
-    if not 0 <= alpha:
-        raise ValueError(f"alpha must lie in [0, inf), not {alpha}")
-    if not 0 <= beta:
-        raise ValueError(f"beta must lie in [0, inf), not {beta}")
-    if not 0 < L < 1000000:
-        raise ValueError(f"L must lie in (0, 1000000), not {L}")
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+    _require(alpha, beta, L, threshold)
     weight = _check(input, target, weight)
     return _TverskyFunction.apply(input, target, weight, alpha, beta, L, threshold)[0]
 
@@ -94,6 +99,7 @@ class TverskyLoss(torch.nn.Module):
 
     def __init__(self, *, alpha: float, beta: float, L: float = 10.0, threshold: float = 0.5):
         super().__init__()
+        _require(alpha, beta, L, threshold)
         self.alpha = alpha
         self.beta = beta
         self.L = L
