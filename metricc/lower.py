@@ -65,7 +65,8 @@ class _Lowering:
         nothing follows from it."""
         try:
             result = self.lowered(node, scope)
-            if result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I):
+            endless = result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
+            if endless or (result.is_number and result.is_real is False):
                 hint = "logarithms and even roots need positive arguments; 1/0 has no value"
                 raise _Refused(self.diagnostic(node, "this is not a real number", hint))
             return result
@@ -195,8 +196,8 @@ class _Lowering:
     def call(self, node: syntax.Call, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
         arguments = tuple(self.expression(a.value, scope) for a in node.arguments)
         definition = self.definitions.get(node.function)
-        if definition is None:
-            return sympy.Dummy()  # unknown: reported
+        if definition is None or len(definition.parameters) != len(arguments):
+            return sympy.Dummy()  # unknown, or called wrongly: reported
         key = definition.name, arguments
         if key not in self.inlined:
             inner = {n: sympy.Symbol(n) for n in CELLS}

@@ -560,6 +560,11 @@ def test_words_of_sympy_are_plain_names(name: str) -> None:
         "log(" * 20 + "2 + TPR" + ")" * 20,
         "f(k = 2) = TPR^(k^k)",
         "min(1, sqrt(TP - FP))",
+        # found by fuzzing
+        "clip((1/2/-1)^0.3, 0, geometric_mean((if PP <= -1 then PP else FN), FN))",
+        "mean(1/FN, exp(P))^2",
+        "TN = 0.5*log(TP*TN (FN*FP))",
+        "mutual_information = mccif (TP*log(TP*POP(P*PP)) + FN)/POP",
         "max(0, log(TPR - TNR))",
         "abs(log(TPR - TNR))",
         "a0 = TPR\n" + "\n".join(f"a{i + 1} = sqrt(1 + a{i})" for i in range(20)),
