@@ -592,3 +592,57 @@ def test_a_bug_is_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiler, "analyse", bug)
     with pytest.raises(AssertionError, match="a bug"):
         run("derive", "f1")
+
+
+# -- standard input is bytes of strangers ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "words"),
+    [
+        (b"TP/P # \xff\n", 2, "not UTF-8"),
+        (b"\xff", 2, "not UTF-8"),
+        (b"\xef\xbb\xbfTP/P", 0, ""),
+        (b"TP/P\n", 0, ""),
+    ],
+)
+@pytest.mark.parametrize("command", ["derive", "compile"])
+def test_bytes_of_standard_input(data: bytes, code: int, words: str, command: str) -> None:
+    done = CliRunner().invoke(main, [command, "-"], input=data)
+    assert done.exit_code == code
+    assert words in done.stderr
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+
+
+def test_json_is_all_that_stands_on_standard_error(folder: Path) -> None:
+    done = run("compile", "TP/FN", "--format", "json", "-o", "a_loss.py")
+    codes = [d["code"] for d in json.loads(done.stderr)["diagnostics"]]
+    assert codes == ["MC0212", "MC0305"]
+
+
+def test_names_of_files_are_harmless_on_a_terminal(folder: Path) -> None:
+    name = "\x1b[31m\u202ex.metric"
+    (folder / name).write_text("TPP/P")
+    for args in (["derive", name], ["derive", "no" + name]):
+        text = CliRunner().invoke(main, args).stderr
+        assert "MC0" in text
+        assert all(c.isprintable() or c == "\n" for c in text)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["show", "f1", "--source", "--stage", "file"],
+        ["show", "f1", "--source", "--format", "latex"],
+        ["list", "--direction", "up"],
+    ],
+)
+def test_options_that_do_not_go_together(args: list[str]) -> None:
+    assert CliRunner().invoke(main, args).exit_code == 2
+
+
+def test_a_metric_named_by_a_keyword_compiles_and_verifies(folder: Path) -> None:
+    source = out("compile", "class = TP/PP")
+    (folder / "k.py").write_text(source)
+    assert "class class_Loss" not in source
+    assert CliRunner().invoke(main, ["verify", "k.py"]).exit_code == 0

@@ -668,3 +668,26 @@ def test_examples_in_python_fail_and_their_repairs_work(code: str) -> None:
         eval(wrong, names)
     assert [d.code for d in caught.value.diagnostics] == [code]
     eval(right, names)
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("a = TP +\nb = FN\nb*2/P", ["MC0101"]),
+        ("a = (TP\nb = TN; c = b/P; c", ["MC0103"]),
+        ("x = TP/P,\ny = 1\ny", ["MC0101"]),
+        ("as = TPR; as", ["MC0105"]),
+        ("import costs\ncost + TPP", ["MC0101"]),
+        ("a = TP $ 2\na + TPP", ["MC0102", "MC0201"]),
+        ("(TP; b = TN", ["MC0103"]),
+        ("f(x) = x*TPP; f(1, 2, 3)", ["MC0201", "MC0202"]),
+        ("sqrt(-1)*TP + log(0)", ["MC0301", "MC0301"]),
+    ],
+)
+def test_each_mistake_is_one_error(text: str, codes: list[str]) -> None:
+    assert [d.code for d in refusal(text).diagnostics] == codes
+
+
+@pytest.mark.parametrize("name", ["formula", "y_true", "zero_division", "maximize", "name"])
+def test_parameters_do_not_hide_arguments_of_the_library(name: str) -> None:
+    assert [d.code for d in refusal(f"f({name} = 1) = {name}*TP/P").diagnostics] == ["MC0207"]

@@ -307,3 +307,49 @@ def test_a_missing_package_is_named(
 def test_compiled_metrics_pickle() -> None:
     metric = metricc.compile("if TPR < 1/2 then mcc else f1", maximize=True)
     assert pickle.loads(pickle.dumps(metric)).value(1, 2, 3, 4) == metric.value(1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("counts", "keywords", "code"),
+    [
+        (("a", 1, 1, 1), {}, "MC0506"),
+        (("1", 1, 1, 1), {}, "MC0506"),
+        ((1j, 1, 1, 1), {}, "MC0506"),
+        ((10**400, 1, 1, 1), {}, "MC0506"),
+        ((math.inf, 1, 1, 1), {}, "MC0506"),
+        (([1, 2], [1, 2, 3], 1, 1), {}, "MC0506"),
+        (([[1], [1, 2]], 1, 1, 1), {}, "MC0506"),
+        ((1, 1, 1, 1), {"beta": "2"}, "MC0501"),
+        ((1, 1, 1, 1), {"beta": [1, 2]}, "MC0501"),
+        ((1, 1, 1, 1), {"zero_division": np.array([0, 1])}, "MC0501"),
+    ],
+)
+def test_what_is_no_count_is_refused(counts: Any, keywords: Any, code: str) -> None:
+    with pytest.raises(MetriccError, match=code):
+        metricc.value("fbeta", *counts, **keywords)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    found = metricc.value("fbeta", 0, 0, 0, 1, beta=np.float32(2), zero_division=np.int64(1))
+    assert found == 1.0
+
+
+def test_any_formula_on_counts_and_labels() -> None:
+    assert metricc.value("P/POP", 3, 1, 2, 4) == 0.4
+    assert metricc.value("1/2", 3, 1, 2, 4) == 0.5
+    assert metricc.score("P/POP", [1, 0, 0, 0], [1, 1, 1, 1]) == 0.25
+    assert metricc.value("fbeta", [3, 0], 1, 2, 4, beta=2.0).shape == (2,)
+    with pytest.raises(MetriccError, match="MC0302"):
+        metricc.compile("P/POP")
+
+
+def test_scorer_of_text_labels(data: tuple[NDArray[Any], NDArray[Any]]) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+
+    x, y = data
+    scorer, model = metricc.compile("f1").scorer(pos_label="yes"), LogisticRegression()
+    words = np.where(y == 1, "yes", "no")
+    numbers = cross_val_score(model, x, y, scoring=metricc.compile("f1").scorer())
+    assert cross_val_score(model, x, words, scoring=scorer) == pytest.approx(numbers)
+    assert metricc.score("f1", ["no", "no"], ["no", "no"], pos_label="yes") == 0.0
