@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from metricc.compiled import CompiledMetric
     from metricc.sources import Source
 
+SURROGATE_HELP = """amplified (default), soft, score_oriented(uniform), score_oriented(cosine) or
+heaviside; with other defaults: "amplified(L=73)"."""
 INTERRUPTED, PIPE_CLOSED = 130, 141  # what shells report for SIGINT and SIGPIPE
 DIFF_LINES = 40
 JSON = "metricc.json"  # whether diagnostics are printed as JSON
@@ -146,7 +148,7 @@ def main() -> None:
 @click.option("--name", help="The loss's name. Default: FILE's, without _loss; else the metric's.")
 @click.option("--target", default="torch", help="What to generate: torch.")
 @click.option("--task", default="binary", help="The kind of labels: binary.")
-@click.option("--surrogate", default="amplified", help="amplified (default) or soft.")
+@click.option("--surrogate", default="amplified", help=SURROGATE_HELP)
 @click.option("--per", default="batch", help="What one confusion matrix counts: batch.")
 @click.option("--from-probabilities", is_flag=True, help="Inputs are probabilities, not logits.")
 @click.option("--maximize", is_flag=True, help="More is better: the loss is 1 - metric.")

@@ -20,7 +20,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from metricc import ir, library, syntax
+from metricc import ir, library, surrogates, syntax
 from metricc.audit import audit
 from metricc.bounded import bounded
 from metricc.compiled import CompiledMetric
@@ -34,7 +34,6 @@ from metricc.resolve import Imported, settle
 from metricc.save import record
 from metricc.simplify import simplify
 from metricc.sources import Source, reason, source
-from metricc.surrogates import SURROGATES
 from metricc.version import __version__
 
 CHOICES = {"target": ("torch",), "task": ("binary",), "per": ("batch",)}
@@ -83,14 +82,15 @@ def compile(
 
     `formula` is text of the metric language ("2*TP / (2*TP + FP + FN)"), a library name ("mcc")
     or a `Path` of a .metric file. `name` names the loss (default: the metric's own name);
-    `surrogate` is "amplified" or "soft"; `from_probabilities` says that inputs are probabilities
-    rather than logits; `maximize` or `minimize` is needed for a metric that is neither a score nor
-    an error rate. Raises `MetriccError` with every diagnostic.
+    `surrogate` is "amplified", "soft", "score_oriented(uniform)", "score_oriented(cosine)" or
+    "heaviside", each also with other defaults ("amplified(L=73)"); `from_probabilities` says that
+    inputs are probabilities rather than logits; `maximize` or `minimize` is needed for a metric
+    that is neither a score nor an error rate. Raises `MetriccError` with every diagnostic.
     """
     chosen = {"target": target, "task": task, "per": per}
     for option, value in chosen.items():
         _choice(option, value, CHOICES[option])
-    _choice("surrogate", surrogate, tuple(SURROGATES))
+    soft = str(surrogates.surrogate(surrogate))
     if maximize and minimize:
         raise fail("MC0501", "a metric is maximized or minimized, not both", "give one of the two")
     if name is not None:
@@ -99,7 +99,7 @@ def compile(
     def work() -> CompiledMetric:
         program, findings = analyse(formula, name)
         goal = _goal(program, findings, maximize, minimize)
-        options = ir.Options(program.metric.name, task, per, surrogate, from_probabilities, goal)
+        options = ir.Options(program.metric.name, task, per, soft, from_probabilities, goal)
         text = render(program, findings, options, __version__)
         remarks = (*program.metric.text.diagnostics, *_warnings(findings, options))
         return CompiledMetric(program, findings, options, text, remarks)

@@ -16,6 +16,8 @@ SURROGATES = [
     pytest.param("soft", True, marks=pytest.mark.slow),
 ]
 
+OTHERS = ["score_oriented(uniform)", "score_oriented(cosine)", "heaviside", "amplified(L=73)"]
+
 COMPOSED = [
     "-log(f1)",
     "(f1 + mcc)/2",
@@ -42,6 +44,30 @@ def test_library_metric_verifies(name: str, surrogate: str, from_probabilities: 
     report = metricc.compile(name, maximize=mixed, **options).verify()
     assert report.passed, str(report)
     assert len(report.checks) >= 15
+
+
+@pytest.mark.parametrize("from_probabilities", [False, True])
+@pytest.mark.parametrize("surrogate", OTHERS)
+@pytest.mark.parametrize("name", ["f1", "mcc", "gmean", "error_rate"])
+def test_other_surrogates_verify(name: str, surrogate: str, from_probabilities: bool) -> None:
+    options = {"surrogate": surrogate, "from_probabilities": from_probabilities}
+    report = metricc.compile(name, **options).verify()
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "old", "new"),
+    [
+        ("heaviside", "(low - mid) * below", "(mid - low) * below"),
+        ("heaviside", "1 - high * q", "high * q"),
+        ("score_oriented(cosine)", "-1 / delta", "-0.5 / delta"),
+        ("score_oriented(cosine)", "c * c, p * q", "c, p * q"),
+        ("score_oriented(uniform)", "0.5 - u", "0.5 + u"),
+        ("score_oriented(uniform)", "(a > 0) & (b > 0)", "a > 0"),
+    ],
+)
+def test_faults_in_other_surrogates_are_caught(surrogate: str, old: str, new: str) -> None:
+    assert faulty(metricc.compile("f1", surrogate=surrogate), old, new)
 
 
 @pytest.mark.parametrize("formula", COMPOSED)

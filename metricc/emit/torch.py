@@ -16,17 +16,17 @@ from metricc.emit.python import fold, statements
 from metricc.functions import CELLS
 from metricc.save import sha256, with_record
 from metricc.statements import SAME
-from metricc.surrogates import SURROGATES, Surrogate
+from metricc.surrogates import Surrogate, surrogate
 
 WIDTH = 100
 
 
 def render(program: ir.Program, audit: ir.Audit, options: ir.Options, version: str) -> str:
     """The text of the generated file. The same arguments always give the same bytes."""
-    surrogate = SURROGATES[options.surrogate]
+    soft = surrogate(options.surrogate)
     bodies, called = _bodies(program)
     holes = {
-        "docstring": _docstring(program, audit, options, surrogate, version),
+        "docstring": _docstring(program, audit, options, soft, version),
         "name": options.name,
         "pascal": options.pascal,
         "signature": ", ".join((*CELLS, *map(_positional, program.metric.parameters))),
@@ -34,12 +34,11 @@ def render(program: ir.Program, audit: ir.Audit, options: ir.Options, version: s
         "gradient": bodies[1],
         "weights": bodies[2],
         "direction": "1 - " if options.goal == "maximize" else "",
-        "scale": ("-" if options.goal == "maximize" else "")
-        + ("L * " if "L" in surrogate.defaults else ""),
+        "scale": ("-" if options.goal == "maximize" else "") + file.SCALES.get(soft.name, ""),
         "guards": "".join(file.GUARDS[g] for g in file.GUARDS if g in called),
-        "math": "import math\n\n" if called & file.NEED_MATH else "",
-        **_arguments(program.metric.parameters, surrogate),
-        **file.SURROGATES[surrogate.name, options.from_probabilities],
+        "math": "import math\n\n" if called & file.NEED_MATH or "cosine" in soft.name else "",
+        **_arguments(program.metric.parameters, soft),
+        **file.SURROGATES[soft.name, options.from_probabilities],
     }
     text = file.fill(file.TEMPLATE, holes)
     text = "\n".join(fold(line, WIDTH) for line in text.split("\n"))
@@ -218,7 +217,7 @@ def _surrogate_lines(surrogate: Surrogate, options: ir.Options) -> list[str]:
 
 
 def _threshold_lines(program: ir.Program, surrogate: Surrogate) -> list[str]:
-    where = "`threshold`" if surrogate.arguments else "p = 1/2"
+    where = f"`{surrogate.centre}`" if surrogate.centre else "p = 1/2"
     return [
         f"A model trained on this loss decides at {where}. For calibrated probabilities of another "
         f"model the best cut is {program.threshold}."

@@ -44,6 +44,18 @@ SURROGATE_NOTES = {
         "where one sample in a hundred is positive. A larger L lessens that and flattens the slope "
         "away from the threshold: at L = 73 (the paper's) it is 1.5e-7 of its peak at |z| = 1."
     ],
+    "score_oriented(uniform)": [
+        "The expected confusion matrix over thresholds that are uniform on [mu - delta, mu + "
+        "delta]. Predictions outside it have slope 0: they learn nothing from this loss."
+    ],
+    "score_oriented(cosine)": [
+        "The expected confusion matrix over thresholds with a raised cosine on [mu - delta, mu + "
+        "delta]. Predictions outside it have slope 0: they learn nothing from this loss."
+    ],
+    "heaviside": [
+        "A step in three straight pieces: its slope is never 0, jumps at threshold +- "
+        "min(threshold, 1 - threshold)/2, and is delta/(that piece's width) in the outer ones."
+    ],
     "soft": [
         "The counts are the expected confusion matrix if the probabilities were true; the slope "
         "dA/dz = p(1 - p) reaches every sample."
@@ -146,6 +158,27 @@ def _require({listed}):
 '''
 NEED_MATH = {"_root", "_log", "_exp"}
 
+# What the slope of a surrogate lacks of dA/dz, as a factor of the whole gradient.
+SCALES = {
+    "amplified": "L * ",
+    "score_oriented(uniform)": "0.5 / delta * ",
+    "score_oriented(cosine)": "1 / delta * ",
+}
+
+_STEPS = '''
+
+def _steps(p, q, delta, threshold):
+    """A, 1 - A and dA/dp: slope `low` up to delta, `mid` to 1 - delta, `high` to 1."""
+    half = min(threshold, 1 - threshold) / 2
+    low, mid = delta / (threshold - half), (1 - 2 * delta) / (2 * half)
+    high = delta / (1 - threshold - half)
+    below, above = p < threshold - half, p > threshold + half
+    inside = mid * (p - threshold)
+    a = torch.where(below, low * p, torch.where(above, 1 - high * q, 0.5 + inside))
+    b = torch.where(below, 1 - low * p, torch.where(above, high * q, 0.5 - inside))
+    return a, b, mid + (low - mid) * below.to(p.dtype) + (high - mid) * above.to(p.dtype)
+'''
+
 # What a surrogate is in code, by name and by whether the input is a probability already.
 SURROGATES: dict[tuple[str, bool], dict[str, str]] = {
     ("amplified", False): {
@@ -201,6 +234,97 @@ def _soft(p):
 def _slope(p, a, b, out=None):
     return torch.ones_like(p) if out is None else out.fill_(1)
 """,
+    },
+    ("score_oriented(uniform)", False): {
+        "input": "logits",
+        "soft": """\
+def _soft(z, mu, delta):
+    \"\"\"A(p), 1 - A(p), p and 1 - p. A rises from 0 at mu - delta to 1 at mu + delta.\"\"\"
+    p = torch.sigmoid(z)
+    u = (p - mu) / (2 * delta)
+    return (0.5 + u).clamp(0, 1), (0.5 - u).clamp(0, 1), p, torch.neg(z).sigmoid_()
+
+
+def _slope(z, a, b, p, q, out=None):
+    \"\"\"dA/dz * 2 delta = p (1 - p) where A is between 0 and 1, else 0.\"\"\"
+    return torch.mul(torch.mul(p, q, out=out), (a > 0) & (b > 0), out=out)
+""",
+    },
+    ("score_oriented(uniform)", True): {
+        "input": "probabilities",
+        "soft": """\
+def _soft(p, mu, delta):
+    \"\"\"A(p) and 1 - A(p). A rises from 0 at mu - delta to 1 at mu + delta.\"\"\"
+    u = (p - mu) / (2 * delta)
+    return (0.5 + u).clamp(0, 1), (0.5 - u).clamp(0, 1)
+
+
+def _slope(p, a, b, out=None):
+    \"\"\"dA/dp * 2 delta = 1 where A is between 0 and 1, else 0.\"\"\"
+    inside = ((a > 0) & (b > 0)).to(p.dtype)
+    return inside if out is None else out.copy_(inside)
+""",
+    },
+    ("score_oriented(cosine)", False): {
+        "input": "logits",
+        "soft": """\
+def _soft(z, mu, delta):
+    \"\"\"A(p), 1 - A(p), the place u of p in the support, p and 1 - p.\"\"\"
+    p = torch.sigmoid(z)
+    u = ((p - mu) / delta).clamp(-1, 1)
+    s = u + torch.sin(math.pi * u) / math.pi
+    return (1 + s) / 2, (1 - s) / 2, u, p, torch.neg(z).sigmoid_()
+
+
+def _slope(z, a, b, u, p, q, out=None):
+    \"\"\"dA/dz * delta = cos(pi u / 2)^2 p (1 - p), exactly 0 at the ends of the support.\"\"\"
+    c = torch.sin(math.pi / 2 * (1 - u.abs()))
+    return torch.mul(c * c, p * q, out=out)
+""",
+    },
+    ("score_oriented(cosine)", True): {
+        "input": "probabilities",
+        "soft": """\
+def _soft(p, mu, delta):
+    \"\"\"A(p), 1 - A(p) and the place u of p in the support.\"\"\"
+    u = ((p - mu) / delta).clamp(-1, 1)
+    s = u + torch.sin(math.pi * u) / math.pi
+    return (1 + s) / 2, (1 - s) / 2, u
+
+
+def _slope(p, a, b, u, out=None):
+    \"\"\"dA/dp * delta = cos(pi u / 2)^2, exactly 0 at the ends of the support.\"\"\"
+    c = torch.sin(math.pi / 2 * (1 - u.abs()))
+    return torch.mul(c, c, out=out)
+""",
+    },
+    ("heaviside", False): {
+        "input": "logits",
+        "soft": """\
+def _soft(z, delta, threshold):
+    \"\"\"A(p), 1 - A(p), dA/dp, p and 1 - p.\"\"\"
+    p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()
+    return *_steps(p, q, delta, threshold), p, q
+
+
+def _slope(z, a, b, m, p, q, out=None):
+    \"\"\"dA/dz = dA/dp p (1 - p).\"\"\"
+    return torch.mul(torch.mul(m, p, out=out), q, out=out)
+"""
+        + _STEPS,
+    },
+    ("heaviside", True): {
+        "input": "probabilities",
+        "soft": """\
+def _soft(p, delta, threshold):
+    \"\"\"A(p), 1 - A(p) and dA/dp.\"\"\"
+    return _steps(p, 1 - p, delta, threshold)
+
+
+def _slope(p, a, b, m, out=None):
+    return m if out is None else out.copy_(m)
+"""
+        + _STEPS,
     },
 }
 

@@ -264,8 +264,10 @@ def loss_and_gradient(
     arguments: Mapping[str, float],
     from_probabilities: bool,
     minimize: bool,
-) -> tuple[Any, list[Any], list[Any]]:
-    """The loss of a batch, its derivative in every input, and the size of each derivative's parts.
+    rounding: float = 0,
+) -> tuple[Any, list[Any], list[Any], list[Any]]:
+    """The loss of a batch, its derivative in every input, the size of each derivative's parts, and
+    how much the derivative moves where p is rounded by a relative `rounding`.
 
     The parts are those of y = 1 and of y = 0: under a soft label they may cancel, and an error is
     then to be judged by their size. For a hard label the size is the derivative's own.
@@ -290,19 +292,58 @@ def loss_and_gradient(
         ):
             gradient.append(sign * v * (y * w_plus - (1 - y) * w_minus) * slope)
             sizes.append(v * (abs(y * w_plus) + abs((1 - y) * w_minus)) * slope)
-        return (value if minimize else 1 - value), gradient, sizes
+        moves = [mpf(0)] * len(sizes)
+        if rounding:
+            inputs = zip(batch.inputs, map(mpf, batch.targets), map(mpf, weights), strict=True)
+            for i, (z, y, v) in enumerate(inputs):
+                around = [
+                    _soft(mpf(z), surrogate, arguments, from_probabilities, 1 + d * rounding)[2]
+                    for d in (-1, 0, 1)
+                ]
+                reach = v * (abs(y * w_plus) + abs((1 - y) * w_minus))
+                moves[i] = reach * (max(around) - min(around))
+        return (value if minimize else 1 - value), gradient, sizes, moves
 
 
 def _soft(
-    z: Any, surrogate: str, arguments: Mapping[str, float], from_probabilities: bool
+    z: Any,
+    surrogate: str,
+    arguments: Mapping[str, float],
+    from_probabilities: bool,
+    moved: Any = 1,
 ) -> tuple[Any, Any, Any]:
-    """A, 1 - A and the slope in the input, from their definitions."""
+    """A, 1 - A and the slope in the input, from their definitions, at p times `moved`."""
     p, q, slope = (z, 1 - z, mpf(1)) if from_probabilities else _logistic(z)
     if surrogate == "soft":
         return p, q, slope
-    steepness, threshold = mpf(arguments["L"]), mpf(arguments["threshold"])
-    a, b, inner = _logistic(steepness * (p - threshold))
-    return a, b, steepness * inner * slope
+    p = p * moved
+    given = {name: mpf(value) for name, value in arguments.items()}
+    if surrogate == "amplified":
+        a, b, inner = _logistic(given["L"] * (p - given["threshold"]))
+        return a, b, given["L"] * inner * slope
+    if surrogate == "heaviside":
+        a, inner = _pieces(p, given["delta"], given["threshold"])
+        return a, 1 - a, inner * slope
+    u = (p - given["mu"]) / given["delta"]
+    if abs(u) >= 1:
+        return mpf(u > 0), mpf(u < 0), mpf(0)
+    if surrogate == "score_oriented(uniform)":
+        return (1 + u) / 2, (1 - u) / 2, slope / (2 * given["delta"])
+    a = (1 + u + mp.sin(mp.pi * u) / mp.pi) / 2
+    return a, 1 - a, (1 + mp.cos(mp.pi * u)) / (2 * given["delta"]) * slope
+
+
+def _pieces(p: Any, delta: Any, threshold: Any) -> tuple[Any, Any]:
+    """Tsoi et al. 2022, eq. 6: the linear Heaviside approximation and its slope."""
+    width = min(threshold, 1 - threshold)
+    m1 = delta / (threshold - width / 2)
+    m2 = (1 - 2 * delta) / width
+    m3 = delta / (1 - threshold - width / 2)
+    if p < threshold - width / 2:
+        return m1 * p, m1
+    if p > threshold + width / 2:
+        return m3 * p + (1 - delta - m3 * (threshold + width / 2)), m3
+    return m2 * p + mpf(1) / 2 - m2 * threshold, m2
 
 
 def _logistic(x: Any) -> tuple[Any, Any, Any]:

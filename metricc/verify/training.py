@@ -12,7 +12,7 @@ from mpmath import mp, mpf
 
 from metricc import ir
 from metricc.functions import CELLS
-from metricc.surrogates import SURROGATES
+from metricc.surrogates import surrogate
 from metricc.verify.oracle import DIGITS, Batch, loss_and_gradient, walk
 from metricc.verify.points import batch, parameter_sets, ugly, worse
 
@@ -40,15 +40,18 @@ class _Case:
     def __call__(self, inputs: Any, targets: Any, weights: Any = None) -> Any:
         return self.loss(inputs, targets, weight=weights, **self.parameters, **self.arguments)
 
-    def exact(self, data: Batch) -> tuple[Any, list[Any], list[Any]]:
+    def exact(self, data: Batch, rounding: float) -> tuple[Any, list[Any], list[Any], list[Any]]:
+        soft = surrogate(self.options.surrogate)
         return loss_and_gradient(
             self.program.metric.text,
             data,
             self.parameters,
-            self.options.surrogate,
+            soft.name,
             self.arguments,
             self.options.from_probabilities,
             self.options.goal == "minimize",
+            # Where the slope jumps, rounding p alone may choose the other side.
+            rounding if soft.kinked else 0,
         )
 
 
@@ -82,12 +85,13 @@ def checks(module: ModuleType, program: ir.Program, options: ir.Options) -> list
     return results
 
 
-def _arguments(surrogate: str) -> list[Mapping[str, float]]:
-    """The surrogate's defaults and, where it has a steepness, the paper's and another threshold."""
-    defaults = SURROGATES[surrogate].defaults
-    if "L" not in defaults:
-        return [defaults]
-    return [defaults, {"L": 73.0, "threshold": 0.5}, {"L": 4.0, "threshold": 0.25}]
+def _arguments(text: str) -> list[Mapping[str, float]]:
+    """The surrogate's defaults and others; where it has a steepness, the paper's too."""
+    defaults = surrogate(text).defaults
+    others = {"threshold": 0.25, "mu": 0.375, "delta": 0.3125, "L": 4.0}
+    found: list[Mapping[str, float]] = [defaults, {name: others[name] for name in defaults}]
+    found += [{"L": 73.0, "threshold": 0.5}] if "L" in defaults else []
+    return found if defaults else [defaults]
 
 
 def _tensors(data: Batch, dtype: str) -> tuple[Any, Any, Any]:
@@ -126,12 +130,15 @@ def _accuracy(cases: list[_Case], dtype: str) -> ir.Check:
             data = batch(40, spread, seed, probabilities, weighted)
             loss, gradient, held = _gradient(case, data, dtype)
             with mp.workdps(DIGITS):
-                exact, slopes, sizes = case.exact(held)
+                unit = 2.0**-53 if dtype == "float64" else 2.0**-24  # halves run in float32
+                exact, slopes, sizes, moves = case.exact(held, 8 * unit)
                 size = max(abs(exact), abs(1 - exact), mpf(10) ** -3)
                 worst_loss = worse(worst_loss, abs(mpf(loss.double().item()) - exact) / size)
-                for got, slope, part in zip(gradient.double().tolist(), slopes, sizes, strict=True):
+                rows = zip(gradient.double().tolist(), slopes, sizes, moves, strict=True)
+                for got, slope, part, move in rows:
                     if part >= smallest:
-                        worst_gradient = worse(worst_gradient, abs(mpf(got) - slope) / part)
+                        error = max(abs(mpf(got) - slope) - move, mpf(0)) / part
+                        worst_gradient = worse(worst_gradient, error)
                         elements += 1
     measured = f"{float(worst_loss):.1e} loss, {float(worst_gradient):.1e} gradient"
     allowed = f"{allowed_loss:.0e}, {allowed_gradient:.1e}"
@@ -169,9 +176,7 @@ def plain_loss(case: _Case, inputs: Any, targets: Any, weights: Any) -> Any:
     import torch
 
     p = inputs if case.options.from_probabilities else torch.sigmoid(inputs)
-    a = p
-    if case.options.surrogate == "amplified":
-        a = torch.sigmoid(case.arguments["L"] * (p - case.arguments["threshold"]))
+    a = _plain_surrogate(p, surrogate(case.options.surrogate).name, case.arguments)
     v = torch.ones_like(targets) if weights is None else weights
     cells = [
         (v * targets * a).sum(),
@@ -183,6 +188,27 @@ def plain_loss(case: _Case, inputs: Any, targets: Any, weights: Any) -> Any:
     scope |= {n: torch.tensor(x, dtype=torch.float64) for n, x in case.parameters.items()}
     value = walk(case.program.metric.text, _TorchArithmetic(), scope)
     return value if case.options.goal == "minimize" else 1 - value
+
+
+def _plain_surrogate(p: Any, name: str, arguments: Mapping[str, float]) -> Any:
+    """A(p) as its definition reads."""
+    import torch
+
+    if name == "soft":
+        return p
+    if name == "amplified":
+        return torch.sigmoid(arguments["L"] * (p - arguments["threshold"]))
+    if name == "heaviside":
+        delta, threshold = arguments["delta"], arguments["threshold"]
+        half = min(threshold, 1 - threshold) / 2
+        rising = 0.5 + (1 - 2 * delta) * (p - threshold) / (2 * half)
+        low = p * delta / (threshold - half)
+        high = 1 - (1 - p) * delta / (1 - threshold - half)
+        return torch.where(
+            p < threshold - half, low, torch.where(p > threshold + half, high, rising)
+        )
+    u = ((p - arguments["mu"]) / arguments["delta"]).clamp(-1, 1)
+    return (1 + u + (torch.sin(torch.pi * u) / torch.pi if "cosine" in name else 0)) / 2
 
 
 def _autograd(case: _Case) -> ir.Check:
