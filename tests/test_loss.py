@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -287,3 +288,76 @@ def test_official_fp16_defect_is_absent() -> None:
     z = torch.linspace(-30, 30, 4_096).half()
     y = (torch.arange(4_096) % 5 == 0).half()
     assert torch.isfinite(gradient(metricc.loss("f1", L=73.0), z, y)).all()
+
+
+# -- masks and ignored labels -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_what_is_masked_or_ignored_is_as_if_removed(name: str) -> None:
+    z, y = batch(80)
+    keep = torch.arange(80) % 3 != 0
+    v = torch.linspace(0.1, 2, 80, dtype=torch.float64)
+    loss = metricc.loss(name)
+    wanted = torch.zeros(80, dtype=torch.float64)
+    wanted[keep] = gradient(loss, z[keep], y[keep], weight=v[keep])
+    dirty_z = torch.where(keep, z.detach(), torch.nan)
+    dirty_y, dirty_v = torch.where(keep, y, 255), torch.where(keep, v, torch.nan)
+    ignoring = metricc.loss(name, ignore_index=255)
+    for call in (
+        lambda x: loss(x, dirty_y, weight=dirty_v, mask=keep),
+        lambda x: ignoring(x, dirty_y, weight=dirty_v),
+        lambda x: ignoring(x, dirty_y, weight=dirty_v, mask=keep),
+    ):
+        x = dirty_z.clone().requires_grad_()
+        value = call(x)
+        (found,) = torch.autograd.grad(value, x)
+        torch.testing.assert_close(value, loss(z[keep], y[keep], weight=v[keep]))
+        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-15)
+        assert (found[~keep] == 0).all()
+
+
+def test_masks_of_samples_labels_of_nan_and_other_dtypes() -> None:
+    z, y = batch(60)
+    z2, y2 = z.detach().reshape(12, 5), y.reshape(12, 5)
+    rows = torch.arange(12) < 7
+    loss = metricc.loss("f1")
+    torch.testing.assert_close(loss(z2, y2, mask=rows), loss(z2[:7], y2[:7]))
+    unknown = torch.where(rows[:, None], y2, torch.nan)
+    ignoring = metricc.loss("f1", ignore_index=float("nan"))
+    torch.testing.assert_close(ignoring(z2, unknown), loss(z2[:7], y2[:7]))
+    classes = torch.where(rows[:, None], y2, -100).to(torch.int64)
+    torch.testing.assert_close(
+        metricc.loss("f1", ignore_index=-100)(z2, classes), loss(z2[:7], y2[:7].round())
+    )
+    for dtype in DTYPES:
+        half = loss(z2.to(dtype), y2.to(dtype), mask=rows)
+        torch.testing.assert_close(half, loss(z2[:7].to(dtype), y2[:7].to(dtype)))
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_everything_masked_is_finite_and_still(name: str) -> None:
+    z = torch.full((6,), torch.nan, requires_grad=True)
+    loss = metricc.loss(name)
+    value = loss(z, torch.full((6,), torch.nan), mask=torch.zeros(6, dtype=torch.bool))
+    value.backward()
+    assert torch.isfinite(value) and z.grad is not None and (z.grad == 0).all()
+
+
+@pytest.mark.parametrize(
+    "mask", [torch.ones(7, dtype=torch.bool), torch.ones(6), [True] * 6, torch.ones(2, 3).bool()]
+)
+def test_wrong_masks_are_refused(mask: Any) -> None:
+    with pytest.raises(ValueError, match="mask"):
+        metricc.loss("f1")(torch.zeros(6), torch.zeros(6), mask=mask)
+
+
+def test_masks_under_compilation_and_second_derivatives() -> None:
+    z, y = batch(9)
+    keep = torch.arange(9) != 4
+    loss = metricc.loss("mcc", L=4.0)
+    assert torch.autograd.gradgradcheck(lambda x: loss(x, y, mask=keep), (z,))
+    compiled = torch.compile(
+        lambda x, t, m: loss(x, t, mask=m), fullgraph=True, backend="aot_eager"
+    )
+    torch.testing.assert_close(compiled(z, y, keep), loss(z, y, mask=keep))

@@ -106,7 +106,6 @@ def _arguments(parameters: tuple[ir.Parameter, ...], surrogate: Surrogate) -> di
         "require": f"    _require({', '.join(checked)})\n" if checked else "",
         "require_in_module": f"        _require({', '.join(checked)})\n" if checked else "",
         "keywords": keywords,
-        "constructor": f", *{keywords}" if keywords else "",
         "assign": "".join(f"        self.{name} = {name}\n" for name in names),
         "stored": listed("{0}=self.{0}", names),
         "shown": f'f"{shown}"' if shown else '""',

@@ -31,7 +31,9 @@ ABSENT = [
 
 TENSORS = (
     "target: labels in [0, 1], float, integer or bool, of the same shape (any); weight: per "
-    "element or per sample (first dimension), at least 0. float16 and bfloat16 inputs are summed "
+    "element or per sample (first dimension), at least 0; mask: bool, likewise, and ignore_index: a "
+    "label: what is masked out (False) or ignored counts nothing, gets gradient 0, and may be NaN. "
+    "float16 and bfloat16 inputs are summed "
     "in float32 and give a float32 loss; the four counts are float64 (float32 on devices without)."
 )
 
@@ -358,20 +360,23 @@ def weights(<<signature>>):
 <<weights>>
 
 
-<<ranges>>def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None<<keywords>>) -> Tensor:
+<<ranges>>def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None, mask: Tensor | None = None, ignore_index: float | None = None<<keywords>>) -> Tensor:
     """The loss of a batch of <<input>>: a scalar. ValueError where the tensors do not fit."""
 <<require>>    weight = _check(input, target, weight)
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
     return _<<pascal>>Function.apply(input, target, weight<<store>>)[0]
 
 
 class <<pascal>>Loss(torch.nn.Module):
     """`<<name>>_loss` as a module. It holds no state."""
 
-    def __init__(self<<constructor>>):
+    def __init__(self, *<<keywords>>, ignore_index: float | None = None):
         super().__init__()
-<<require_in_module>><<assign>>
-    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        return <<name>>_loss(input, target, weight=weight<<stored>>)
+<<require_in_module>><<assign>>        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        return <<name>>_loss(input, target, weight=weight, mask=mask, ignore_index=self.ignore_index<<stored>>)
 
     def extra_repr(self) -> str:
         return <<shown>>
@@ -520,10 +525,29 @@ def _check(input, target, weight):
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    if weight is None or weight.shape == input.shape:
-        return weight
-    if weight.shape != input.shape[:1]:
+    return weight if weight is None else _spread(weight, input, "weight")
+
+
+def _spread(tensor, input, name):
+    """A tensor per element as it is; one per sample over the elements of each sample."""
+    if tensor.shape == input.shape:
+        return tensor
+    if tensor.shape != input.shape[:1]:
         shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
-        raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be {shapes}")
-    return weight.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
+    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _kept(input, target, weight, mask, ignore_index):
+    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
+    keep = torch.ones_like(target, dtype=torch.bool)
+    if mask is not None:
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.device != input.device:
+            raise ValueError(f"mask must be a bool tensor on {input.device}")
+        keep = _spread(mask, input, "mask")
+    if ignore_index is not None:  # NaN ignores NaN
+        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
+        keep = keep & ~ignored
+    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
+    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
 <<guards>>'''

@@ -23,9 +23,10 @@ Classes    A batch without positives, or without negatives, gets one unit of wei
            right way. Nothing is ever added to other batches. 0/0 is 0; loss and gradient are finite
            for every finite input.
 Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of the same shape (any);
-           weight: per element or per sample (first dimension), at least 0. float16 and bfloat16
-           inputs are summed in float32 and give a float32 loss; the four counts are float64
-           (float32 on devices without).
+           weight: per element or per sample (first dimension), at least 0; mask: bool, likewise,
+           and ignore_index: a label: what is masked out (False) or ignored counts nothing, gets
+           gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in float32 and give a
+           float32 loss; the four counts are float64 (float32 on devices without).
 
 Made by metricc 0.1.0:  metricc compile fbeta --name fbeta --surrogate soft
 Derivatives proved: rational functions.
@@ -37,7 +38,7 @@ from torch import Tensor
 
 __all__ = ["FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '498d29b5695cf7c77840eadf92780a2c2008212073e85b10578649bebf77723c'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'c17908ed8a536063faaa4778f667a87dde50588a432fcbe565022920b036c7c5'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -74,24 +75,41 @@ def _require(beta):
 
 
 def fbeta_loss(
-    input: Tensor, target: Tensor, *, weight: Tensor | None = None, beta: float = 1.0
+    input: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    ignore_index: float | None = None,
+    beta: float = 1.0,
 ) -> Tensor:
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
     _require(beta)
     weight = _check(input, target, weight)
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
     return _FbetaFunction.apply(input, target, weight, beta)[0]
 
 
 class FbetaLoss(torch.nn.Module):
     """`fbeta_loss` as a module. It holds no state."""
 
-    def __init__(self, *, beta: float = 1.0):
+    def __init__(self, *, beta: float = 1.0, ignore_index: float | None = None):
         super().__init__()
         _require(beta)
         self.beta = beta
+        self.ignore_index = ignore_index
 
-    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        return fbeta_loss(input, target, weight=weight, beta=self.beta)
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        return fbeta_loss(
+            input, target, weight=weight, mask=mask, ignore_index=self.ignore_index, beta=self.beta
+        )
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}"
@@ -249,12 +267,31 @@ def _check(input, target, weight):
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    if weight is None or weight.shape == input.shape:
-        return weight
-    if weight.shape != input.shape[:1]:
+    return weight if weight is None else _spread(weight, input, "weight")
+
+
+def _spread(tensor, input, name):
+    """A tensor per element as it is; one per sample over the elements of each sample."""
+    if tensor.shape == input.shape:
+        return tensor
+    if tensor.shape != input.shape[:1]:
         shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
-        raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be {shapes}")
-    return weight.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
+    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _kept(input, target, weight, mask, ignore_index):
+    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
+    keep = torch.ones_like(target, dtype=torch.bool)
+    if mask is not None:
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.device != input.device:
+            raise ValueError(f"mask must be a bool tensor on {input.device}")
+        keep = _spread(mask, input, "mask")
+    if ignore_index is not None:  # NaN ignores NaN
+        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
+        keep = keep & ~ignored
+    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
+    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
 
 
 def _ratio(a, b):

@@ -20,9 +20,11 @@ Classes    A batch without positives, or without negatives, gets one unit of wei
            right way. Nothing is ever added to other batches. 0/0 is 0; loss and gradient are finite
            for every finite input.
 Tensors    input: probabilities in [0, 1]; target: labels in [0, 1], float, integer or bool, of the
-           same shape (any); weight: per element or per sample (first dimension), at least 0.
-           float16 and bfloat16 inputs are summed in float32 and give a float32 loss; the four
-           counts are float64 (float32 on devices without).
+           same shape (any); weight: per element or per sample (first dimension), at least 0; mask:
+           bool, likewise, and ignore_index: a label: what is masked out (False) or ignored counts
+           nothing, gets gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in
+           float32 and give a float32 loss; the four counts are float64 (float32 on devices
+           without).
 
 Made by metricc 0.1.0:  metricc compile gmean --name gmean --surrogate soft --from-probabilities
 Derivatives proved: rational functions, with roots as powers of their factors.
@@ -36,7 +38,7 @@ from torch import Tensor
 
 __all__ = ["GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '702a257dff255b99de07d5aaa1b3c0fe83a25fb7ba4234850d58a98eb53c246e'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '470c00e7cc7c726efc1b474a2762d0d47f74d94f13d449c219dee843ef2c55b7'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -65,20 +67,36 @@ def weights(TP, FN, FP, TN):
     return _ratio(root, 2 * TP), _ratio(root, 2 * TN)
 
 
-def gmean_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None) -> Tensor:
+def gmean_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    ignore_index: float | None = None,
+) -> Tensor:
     """The loss of a batch of probabilities: a scalar. ValueError where the tensors do not fit."""
     weight = _check(input, target, weight)
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
     return _GmeanFunction.apply(input, target, weight)[0]
 
 
 class GmeanLoss(torch.nn.Module):
     """`gmean_loss` as a module. It holds no state."""
 
-    def __init__(self):
+    def __init__(self, *, ignore_index: float | None = None):
         super().__init__()
+        self.ignore_index = ignore_index
 
-    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        return gmean_loss(input, target, weight=weight)
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        return gmean_loss(input, target, weight=weight, mask=mask, ignore_index=self.ignore_index)
 
     def extra_repr(self) -> str:
         return ""
@@ -233,12 +251,31 @@ def _check(input, target, weight):
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    if weight is None or weight.shape == input.shape:
-        return weight
-    if weight.shape != input.shape[:1]:
+    return weight if weight is None else _spread(weight, input, "weight")
+
+
+def _spread(tensor, input, name):
+    """A tensor per element as it is; one per sample over the elements of each sample."""
+    if tensor.shape == input.shape:
+        return tensor
+    if tensor.shape != input.shape[:1]:
         shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
-        raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be {shapes}")
-    return weight.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
+    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _kept(input, target, weight, mask, ignore_index):
+    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
+    keep = torch.ones_like(target, dtype=torch.bool)
+    if mask is not None:
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.device != input.device:
+            raise ValueError(f"mask must be a bool tensor on {input.device}")
+        keep = _spread(mask, input, "mask")
+    if ignore_index is not None:  # NaN ignores NaN
+        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
+        keep = keep & ~ignored
+    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
+    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
 
 
 def _ratio(a, b):

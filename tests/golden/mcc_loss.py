@@ -30,9 +30,10 @@ Classes    A batch without positives, or without negatives, gets one unit of wei
            right way. Nothing is ever added to other batches. 0/0 is 0; loss and gradient are finite
            for every finite input.
 Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of the same shape (any);
-           weight: per element or per sample (first dimension), at least 0. float16 and bfloat16
-           inputs are summed in float32 and give a float32 loss; the four counts are float64
-           (float32 on devices without).
+           weight: per element or per sample (first dimension), at least 0; mask: bool, likewise,
+           and ignore_index: a label: what is masked out (False) or ignored counts nothing, gets
+           gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in float32 and give a
+           float32 loss; the four counts are float64 (float32 on devices without).
 
 Made by metricc 0.1.0:  metricc compile mcc --name mcc
 Derivatives proved: rational functions, with roots as powers of their factors.
@@ -46,7 +47,7 @@ from torch import Tensor
 
 __all__ = ["MccLoss", "mcc_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '59a9efa5d9cd74dd9b76182d1e2901e3ba6ec15211e3c68c444dad96b6a30e6a'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '11c3cc0130f401f43e10f5c53cf8a523c9dae2d9a6bce9b069a77610770bbc18'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -100,26 +101,47 @@ def mcc_loss(
     target: Tensor,
     *,
     weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    ignore_index: float | None = None,
     L: float = 10.0,
     threshold: float = 0.5,
 ) -> Tensor:
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
     _require(L, threshold)
     weight = _check(input, target, weight)
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
     return _MccFunction.apply(input, target, weight, L, threshold)[0]
 
 
 class MccLoss(torch.nn.Module):
     """`mcc_loss` as a module. It holds no state."""
 
-    def __init__(self, *, L: float = 10.0, threshold: float = 0.5):
+    def __init__(
+        self, *, L: float = 10.0, threshold: float = 0.5, ignore_index: float | None = None
+    ):
         super().__init__()
         _require(L, threshold)
         self.L = L
         self.threshold = threshold
+        self.ignore_index = ignore_index
 
-    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        return mcc_loss(input, target, weight=weight, L=self.L, threshold=self.threshold)
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        return mcc_loss(
+            input,
+            target,
+            weight=weight,
+            mask=mask,
+            ignore_index=self.ignore_index,
+            L=self.L,
+            threshold=self.threshold,
+        )
 
     def extra_repr(self) -> str:
         return f"L={self.L}, threshold={self.threshold}"
@@ -280,12 +302,31 @@ def _check(input, target, weight):
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    if weight is None or weight.shape == input.shape:
-        return weight
-    if weight.shape != input.shape[:1]:
+    return weight if weight is None else _spread(weight, input, "weight")
+
+
+def _spread(tensor, input, name):
+    """A tensor per element as it is; one per sample over the elements of each sample."""
+    if tensor.shape == input.shape:
+        return tensor
+    if tensor.shape != input.shape[:1]:
         shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
-        raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be {shapes}")
-    return weight.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
+    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _kept(input, target, weight, mask, ignore_index):
+    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
+    keep = torch.ones_like(target, dtype=torch.bool)
+    if mask is not None:
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.device != input.device:
+            raise ValueError(f"mask must be a bool tensor on {input.device}")
+        keep = _spread(mask, input, "mask")
+    if ignore_index is not None:  # NaN ignores NaN
+        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
+        keep = keep & ~ignored
+    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
+    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
 
 
 def _ratio(a, b):

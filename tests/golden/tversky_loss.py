@@ -25,9 +25,11 @@ Classes    A batch without positives, or without negatives, gets one unit of wei
            right way. Nothing is ever added to other batches. 0/0 is 0; loss and gradient are finite
            for every finite input.
 Tensors    input: probabilities in [0, 1]; target: labels in [0, 1], float, integer or bool, of the
-           same shape (any); weight: per element or per sample (first dimension), at least 0.
-           float16 and bfloat16 inputs are summed in float32 and give a float32 loss; the four
-           counts are float64 (float32 on devices without).
+           same shape (any); weight: per element or per sample (first dimension), at least 0; mask:
+           bool, likewise, and ignore_index: a label: what is masked out (False) or ignored counts
+           nothing, gets gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in
+           float32 and give a float32 loss; the four counts are float64 (float32 on devices
+           without).
 
 Made by metricc 0.1.0:  metricc compile tversky --name tversky --from-probabilities
 Derivatives proved: rational functions.
@@ -39,7 +41,7 @@ from torch import Tensor
 
 __all__ = ["TverskyLoss", "tversky_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'b3631e6af951c7ae667a629945b1fedcca6015e0d51989b7f1f38c1a8a2ca738'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '191f90b85df27bb2f0d97b3d278a144f41f6812d834d394966b31248fb2fbb3c'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -83,6 +85,8 @@ def tversky_loss(
     target: Tensor,
     *,
     weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    ignore_index: float | None = None,
     alpha: float,
     beta: float,
     L: float = 10.0,
@@ -91,25 +95,44 @@ def tversky_loss(
     """The loss of a batch of probabilities: a scalar. ValueError where the tensors do not fit."""
     _require(alpha, beta, L, threshold)
     weight = _check(input, target, weight)
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
     return _TverskyFunction.apply(input, target, weight, alpha, beta, L, threshold)[0]
 
 
 class TverskyLoss(torch.nn.Module):
     """`tversky_loss` as a module. It holds no state."""
 
-    def __init__(self, *, alpha: float, beta: float, L: float = 10.0, threshold: float = 0.5):
+    def __init__(
+        self,
+        *,
+        alpha: float,
+        beta: float,
+        L: float = 10.0,
+        threshold: float = 0.5,
+        ignore_index: float | None = None,
+    ):
         super().__init__()
         _require(alpha, beta, L, threshold)
         self.alpha = alpha
         self.beta = beta
         self.L = L
         self.threshold = threshold
+        self.ignore_index = ignore_index
 
-    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         return tversky_loss(
             input,
             target,
             weight=weight,
+            mask=mask,
+            ignore_index=self.ignore_index,
             alpha=self.alpha,
             beta=self.beta,
             L=self.L,
@@ -275,12 +298,31 @@ def _check(input, target, weight):
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    if weight is None or weight.shape == input.shape:
-        return weight
-    if weight.shape != input.shape[:1]:
+    return weight if weight is None else _spread(weight, input, "weight")
+
+
+def _spread(tensor, input, name):
+    """A tensor per element as it is; one per sample over the elements of each sample."""
+    if tensor.shape == input.shape:
+        return tensor
+    if tensor.shape != input.shape[:1]:
         shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
-        raise ValueError(f"weight has shape {tuple(weight.shape)}; it must be {shapes}")
-    return weight.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
+    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _kept(input, target, weight, mask, ignore_index):
+    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
+    keep = torch.ones_like(target, dtype=torch.bool)
+    if mask is not None:
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.device != input.device:
+            raise ValueError(f"mask must be a bool tensor on {input.device}")
+        keep = _spread(mask, input, "mask")
+    if ignore_index is not None:  # NaN ignores NaN
+        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
+        keep = keep & ~ignored
+    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
+    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
 
 
 def _ratio(a, b):
