@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 from math import lcm
+from operator import add
 from typing import Any, NamedTuple, TypeAlias
 
 import sympy
@@ -237,9 +238,23 @@ class Field:
             whole = lcm(*(int(c.denominator) for c in polynomial.coeffs()))
             if (number * whole / divisor).denominator != 1:
                 return None
-        self._charge(len(polynomial) * len(factor))
-        quotient, rest = polynomial.div(factor)
-        return None if rest else quotient
+        (lead, *others), rest = factor.terms(), dict(polynomial)
+        quotient: dict[tuple[int, ...], Any] = {}
+        while rest:
+            self._charge(1 + len(others) + len(rest) // 16)
+            top = max(rest)  # the leading term: the ring's order is that of tuples
+            power = tuple(a - b for a, b in zip(top, lead[0], strict=True))
+            if min(power) < 0:
+                return None  # an exact division never meets such a term
+            scale = quotient[power] = rest.pop(top) / lead[1]
+            for monomial, coefficient in others:
+                place = tuple(map(add, monomial, power))
+                value = rest.get(place, 0) - scale * coefficient
+                if value:
+                    rest[place] = value
+                else:
+                    del rest[place]
+        return self.ring.from_dict(quotient)
 
     def _value(self, polynomial: Polynomial) -> Any:
         """Its value at one point of integers."""

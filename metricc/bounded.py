@@ -20,7 +20,7 @@ from metricc.errors import fail
 
 T = TypeVar("T")
 
-SECONDS = 9.0  # of a core
+SECONDS = 8.0  # of a core
 STACK = 256 * 1024 * 1024  # bytes of address space; what is not used is never taken
 RECURSION = 25_000  # frames, far more than formulas within the limits need
 TICK = 0.5  # seconds between looks at the clock

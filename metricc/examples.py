@@ -60,7 +60,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "MC0410": ("21 imports, in a .metric file", "one file that holds their definitions"),
     "MC0411": (
-        "a formula within every limit, whose algebra takes more than 9 s of a core",
+        "a formula within every limit, whose algebra takes more than 8 s of a core",
         "the same formula with fewer or simpler terms",
     ),
     "MC0501": (

@@ -25,7 +25,7 @@ from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTION
 
 # Extraction looks at pairs of terms again and again; beyond this many terms code stays as it is.
 MAX_TERMS = 260
-MAX_PAIRS = 40_000  # pairs of terms looked at, over all rounds: about a second
+MAX_PAIRS = 15_000  # pairs of terms looked at, over all rounds: well under a second
 MAX_BITS = 1_000  # of a number taken out of a power
 
 Term: TypeAlias = tuple[tuple[str, int], ...]  # ((atom, exponent), ...), sorted by atom

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 
 import sympy
 
+from metricc.errors import fail
+
 Condition: TypeAlias = tuple[sympy.Expr, sympy.Expr]  # left < right
 
 
@@ -72,7 +74,11 @@ def assume(expression: sympy.Expr, truths: Mapping[Condition, bool]) -> sympy.Ex
         if select.args[:2] in truths:
             taken = select.args[2 if truths[select.args[:2]] else 3]
             decided[select] = assume(taken, truths)
-    return expression.xreplace(decided)
+    try:
+        return expression.xreplace(decided)
+    except ValueError:  # SymPy's Min and Max refuse what is not real
+        hint = "roots and logarithms need positive arguments in every branch"
+        raise fail("MC0301", "a branch of a condition is not a real number", hint) from None
 
 
 def cases(found: Sequence[Condition]) -> list[dict[Condition, bool]]:

@@ -561,6 +561,7 @@ def test_words_of_sympy_are_plain_names(name: str) -> None:
         "f(k = 2) = TPR^(k^k)",
         "min(1, sqrt(TP - FP))",
         # found by fuzzing
+        "max(abs(FN), geometric_mean((0.1 * -1), (if 2 == N then 1 else -1)))",
         "clip((1/2/-1)^0.3, 0, geometric_mean((if PP <= -1 then PP else FN), FN))",
         "mean(1/FN, exp(P))^2",
         "TN = 0.5*log(TP*TN (FN*FP))",
