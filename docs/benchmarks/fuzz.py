@@ -218,9 +218,10 @@ def search(seconds: float, log: Path, processes: int) -> None:
             progress.update(task, completed=seconds - max(0, end - time.monotonic()))
 
 
-def report(log: Path) -> str:
-    """A log's counts as Markdown, with crashes and the slowest texts."""
-    chunks = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+def report(log: Path, since: int) -> str:
+    """A log's counts from one chunk on as Markdown, with crashes and the slowest texts."""
+    lines = log.read_text(encoding="utf-8").splitlines()
+    chunks = [json.loads(line) for line in lines[since:]]
     counts: Counter[tuple[str, str]] = Counter()
     for each in chunks:
         for name, count in each["counts"].items():
@@ -263,10 +264,11 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=Path("fuzz.jsonl"))
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--report", type=Path, metavar="LOG", help="only print a log's counts")
+    parser.add_argument("--since", type=int, default=0, metavar="CHUNK", help="leave out earlier")
     options = parser.parse_args()
     if options.report is None:
         search(options.seconds, options.log, options.processes)
-    print(report(options.report or options.log))
+    print(report(options.report or options.log, options.since))
 
 
 if __name__ == "__main__":
