@@ -372,11 +372,12 @@ def show(formula: Source, formatted: bool, stage: str | None, form: str) -> None
         _show_stage(formula, stage, form)
         return
     program, findings = _analysed(formula)
-    facts = describe.facts(program, findings)
-    outputs = {n: e for n, e in describe.outputs_of(program).items() if not n.startswith("M_")}
+    outputs = describe.outputs_of(program, partials=False)
     if form == "latex":
         click.echo(describe.latex_lines(program.metric.name, outputs))
-    elif form == "json":
+        return
+    facts = describe.facts(program, findings)
+    if form == "json":
         _json(facts)
     else:
         _table(describe.rows(program, findings, facts))

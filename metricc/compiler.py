@@ -26,14 +26,14 @@ from metricc.bounded import bounded
 from metricc.compiled import CompiledMetric
 from metricc.derive import derive
 from metricc.emit.torch import render
-from metricc.errors import Diagnostic, MetriccError, fail
+from metricc.errors import Diagnostic, MetriccError, fail, reason
 from metricc.imports import imports
 from metricc.lower import lower
 from metricc.parse import read
 from metricc.resolve import Imported, settle
 from metricc.save import record
 from metricc.simplify import simplify
-from metricc.sources import Source, reason, source
+from metricc.sources import Source, source
 from metricc.version import __version__
 
 CHOICES = {"target": ("torch",), "task": ("binary",), "per": ("batch",)}

@@ -16,9 +16,10 @@ The threshold is the best cut on calibrated scores of another model; a model tra
 metric decides at its surrogate's own threshold."""
 
 
-def outputs_of(program: ir.Program) -> dict[str, Expr]:
-    """Value, partials and weights, and the threshold where there is one."""
-    outputs = {name: form.expression for name, form in program.forms.items()}
+def outputs_of(program: ir.Program, partials: bool = True) -> dict[str, Expr]:
+    """Value, partials if wanted, weights, and the threshold where there is one."""
+    kept = {n: form for n, form in program.forms.items() if partials or not n.startswith("M_")}
+    outputs = {name: form.expression for name, form in kept.items()}
     return outputs if program.threshold is None else {**outputs, "threshold": program.threshold}
 
 
@@ -92,7 +93,7 @@ def facts(program: ir.Program, findings: ir.Audit) -> dict[str, Any]:
 
     from metricc.identify import identify
 
-    outputs = {n: e for n, e in outputs_of(program).items() if not n.startswith("M_")}
+    outputs = outputs_of(program, partials=False)
     found = {**entry(program.metric.text.definitions[-1]), "direction": findings.direction}
     found["same_as"] = identify(program.metric)
     found |= {name: str(expression) for name, expression in outputs.items()}

@@ -169,3 +169,10 @@ class MetriccError(Exception):
 def fail(code: str, message: str, hint: str | None = None) -> MetriccError:
     """A `MetriccError` with one diagnostic that has no place in a text (options, files)."""
     return MetriccError(Diagnostic(code, message, hint=hint, origin=""))
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be read or written, in words."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return getattr(error, "strerror", None) or str(error)

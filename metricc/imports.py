@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from metricc import syntax
-from metricc.errors import Diagnostic, MetriccError
+from metricc.errors import Diagnostic, MetriccError, reason
 from metricc.parse import parse
 from metricc.resolve import Imported, check_collection
-from metricc.sources import contents, reason
+from metricc.sources import contents
 
 MAX_FILES = 20  # that one file may reach
 

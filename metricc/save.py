@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from metricc.errors import fail
+from metricc.errors import fail, reason
 
 _RECORD = re.compile(r"^METRICC = \{.*\}.*\n", re.MULTILINE)
 
@@ -85,6 +85,5 @@ def save(text: str, path: Path, *, force: bool = False) -> Path:
             temporary.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         hint = "check that the folder exists and can be written"
-        reason = getattr(error, "strerror", None) or str(error)
-        raise fail("MC0503", f"cannot write {path}: {reason}", hint) from None
+        raise fail("MC0503", f"cannot write {path}: {reason(error)}", hint) from None
     return path

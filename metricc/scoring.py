@@ -24,7 +24,8 @@ def value(
     `zero_division="raise"`, undefined values.
     """
     name = program.metric.name
-    settled = None if _is_word(zero_division, "raise") else _settled(zero_division)
+    raising = isinstance(zero_division, str) and zero_division == "raise"
+    settled = None if raising else _settled(zero_division)
     scope = {cell: _counts(cell, count) for cell, count in zip(CELLS, cells, strict=True)}
     try:
         np.broadcast_shapes(*(count.shape for count in scope.values()))
@@ -33,7 +34,7 @@ def value(
         raise fail("MC0506", f"the shapes differ: {shapes}", "give arrays of one shape") from None
     scope |= _parameters(program.metric, params)
     number, undefined = interpret.value(program.shared.slice(0), scope)
-    if settled is None and undefined.any():
+    if raising and undefined.any():
         place = np.argmax(undefined)
         at = (np.broadcast_to(scope[cell], number.shape).flat[place] for cell in CELLS)
         shown = ", ".join(f"{cell} = {count:g}" for cell, count in zip(CELLS, at, strict=True))
@@ -71,10 +72,6 @@ def _counts(cell: str, count: Any) -> NDArray[np.float64]:
     if not ((array >= 0) & np.isfinite(array)).all():
         raise fail("MC0506", f"{cell} is negative, infinite or NaN", "counts are sums, at least 0")
     return array
-
-
-def _is_word(value: Any, word: str) -> bool:
-    return isinstance(value, str) and value == word
 
 
 def _parameters(metric: ir.Metric, params: Mapping[str, float]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from metricc.errors import fail
+from metricc.errors import fail, reason
 from metricc.parse import MAX_TEXT
 
 
@@ -58,17 +58,10 @@ def argument(word: str) -> Source:
 def contents(path: Path) -> str:
     """A file's text, one character above the limit at most.
 
-    Raises `OSError` or `ValueError` where it cannot be read; see `reason`.
+    Raises `OSError` or `ValueError` where it cannot be read; see `errors.reason`.
     """
     with path.open(encoding="utf-8-sig") as stream:
         return stream.read(MAX_TEXT + 1)
-
-
-def reason(error: OSError | ValueError) -> str:
-    """Why a file cannot be read, in words."""
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8 text"
-    return getattr(error, "strerror", None) or str(error)
 
 
 def _file(path: Path) -> Source:

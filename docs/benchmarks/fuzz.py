@@ -223,11 +223,13 @@ def report(log: Path, since: int) -> str:
     lines = log.read_text(encoding="utf-8").splitlines()
     chunks = [json.loads(line) for line in lines[since:]]
     counts: Counter[tuple[str, str]] = Counter()
+    codes: Counter[str] = Counter()
     for each in chunks:
         for name, count in each["counts"].items():
             kind, _, ended = name.partition(": ")
             how = ended if ended in ("compiled", "crashed") else "refused"
             counts[kind, how] += count
+            codes[ended] += count
     lines = ["| kind of text | texts | compiled | refused | crashed |", "|---|---|---|---|---|"]
     for kind in (*SHARES, "all"):
         row = {
@@ -236,10 +238,6 @@ def report(log: Path, since: int) -> str:
         }
         cells = (sum(row.values()), *row.values())
         lines.append(f"| {kind} | {' | '.join(f'{c:,}' for c in cells)} |")
-    codes: Counter[str] = Counter()
-    for each in chunks:
-        for name, count in each["counts"].items():
-            codes[name.partition(": ")[2]] += count
     refused = ", ".join(
         f"{code} {count:,}" for code, count in sorted(codes.items()) if "MC" in code
     )
