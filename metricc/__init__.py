@@ -86,8 +86,8 @@ def score(
     from metricc import scoring
     from metricc.compiler import analyse
 
-    program, labels = analyse(formula)[0], (y_true, y_pred)
-    return scoring.score(program, labels, sample_weight, pos_label, zero_division, params)
+    plan, labels = analyse(formula)[0], (y_true, y_pred)
+    return scoring.score(plan, labels, sample_weight, pos_label, zero_division, params)
 
 
 def __getattr__(name: str) -> Any:

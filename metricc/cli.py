@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from metricc.compiled import CompiledMetric
     from metricc.sources import Source
 
-SURROGATE_HELP = """amplified (default), soft, score_oriented(uniform), score_oriented(cosine) or
-heaviside; with other defaults: "amplified(L=73)"."""
+SURROGATE_HELP = """amplified (default), soft (default of multiclass), score_oriented(uniform),
+score_oriented(cosine), heaviside or straight_through; with other defaults: "amplified(L=73)"; or a
+formula in p: "p^2*(3 - 2*p)"."""
+TASK_HELP = """The kind of labels: binary (default), multilabel or multiclass."""
 INTERRUPTED, PIPE_CLOSED = 130, 141  # what shells report for SIGINT and SIGPIPE
 DIFF_LINES = 40
 JSON = "metricc.json"  # whether diagnostics are printed as JSON
@@ -127,6 +129,9 @@ def _formula(metavar: str = "FORMULA") -> Callable[[Any], Any]:
     return click.argument("formula", callback=read, metavar=metavar)
 
 
+_task = click.option("--task", default="binary", help=TASK_HELP)
+
+
 @click.group(cls=_Program)
 @click.version_option(__version__, prog_name="metricc", message="%(prog)s %(version)s")
 def main() -> None:
@@ -147,9 +152,9 @@ def main() -> None:
 @click.option("-o", "output", type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.")
 @click.option("--name", help="The loss's name. Default: FILE's, without _loss; else the metric's.")
 @click.option("--target", default="torch", help="What to generate: torch.")
-@click.option("--task", default="binary", help="The kind of labels: binary.")
-@click.option("--surrogate", default="amplified", help=SURROGATE_HELP)
-@click.option("--per", default="batch", help="What one confusion matrix counts: batch.")
+@_task
+@click.option("--surrogate", help=SURROGATE_HELP)
+@click.option("--per", default="batch", help="What a confusion matrix counts: batch or sample.")
 @click.option("--from-probabilities", is_flag=True, help="Inputs are probabilities, not logits.")
 @click.option("--maximize", is_flag=True, help="More is better: the loss is 1 - metric.")
 @click.option("--minimize", is_flag=True, help="Less is better: the loss is the metric.")
@@ -219,48 +224,50 @@ def _check(source: str, path: Path) -> None:
     sys.exit(1)
 
 
-def _analysed(formula: Source) -> tuple[ir.Program, ir.Audit]:
+def _analysed(formula: Source, task: str) -> tuple[ir.Plan, ir.Audit]:
     from metricc.compiler import analyse
 
-    program, findings = analyse(formula)
-    _diagnose(program.metric.text.diagnostics)
-    return program, findings
+    plan, findings = analyse(formula, task=task)
+    _diagnose(plan.metric.text.diagnostics)
+    return plan, findings
 
 
 @main.command(cls=_OnFormula)
 @_formula()
+@_task
 @_format("text", "latex", "sympy", "json")
-def derive(formula: Source, form: str) -> None:
+def derive(formula: Source, task: str, form: str) -> None:
     """Show FORMULA's derivatives and their proofs.
 
     \b
         metricc derive "2*TP / (2*TP + FP + FN)"
         metricc derive mcc --format latex
     """
-    program, findings = _analysed(formula)
-    outputs = describe.outputs_of(program)
+    plan, findings = _analysed(formula, task)
+    outputs = describe.outputs_of(plan)
     if form == "json":
-        _json(describe.derivation(program, findings))
+        _json(describe.derivation(plan, findings))
     elif form == "latex":
-        click.echo(describe.latex_lines(program.metric.name, outputs))
+        click.echo(describe.latex_lines(plan.metric.name, outputs))
     elif form == "sympy":
-        names = [*CELLS, *(p.name for p in program.metric.parameters)]
+        names = [*CELLS, *(p.name for p in plan.metric.parameters)]
         click.echo(f'{", ".join(names)} = symbols("{" ".join(names)}")')
         click.echo("\n".join(f"{name} = {expression}" for name, expression in outputs.items()))
     else:
-        click.echo("\n\n".join(describe.paragraphs(program, outputs)))
+        click.echo("\n\n".join(describe.paragraphs(plan, outputs)))
 
 
 @main.command(cls=_OnFormula)
 @_formula()
+@_task
 @_format("text", "json")
-def audit(formula: Source, form: str) -> None:
+def audit(formula: Source, task: str, form: str) -> None:
     """Say what training on FORMULA means.
 
     \b
         metricc audit recall
     """
-    _, found = _analysed(formula)
+    _, found = _analysed(formula, task)
     if form == "json":
         _json(dataclasses.asdict(found))
         return
@@ -348,8 +355,9 @@ def list_library(words: tuple[str, ...], family: str | None, direction: str, for
     type=click.Choice(["syntax", "metric", "gradient", "program", "file"]),
     help="Print what this stage of the compiler hands over.",
 )
+@_task
 @_format("text", "latex", "json")
-def show(formula: Source, formatted: bool, stage: str | None, form: str) -> None:
+def show(formula: Source, formatted: bool, stage: str | None, task: str, form: str) -> None:
     """Describe a metric, format its text, or show a compiler stage.
 
     \b
@@ -369,33 +377,34 @@ def show(formula: Source, formatted: bool, stage: str | None, form: str) -> None
             click.echo(text)
         return
     if stage is not None:
-        _show_stage(formula, stage, form)
+        _show_stage(formula, stage, task, form)
         return
-    program, findings = _analysed(formula)
-    outputs = describe.outputs_of(program, partials=False)
+    plan, findings = _analysed(formula, task)
+    outputs = describe.outputs_of(plan, partials=False)
     if form == "latex":
-        click.echo(describe.latex_lines(program.metric.name, outputs))
+        click.echo(describe.latex_lines(plan.metric.name, outputs))
         return
-    facts = describe.facts(program, findings)
+    facts = describe.facts(plan, findings)
     if form == "json":
         _json(facts)
     else:
-        _table(describe.rows(program, findings, facts))
+        _table(describe.rows(plan, findings, facts))
         if "threshold" in outputs:
             click.echo(f"\n{describe.THRESHOLD}")
 
 
-def _show_stage(formula: Source, stage: str, form: str) -> None:
+def _show_stage(formula: Source, stage: str, task: str, form: str) -> None:
     from metricc import compiler
 
     if form == "latex":
         raise click.UsageError("a stage has no LaTeX form: leave out --stage or --format")
     if stage == "file":
-        text = compiler.compile(formula).source
+        text = compiler.compile(formula, task=task).source
     else:
-        program, _ = compiler.analyse(formula)
-        dumps = {"program": program, "gradient": program.gradient, "metric": program.metric}
-        text = str(dumps.get(stage, program.metric.text))
+        plan, _ = compiler.analyse(formula, task=task)
+        gradients = "\n".join(str(program.gradient) for program in plan.programs)
+        dumps = {"program": plan, "gradient": gradients, "metric": plan.metric}
+        text = str(dumps.get(stage, plan.metric.text))
     if form == "json":
         _json({"stage": stage, "text": text})
     else:

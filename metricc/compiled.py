@@ -13,6 +13,7 @@ from metricc.functions import CELLS
 from metricc.identify import identify
 from metricc.load import load
 from metricc.save import save
+from metricc.surrogates import Surrogate
 
 if TYPE_CHECKING:
     import sympy
@@ -27,9 +28,10 @@ class CompiledMetric:
     but probably does not mean (`TP/FN` for a rate), and what training on it will probably not do.
     """
 
-    program: ir.Program
+    plan: ir.Plan
     findings: ir.Audit
     options: ir.Options
+    surrogate: Surrogate
     source: str
     warnings: tuple[Diagnostic, ...] = ()
 
@@ -38,28 +40,38 @@ class CompiledMetric:
         return self.options.name
 
     @property
+    def program(self) -> ir.Program:
+        """The first term's derivatives: with one table, the metric's own."""
+        return self.plan.program
+
+    @property
     def expression(self) -> sympy.Expr:
-        """The metric over TP, FN, FP, TN and its parameters, as chosen for `value`."""
-        return self.program.forms["value"].expression
+        """The metric over TP, FN, FP, TN and its parameters, as chosen for `value`.
+
+        With classes, reductions are functions: macro(2*TP/(2*TP + FN + FP)).
+        """
+        return self.plan.gradients["value"]
 
     @property
     def symbols(self) -> tuple[sympy.Symbol, ...]:
         """TP, FN, FP, TN, then the parameters."""
         import sympy
 
-        names = (*CELLS, *(p.name for p in self.program.metric.parameters))
+        names = (*CELLS, *(p.name for p in self.plan.metric.parameters))
         return tuple(sympy.Symbol(name) for name in names)
 
     @property
     def partials(self) -> dict[str, sympy.Expr]:
-        """The simplified derivatives in TP, FN, FP and TN, by cell."""
-        return {cell: self.program.forms[f"M_{cell}"].expression for cell in CELLS}
+        """The simplified derivatives in TP, FN, FP and TN, by cell.
+
+        With classes, those in the counts of one class; C is the number of classes.
+        """
+        return {cell: self.plan.gradients[f"M_{cell}"] for cell in CELLS}
 
     @property
     def weights(self) -> tuple[sympy.Expr, sympy.Expr]:
         """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
-        forms = self.program.forms
-        return forms["w_plus"].expression, forms["w_minus"].expression
+        return self.plan.gradients["w_plus"], self.plan.gradients["w_minus"]
 
     @property
     def threshold(self) -> sympy.Expr | None:
@@ -68,7 +80,7 @@ class CompiledMetric:
         It is a fact about another, calibrated model: one that was trained on this loss decides
         at its surrogate's own threshold. Source: Koyejo et al. 2014.
         """
-        return self.program.threshold
+        return self.plan.program.threshold if self.plan.metric.single else None
 
     def audit(self) -> ir.Audit:
         """What training on this metric means: direction, degeneracy, dependence on batch size."""
@@ -79,7 +91,7 @@ class CompiledMetric:
 
         As formulas: "f1", "tversky(alpha = 0.5, beta = 0.5)", "1 - accuracy".
         """
-        return identify(self.program.metric)
+        return identify(self.plan.metric)
 
     def module(self) -> ModuleType:
         """The generated file as an imported module: `value`, `gradient`, `weights` and the loss."""
@@ -101,7 +113,7 @@ class CompiledMetric:
         terms: 0, 1, nan, or "raise". `params` are the metric's parameters. Raises `MetriccError`
         for negative counts, unknown or missing parameters and, with "raise", undefined values.
         """
-        return scoring.value(self.program, (TP, FN, FP, TN), zero_division, params)
+        return scoring.value(self.plan, (TP, FN, FP, TN), zero_division, params)
 
     def score(
         self,
@@ -121,7 +133,7 @@ class CompiledMetric:
         probabilities or logits in the place of labels, and for shapes that do not match.
         """
         labels = y_true, y_pred
-        return scoring.score(self.program, labels, sample_weight, pos_label, zero_division, params)
+        return scoring.score(self.plan, labels, sample_weight, pos_label, zero_division, params)
 
     def scorer(self, *, pos_label: Any = 1, zero_division: Any = 0, **params: float) -> Any:
         """A scikit-learn scorer, for `cross_val_score`, searches and `TunedThresholdClassifierCV`.
@@ -156,7 +168,7 @@ class CompiledMetric:
         """Test the generated code against oracles that share nothing with it."""
         from metricc.verify import check_source
 
-        return check_source(self.source, self.source, self.program, self.options)
+        return check_source(self.source, self.source, self.plan, self.options, self.surrogate)
 
     def save(self, path: str | Path, *, force: bool = False) -> Path:
         """Write `source` to a file, atomically.

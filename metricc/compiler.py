@@ -5,12 +5,14 @@ source      argument           Source            a text, its file, its name in d
 read        text               syntax.Text       statements, each with its place
 imports     syntax.Text        Imported          definitions of other files
 settle      syntax.Text        syntax.Text       names, parameters, the library
+averaged    syntax.Text        syntax.Text       macro(...) where a task has classes
 lower       syntax.Text        ir.Metric         SymPy over cells and parameters; all errors
-derive      ir.Metric          ir.Gradient       raw partials
+derive      ir.Metric          ir.Gradient       raw partials, of each term and of what joins them
 simplify    ir.Gradient        ir.Program        best forms, proofs, shared code
-audit       ir.Program         ir.Audit          direction, degeneracy
-render      Program, Audit     source text       one standalone file
-verify      source, Program    ir.Report         measured against allowed
+compose     ir.Programs        ir.Plan           the whole loss, of one table or of one a class
+audit       ir.Plan            ir.Audit          direction, degeneracy
+render      Plan, Audit        source text       one standalone file
+verify      source, Plan       ir.Report         measured against allowed
 """
 
 from __future__ import annotations
@@ -22,11 +24,15 @@ from typing import Any
 
 from metricc import ir, library, surrogates, syntax
 from metricc.audit import audit
+from metricc.averaging import averaged
 from metricc.bounded import bounded
 from metricc.compiled import CompiledMetric
+from metricc.compose import compose
+from metricc.curve import curve
 from metricc.derive import derive
 from metricc.emit.torch import render
 from metricc.errors import Diagnostic, MetriccError, fail, reason
+from metricc.functions import TASKS
 from metricc.imports import imports
 from metricc.lower import lower
 from metricc.parse import read
@@ -36,27 +42,33 @@ from metricc.simplify import simplify
 from metricc.sources import Source, source
 from metricc.version import __version__
 
-CHOICES = {"target": ("torch",), "task": ("binary",), "per": ("batch",)}
+CHOICES = {"target": ("torch",), "task": TASKS, "per": ("batch", "sample")}
 
 
-def analyse(formula: str | Path | Source, name: str | None = None) -> tuple[ir.Program, ir.Audit]:
+def analyse(
+    formula: str | Path | Source, name: str | None = None, task: str = "binary"
+) -> tuple[ir.Plan, ir.Audit]:
     """A formula's derivatives and what they mean; nothing is emitted.
 
     `formula` is text of the metric language, a library name, or a `Path` of a .metric file. Raises
     `MetriccError` for every error of the user's, and where the work takes too long.
     """
-    return bounded(lambda: _analysed(source(formula), name))
+    _choice("task", task, TASKS)
+    return bounded(lambda: _analysed(source(formula), name, task))
 
 
-def _analysed(given: Source, name: str | None) -> tuple[ir.Program, ir.Audit]:
+def _analysed(given: Source, name: str | None, task: str) -> tuple[ir.Plan, ir.Audit]:
     text = read(given.text, given.origin)
-    known = library.definitions()
-    settled = settle(text, known, _imported(text, given.path))
+    settled = settle(text, library.definitions(), _imported(text, given.path), task)
     # What is recorded in the generated file stands by itself.
     recorded = str(settled) if text.imports else given.text
-    metric = lower(settled, name or _name(text, settled), recorded)
-    program = simplify(derive(metric))
-    return program, audit(program)
+    settled = settled if task == "binary" else averaged(settled)
+    metric = lower(settled, name or _name(text, settled), recorded, task)
+    programs = [simplify(derive(metric.of_table(term))) for term in metric.tables]
+    alone = metric.single or metric.outer == metric.tables[0].symbol
+    outer = None if alone else simplify(derive(metric))
+    plan = compose(metric, programs, outer)
+    return plan, audit(plan)
 
 
 def _imported(text: syntax.Text, path: Path | None) -> Imported:
@@ -72,7 +84,7 @@ def compile(
     name: str | None = None,
     target: str = "torch",
     task: str = "binary",
-    surrogate: str = "amplified",
+    surrogate: str | None = None,
     per: str = "batch",
     from_probabilities: bool = False,
     maximize: bool = False,
@@ -81,30 +93,59 @@ def compile(
     """Compile a metric formula to a PyTorch loss.
 
     `formula` is text of the metric language ("2*TP / (2*TP + FP + FN)"), a library name ("mcc")
-    or a `Path` of a .metric file. `name` names the loss (default: the metric's own name);
-    `surrogate` is "amplified", "soft", "score_oriented(uniform)", "score_oriented(cosine)" or
-    "heaviside", each also with other defaults ("amplified(L=73)"); `from_probabilities` says that
-    inputs are probabilities rather than logits; `maximize` or `minimize` is needed for a metric
-    that is neither a score nor an error rate. Raises `MetriccError` with every diagnostic.
+    or a `Path` of a .metric file. `name` names the loss (default: the metric's own name); `task` is
+    "binary" (inputs of any shape), "multilabel" or "multiclass" (inputs of shape (N, C, ...));
+    `per` is what one confusion matrix counts: the "batch", or each "sample". `surrogate` is
+    "amplified" (the default), "soft" (the default of multiclass), "score_oriented(uniform)",
+    "score_oriented(cosine)", "heaviside" or "straight_through", each also with other defaults
+    ("amplified(L=73)"), or a formula in p or z; `from_probabilities` says that inputs are
+    probabilities rather than logits; `maximize` or `minimize` is needed for a metric that is
+    neither a score nor an error rate. Raises `MetriccError` with every diagnostic.
     """
     chosen = {"target": target, "task": task, "per": per}
     for option, value in chosen.items():
         _choice(option, value, CHOICES[option])
-    soft = str(surrogates.surrogate(surrogate))
     if maximize and minimize:
         raise fail("MC0501", "a metric is maximized or minimized, not both", "give one of the two")
     if name is not None:
         _identifier(name)
 
     def work() -> CompiledMetric:
-        program, findings = analyse(formula, name)
-        goal = _goal(program, findings, maximize, minimize)
-        options = ir.Options(program.metric.name, task, per, soft, from_probabilities, goal)
-        text = render(program, findings, options, __version__)
-        remarks = (*program.metric.text.diagnostics, *_warnings(findings, options))
-        return CompiledMetric(program, findings, options, text, remarks)
+        soft = _surrogate(surrogates.default(task) if surrogate is None else str(surrogate))
+        plan, findings = analyse(formula, name, task)
+        goal = _goal(plan, findings, maximize, minimize)
+        metric = plan.metric
+        options = ir.Options(metric.name, task, per, str(soft), from_probabilities, goal)
+        _check_surrogate(soft, plan, options)
+        text = render(plan, findings, options, soft, __version__)
+        remarks = (*metric.text.diagnostics, *_warnings(findings, options))
+        return CompiledMetric(plan, findings, options, soft, text, remarks)
 
     return bounded(work)
+
+
+def _surrogate(text: str) -> surrogates.Surrogate:
+    return curve(text) if surrogates.is_formula(text) else surrogates.surrogate(text)
+
+
+def _check_surrogate(soft: surrogates.Surrogate, plan: ir.Plan, options: ir.Options) -> None:
+    """Raise `MetriccError` where the surrogate does not go with the metric or the options."""
+    metric = plan.metric
+    if "joint" in plan.levels and not soft.sums_to_one:
+        fact = f"sums over classes of `{soft.name}` are no counts: its classes do not sum to 1"
+        hint = "use soft or straight_through (--surrogate), or average: macro(...)"
+        raise fail("MC0307", fact, hint)
+    if metric.by_sample and options.per == "sample":
+        hint = "leave per=\"sample\" (--per) out, or write the metric without samples(...)"
+        raise fail("MC0501", "samples(...) has a table for each sample already", hint)
+    if soft.curve is not None and soft.curve.variable == "z":
+        if options.from_probabilities or options.task == "multiclass":
+            hint = "write the surrogate in p"
+            raise fail("MC0501", "there are no logits z of single elements here", hint)
+    clash = {p.name for p in metric.parameters} & set(soft.defaults)
+    if clash:
+        fact = f"`{min(clash)}` is an argument of the metric and of the surrogate"
+        raise fail("MC0501", fact, "rename it in the surrogate's head")
 
 
 def verify_file(path: Path) -> ir.Report:
@@ -125,7 +166,7 @@ def verify_file(path: Path) -> ir.Report:
         hint = "give a file that `metricc compile` wrote"
         raise fail("MC0505", f"{path} has no METRICC record", hint)
     fresh = compile(formula, **_options(found))
-    return check_source(text, fresh.source, fresh.program, fresh.options)
+    return check_source(text, fresh.source, fresh.plan, fresh.options, fresh.surrogate)
 
 
 def _options(found: dict[str, Any]) -> dict[str, Any]:
@@ -153,16 +194,23 @@ def _name(text: syntax.Text, resolved: syntax.Text) -> str:
     return "metric"
 
 
-def _goal(program: ir.Program, findings: ir.Audit, maximize: bool, minimize: bool) -> str:
+def _goal(plan: ir.Plan, findings: ir.Audit, maximize: bool, minimize: bool) -> str:
+    if not findings.depends and plan.metric.elements:
+        losses = ", ".join(term.symbol.name for term in plan.metric.elements)
+        hint = "torch has that loss; add a metric: 0.5*bce + 0.5*(1 - f1)"
+        raise fail("MC0302", f"there is no confusion matrix in this formula, only {losses}", hint)
     if not findings.depends:
         hint = "a loss needs a metric that TP and FN, or FP and TN, change differently"
-        fact = f"no prediction changes {program.metric.name}"
+        fact = f"no prediction changes {plan.metric.name}"
         raise fail("MC0302", fact, hint)
     if maximize or minimize:
         return "minimize" if minimize else "maximize"
+    stated = plan.metric.fact("direction")
+    if findings.direction == "mixed" and stated in ("score", "error rate"):
+        return "maximize" if stated == "score" else "minimize"
     if findings.direction == "mixed":
         hint = "pass --maximize or --minimize (maximize=True or minimize=True)"
-        fact = f"{program.metric.name} is neither a score nor an error rate: a more correct "
+        fact = f"{plan.metric.name} is neither a score nor an error rate: a more correct "
         raise fail("MC0303", fact + "prediction raises it in places and lowers it in others", hint)
     return "maximize" if findings.direction == "score" else "minimize"
 

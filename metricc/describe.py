@@ -16,24 +16,30 @@ The threshold is the best cut on calibrated scores of another model; a model tra
 metric decides at its surrogate's own threshold."""
 
 
-def outputs_of(program: ir.Program, partials: bool = True) -> dict[str, Expr]:
+CLASSES = """\
+These are the derivatives in the counts of one class; C is the number of classes, and functions
+named like reductions are their values."""
+
+
+def outputs_of(plan: ir.Plan, partials: bool = True) -> dict[str, Expr]:
     """Value, partials if wanted, weights, and the threshold where there is one."""
-    kept = {n: form for n, form in program.forms.items() if partials or not n.startswith("M_")}
-    outputs = {name: form.expression for name, form in kept.items()}
-    return outputs if program.threshold is None else {**outputs, "threshold": program.threshold}
+    outputs = {n: e for n, e in plan.gradients.items() if partials or not n.startswith("M_")}
+    threshold = plan.program.threshold if plan.metric.single else None
+    return outputs if threshold is None else {**outputs, "threshold": threshold}
 
 
-def derivation(program: ir.Program, findings: ir.Audit) -> dict[str, Any]:
-    text = {name: str(expression) for name, expression in outputs_of(program).items()}
+def derivation(plan: ir.Plan, findings: ir.Audit) -> dict[str, Any]:
+    text = {name: str(expression) for name, expression in outputs_of(plan).items()}
     return {
-        "formula": program.metric.formula,
-        "name": program.metric.name,
-        "parameters": parameters_of(program.metric.parameters),
+        "formula": plan.metric.formula,
+        "name": plan.metric.name,
+        "task": plan.metric.task,
+        "parameters": parameters_of(plan.metric.parameters),
         "value": text["value"],
         "partials": {name[2:]: e for name, e in text.items() if name.startswith("M_")},
         "weights": {name: text[name] for name in ("w_plus", "w_minus")},
         "threshold": text.get("threshold"),
-        "forms": {n: {"choice": f.choice, "proof": f.proof} for n, f in program.forms.items()},
+        "forms": {n: {"choice": f.choice, "proof": f.proof} for n, f in plan.forms.items()},
         "direction": findings.direction,
     }
 
@@ -47,19 +53,23 @@ def latex_lines(metric: str, outputs: dict[str, Expr]) -> str:
     return "\n".join(f"{labels[name]} = {latex(e)}" for name, e in outputs.items())
 
 
-def paragraphs(program: ir.Program, outputs: dict[str, Expr]) -> list[str]:
+def paragraphs(plan: ir.Plan, outputs: dict[str, Expr]) -> list[str]:
     from metricc.extract import operations
 
     labels = {name: name.replace("M_", "dM/d") for name in outputs}
-    labels["value"] = program.metric.name
-    proofs = [[labels[n], form.choice, form.proof] for n, form in program.forms.items()]
-    count = operations(program.shared)
-    return [
-        columns([[labels[name], f"= {e}"] for name, e in outputs.items()]),
-        THRESHOLD if "threshold" in outputs else "No prediction changes this metric.",
-        f"Operations of {labels['value']} and its four partials together: {count}",
-        columns([["output", "form", "proof"], *proofs]),
+    labels["value"] = plan.metric.name
+    proofs = [
+        [labels.get(n, n.replace("M_", "dM/d")), form.choice, form.proof]
+        for n, form in plan.forms.items()
     ]
+    note = CLASSES if not plan.metric.single else "No prediction changes this metric."
+    note = THRESHOLD if "threshold" in outputs else note
+    found = [columns([[labels[name], f"= {e}"] for name, e in outputs.items()]), note]
+    if plan.metric.single:
+        count = operations(plan.program.shared)
+        partials = "its four partials" if not plan.metric.elements else "its partials"
+        found.append(f"Operations of {labels['value']} and {partials} together: {count}")
+    return [*found, columns([["output", "form", "proof"], *proofs])]
 
 
 def head(definition: syntax.Definition) -> str:
@@ -87,22 +97,22 @@ def tally(definitions: Sequence[syntax.Definition], families: int) -> str:
     return f"{len(definitions)} {metric} under {names} names, {families} {family}"
 
 
-def facts(program: ir.Program, findings: ir.Audit) -> dict[str, Any]:
+def facts(plan: ir.Plan, findings: ir.Audit) -> dict[str, Any]:
     """Everything that `show` says of a metric, as plain data."""
     from sympy import latex
 
     from metricc.identify import identify
 
-    outputs = outputs_of(program, partials=False)
-    found = {**entry(program.metric.text.definitions[-1]), "direction": findings.direction}
-    found["same_as"] = identify(program.metric)
+    outputs = outputs_of(plan, partials=False)
+    found = {**entry(plan.metric.text.definitions[-1]), "direction": findings.direction}
+    found["same_as"] = identify(plan.metric)
     found |= {name: str(expression) for name, expression in outputs.items()}
     return {**found, "latex": latex(outputs["value"])}
 
 
-def rows(program: ir.Program, findings: ir.Audit, found: dict[str, Any]) -> list[list[str]]:
+def rows(plan: ir.Plan, findings: ir.Audit, found: dict[str, Any]) -> list[list[str]]:
     """The same facts as the rows of a table, empty ones left out."""
-    shown = {**found, "name": head(program.metric.text.definitions[-1])}
+    shown = {**found, "name": head(plan.metric.text.definitions[-1])}
     shown["direction"] += f" ({findings.direction_proof})"
     shown["same as"] = ", ".join(shown.pop("same_as"))
     return [[key, text] for key, text in shown.items() if isinstance(text, str) and text]

@@ -65,7 +65,52 @@ DERIVED_FUNCTIONS: dict[str, Function] = {
     )
 }
 
-REDUCTIONS = ("macro", "micro", "weighted", "sum", "worst", "geomean", "per_class", "samples")
+TASKS = ("binary", "multilabel", "multiclass")
+
+# Each takes one expression over a table's cells and gives one number (per_class: one a class).
+REDUCTIONS: dict[str, str] = {
+    "macro": "the mean over classes",
+    "micro": "the value on the table summed over classes",
+    "weighted": "the mean over classes, each weighed by its positives",
+    "sum": "the sum over classes",
+    "worst": "the smallest of the classes",
+    "geomean": "the geometric mean over classes",
+    "per_class": "one value for each class",
+    "samples": "the mean over samples, each with a table of its own",
+}
+
+# Which confusion tables a reduction looks at: one a class; the sum of all; all together as one
+# K x K table, whose class sums stay consistent; one a class, weighed by its positives.
+LEVELS = ("class", "pooled", "joint", "weighted")
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A term that is a mean over elements: `sum(v * loss) / sum(v)`.
+
+    `arguments` are its parameters with their defaults, `tasks` those that have it.
+    """
+
+    name: str
+    arguments: tuple[tuple[str, int], ...]
+    tasks: tuple[str, ...]
+    says: str
+
+
+ELEMENTS: dict[str, Element] = {
+    row.name: row
+    for row in (
+        Element("bce", (), TASKS[:2], "binary cross-entropy"),
+        Element("ce", (), TASKS[2:], "cross-entropy"),
+        Element("focal", (("gamma", 2),), TASKS, "focal loss: Lin et al. 2017"),
+    )
+}
+
+# Metrics of single off-diagonal cells of the K x K table, which one-vs-rest counts do not hold.
+NEEDS_PAIRS = frozenset(
+    "weighted_kappa kappa_weighted linear_kappa quadratic_kappa linear_weighted_kappa "
+    "quadratic_weighted_kappa qwk confusion_entropy cen".split()
+)
 
 KEYWORDS = ("if", "then", "else", "and", "or", "not", "in", "inf", "nan", "true", "false", "import")
 
@@ -75,7 +120,7 @@ RESERVED = frozenset((*KEYWORDS, "as", *FUNCTIONS, *REDUCTIONS))
 # (tests compare this list with torch's): a parameter of that name could not be an argument.
 SIGNATURE_WORDS = frozenset(
     "input target weight class_weight mask ignore_index reduction smooth absent per process_group "
-    "L threshold thresholds mu delta p z self "
+    "L threshold thresholds mu delta p z self classes exclude_background label_smoothing "
     # of metricc.compile, value and score
     "formula name task surrogate from_probabilities maximize minimize "
     "y_true y_pred y_score sample_weight pos_label zero_division".split()
@@ -94,5 +139,5 @@ MODULE_ATTRIBUTES = frozenset(
 )
 GENERATED_NAMES = frozenset(  # globals, and locals of the functions that take the parameters
     "math torch Tensor METRICC value gradient weights loss cells slope pair kept ctx inputs output "
-    "grad_loss TP FN FP TN".split()
+    "grad_loss TP FN FP TN counts share counted live scored bce ce focal sample_weight scale".split()
 )

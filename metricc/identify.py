@@ -33,6 +33,8 @@ def identify(metric: ir.Metric) -> tuple[str, ...]:
     "f1", "tversky(alpha = 0.5, beta = 0.5)"; where there is none, those that it is one less:
     "1 - accuracy".
     """
+    if not metric.single or metric.elements:
+        return ()
     expression = metric.expression
     found = sorted(_matches(metric, expression), key=_with_parameters)
     if not found:

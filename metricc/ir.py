@@ -3,6 +3,7 @@
     lower    → Metric     terms over cells, and the outer expression that combines them
     derive   → Gradient   raw partials, as differentiation gives them
     simplify → Program    the chosen forms with their proofs, and straight-line code for them
+    compose  → Plan       one program a term and one for what joins them, as code for all classes
     compile  → Options    what was decided beside the formula
     audit    → Audit      what the metric does in training
     verify   → Report     measured against allowed figures
@@ -15,8 +16,9 @@ SymPy is imported for type checking only, so that reading this module costs noth
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from metricc import syntax
@@ -48,19 +50,24 @@ def nonnegative(parameters: tuple[Parameter, ...]) -> frozenset[str]:
 class Term:
     """One reduction `r_j` that the loss is a function of.
 
-    `kind` is "cells" (an expression over one class's TP, FN, FP, TN); `reduction` is "identity"
-    in a binary task. Element terms and reductions over classes join here.
+    `kind` is "cells" (an expression over one table's TP, FN, FP, TN) or "element" (a mean over
+    elements; the expression is a function named as in `functions.ELEMENTS`). `reduction` is one
+    of `functions.REDUCTIONS`, or "identity" where there is one table.
     """
 
     symbol: Symbol
-    kind: Literal["cells"]
-    reduction: Literal["identity"]
+    kind: Literal["cells", "element"]
+    reduction: str
     expression: Expr
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`outer` over the terms' symbols, plus the metric's name, parameters and record."""
+    """`outer` over the terms' symbols, plus the metric's name, parameters and record.
+
+    Where there is one table, the only cells term is the identity, `outer` is its symbol, and the
+    element losses stand in its expression, as the cells do.
+    """
 
     name: str
     formula: str
@@ -69,11 +76,61 @@ class Metric:
     outer: Expr
     parameters: tuple[Parameter, ...]
     record: tuple[tuple[str, str], ...] = ()
+    task: str = "binary"
+
+    @property
+    def tables(self) -> tuple[Term, ...]:
+        """The terms over cells."""
+        return tuple(term for term in self.terms if term.kind == "cells")
+
+    @property
+    def elements(self) -> tuple[Term, ...]:
+        """The terms that are means over elements."""
+        return tuple(term for term in self.terms if term.kind == "element")
+
+    @property
+    def single(self) -> bool:
+        """Whether the metric is a function of one table."""
+        return all(term.reduction == "identity" for term in self.tables)
+
+    @property
+    def by_sample(self) -> bool:
+        """Whether the terms are means over samples, each with a table of its own."""
+        return any(term.reduction == "samples" for term in self.tables)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What the metric is differentiated in: cells and element losses, or its terms."""
+        elements = tuple(term.symbol.name for term in self.elements)
+        tables = CELLS if self.single else tuple(term.symbol.name for term in self.tables)
+        return (*tables, *elements)
+
+    @property
+    def unknowns(self) -> tuple[Parameter, ...]:
+        """All symbols beside the cells, with their ranges: parameters, losses, other terms."""
+        positive = syntax.Interval(Fraction(0), None)
+        others = (Parameter(v, None, positive) for v in self.variables if v not in CELLS)
+        return (*self.parameters, *others)
 
     @property
     def expression(self) -> Expr:
-        """The metric over cells and parameters alone, as the user wrote it."""
-        return self.outer.xreplace({term.symbol: term.expression for term in self.terms})
+        """The metric over cells, element losses and parameters, as the user wrote it.
+
+        Reductions over classes are functions of their own: macro(2*TP/(...)).
+        """
+        return self.outer.xreplace({t.symbol: reduced(t, t.expression) for t in self.tables})
+
+    @property
+    def outer_expression(self) -> Expr:
+        """The metric over its variables: of one table, over the cells."""
+        return self.expression if self.single else self.outer
+
+    def of_table(self, term: Term) -> Metric:
+        """What a cells term takes of each table, as a metric of one table."""
+        if self.single:
+            return self
+        one = replace(term, reduction="identity")
+        return replace(self, terms=(one,), outer=one.symbol)
 
     @property
     def written(self) -> str:
@@ -82,8 +139,8 @@ class Metric:
 
     @property
     def nonnegative(self) -> frozenset[str]:
-        """The names of the symbols that are at least 0: cells, and parameters by their range."""
-        return nonnegative(self.parameters)
+        """The names of the symbols that are at least 0: cells, and others by their range."""
+        return nonnegative(self.unknowns)
 
     def fact(self, key: str) -> str:
         """The library record's entry (description, range, reference ...), or an empty string."""
@@ -91,9 +148,12 @@ class Metric:
 
     def validate(self) -> None:
         """Raise `AssertionError` unless every symbol is a term's, a cell's or a parameter's."""
-        known = {*CELLS, *(p.name for p in self.parameters)}
-        assert {s.name for s in self.expression.free_symbols} <= known, self.expression
-        assert {s.name for s in self.outer.free_symbols} <= {t.symbol.name for t in self.terms}
+        parameters = {p.name for p in self.parameters}
+        inside = {*CELLS, *(t.symbol.name for t in self.elements), *parameters}
+        for term in self.terms:
+            assert {s.name for s in term.expression.free_symbols} <= inside, term.expression
+        known = {t.symbol.name for t in self.terms} | parameters
+        assert {s.name for s in self.outer.free_symbols} <= known, self.outer
 
     def __str__(self) -> str:
         lines = [f"metric {self.name} = {self.outer}"]
@@ -102,17 +162,26 @@ class Metric:
         return "\n".join(lines)
 
 
+def reduced(term: Term, expression: Expr) -> Expr:
+    """The reduction of an expression as readers see it: a function named like it."""
+    import sympy
+
+    if term.reduction == "identity":
+        return expression
+    return sympy.Function(term.reduction)(expression)
+
+
 @dataclass(frozen=True)
 class Part:
     """An additive part of the metric, with its own raw partial derivatives."""
 
     expression: Expr
-    partials: tuple[Expr, Expr, Expr, Expr]
+    partials: tuple[Expr, ...]
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """The metric's raw derivatives in the four cells, and what they give.
+    """The metric's raw derivatives in its variables, and what they give.
 
     `w_plus = M_TP - M_FN` and `w_minus = M_TN - M_FP` are all that the batch gradient needs:
     dM/da_i = v_i (y_i w_plus - (1 - y_i) w_minus). The metric is the sum of `parts`.
@@ -122,13 +191,26 @@ class Gradient:
     parts: tuple[Part, ...]
 
     @property
-    def partials(self) -> tuple[Expr, Expr, Expr, Expr]:
-        """dM/dTP, dM/dFN, dM/dFP, dM/dTN."""
+    def partials(self) -> tuple[Expr, ...]:
+        """The derivatives in `metric.variables`: dM/dTP, dM/dFN, dM/dFP, dM/dTN, ..."""
         first, *rest = (part.partials for part in self.parts)
-        a, b, c, d = first
         for more in rest:
-            a, b, c, d = a + more[0], b + more[1], c + more[2], d + more[3]
-        return a, b, c, d
+            first = tuple(a + b for a, b in zip(first, more, strict=True))
+        return first
+
+    @property
+    def raw(self) -> dict[str, Expr]:
+        """Every output of the program, as differentiation gives it."""
+        return self.outputs((self.metric.outer_expression, *self.partials))
+
+    def outputs(self, column: tuple[Expr, ...]) -> dict[str, Expr]:
+        """The outputs by name, from a value and its partials."""
+        value, *partials = column
+        named = {f"M_{v}": p for v, p in zip(self.metric.variables, partials, strict=True)}
+        if self.metric.single:
+            named["w_plus"] = named["M_TP"] - named["M_FN"]
+            named["w_minus"] = named["M_TN"] - named["M_FP"]
+        return {"value": value, **named}
 
     @property
     def w_plus(self) -> Expr:
@@ -139,12 +221,13 @@ class Gradient:
         return self.partials[3] - self.partials[2]
 
     def validate(self) -> None:
-        known = {*CELLS, *(p.name for p in self.metric.parameters)}
+        known = {*CELLS, *(p.name for p in self.metric.unknowns)}
         for partial in self.partials:
             assert {s.name for s in partial.free_symbols} <= known, partial
 
     def __str__(self) -> str:
-        return "\n".join(f"d/d{c} = {p}" for c, p in zip(CELLS, self.partials, strict=True))
+        names = zip(self.metric.variables, self.partials, strict=True)
+        return "\n".join(f"d/d{name} = {p}" for name, p in names)
 
 
 @dataclass(frozen=True)
@@ -169,6 +252,18 @@ class Form:
 OUTPUTS = ("value", "M_TP", "M_FN", "M_FP", "M_TN", "w_plus", "w_minus")
 
 
+def shared_outputs(metric: Metric) -> tuple[str, ...]:
+    """The outputs that are computed together: the value and its partials."""
+    return ("value", *(f"M_{v}" for v in metric.variables))
+
+
+def weight_outputs(metric: Metric) -> tuple[str, ...]:
+    """What the batch gradient is made of: w_plus, w_minus, and the slopes in element losses."""
+    if not metric.single:
+        return tuple(f"M_{v}" for v in metric.variables)
+    return ("w_plus", "w_minus", *(f"M_{t.symbol.name}" for t in metric.elements))
+
+
 @dataclass(frozen=True)
 class Block:
     """Straight-line code: assignments in order, then the results, in the language's syntax."""
@@ -188,6 +283,21 @@ class Block:
                 needed.update(names)
         return Block(tuple(reversed(kept)), results).inlined()
 
+    def named(self, names: tuple[str, ...]) -> str:
+        """The block as text, its results under names."""
+        lines = [f"{name} = {expression}" for name, expression in self.assignments]
+        lines += [f"{name} = {r}" for name, r in zip(names, self.results, strict=True)]
+        return "\n".join(lines)
+
+    def validate(self, known: set[str]) -> None:
+        """Raise `AssertionError` unless every name is assigned once, before its first use."""
+        known = set(known)
+        for name, expression in self.assignments:
+            used = {n.id for n in syntax.walk(expression) if isinstance(n, syntax.Name)}
+            assert used <= known, (name, used - known)
+            assert name not in known, name
+            known.add(name)
+
     def inlined(self, everything: bool = False) -> Block:
         """The same block with assignments that are used once (or all) put where they are used."""
         places = (*(e for _, e in self.assignments), *self.results)
@@ -205,12 +315,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Program:
-    """What the generator prints: seven forms, and code for them with shared subexpressions.
+    """One expression with its derivatives: forms of each output, and code with shared parts.
 
-    `shared` computes value and the four partials together; `weights` computes w_plus and w_minus
-    from its own simplified forms. `threshold` is the implied threshold on calibrated
-    probabilities, w_minus/(w_plus + w_minus), in the cells, or None where no prediction changes
-    the metric. `homogeneous` says that the metric is proved not to depend on the batch's size.
+    `shared` computes value and partials together; `weights` computes w_plus and w_minus from
+    their own simplified forms (and repeats the slopes in element losses). `threshold` is the
+    implied threshold on calibrated probabilities, w_minus/(w_plus + w_minus), in the cells, or
+    None where no prediction changes the metric. `homogeneous` says that the metric is proved not
+    to depend on the batch's size.
     """
 
     gradient: Gradient
@@ -224,23 +335,114 @@ class Program:
     def metric(self) -> Metric:
         return self.gradient.metric
 
+    @property
+    def value(self) -> Block:
+        return self.shared.slice(0)
+
+    @property
+    def partials(self) -> Block:
+        return self.shared.slice(*range(1, len(self.shared.results)))
+
     def validate(self) -> None:
-        assert tuple(self.forms) == OUTPUTS
+        metric = self.metric
+        assert set(self.forms) == {*shared_outputs(metric), *weight_outputs(metric)}
         for block in (self.shared, self.weights):
-            known = {*CELLS, *(p.name for p in self.metric.parameters)}
-            for name, expression in block.assignments:
-                used = {n.id for n in syntax.walk(expression) if isinstance(n, syntax.Name)}
-                assert used <= known, (name, used - known)
-                assert name not in known, name
-                known.add(name)
+            block.validate({*CELLS, *(p.name for p in metric.unknowns)})
 
     def __str__(self) -> str:
-        lines = [f"{name} = {expression}" for name, expression in self.shared.assignments]
-        names = OUTPUTS[:5]
-        lines += [f"{n} = {r}" for n, r in zip(names, self.shared.results, strict=True)]
-        lines += [f"{name} = {expression}" for name, expression in self.weights.assignments]
-        lines += [f"{n} = {r}" for n, r in zip(OUTPUTS[5:], self.weights.results, strict=True)]
-        return "\n".join(lines)
+        named = (
+            (self.shared, shared_outputs(self.metric)),
+            (self.weights, weight_outputs(self.metric)),
+        )
+        return "\n".join(block.named(names) for block, names in named)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole loss: a program for each cells term, and one for what joins the terms.
+
+    `value`, `gradient` and `weights` are the code of the generated file's scalar functions. With
+    one table they are the program's own. With classes they are over the counts of every class:
+    names carry the table's level where there are several (TP_pooled), and calls of reductions
+    (`macro(x)`) and of their slopes (`macro_slope(x)`) stand between the parts.
+    """
+
+    metric: Metric
+    programs: tuple[Program, ...]
+    outer: Program | None
+    value: Block
+    gradient: Block
+    weights: Block
+    levels: tuple[str, ...] = ()
+
+    @property
+    def program(self) -> Program:
+        """The first term's: with one table, the metric's own."""
+        return self.programs[0]
+
+    @property
+    def forms(self) -> dict[str, Form]:
+        """Every form with its proof; where there are several terms, by term too."""
+        terms = [(f"r{i} ", p) for i, p in enumerate(self.programs, 1)]
+        if len(terms) == 1:
+            terms = [("", self.program)]
+        if self.outer is not None:
+            terms.append(("outer ", self.outer))
+        return {f"{prefix}{n}": form for prefix, p in terms for n, form in p.forms.items()}
+
+    @cached_property
+    def gradients(self) -> dict[str, Expr]:
+        """Value, M_TP, M_FN, M_FP, M_TN, w_plus and w_minus of one table, for readers.
+
+        With classes the partials are those in the counts of one class; C is the number of
+        classes, and macro(...) and the like stand for the reductions' values.
+        """
+        if self.metric.single:
+            return {name: self.program.forms[name].expression for name in OUTPUTS}
+        import sympy
+
+        total: dict[str, Expr] = {"value": self.metric.expression}
+        inside = {t.symbol: reduced(t, t.expression) for t in self.metric.tables}
+        for term, program in zip(self.metric.tables, self.programs, strict=True):
+            outer = sympy.Integer(1)
+            if self.outer is not None:
+                slope = self.outer.forms[f"M_{term.symbol.name}"].expression
+                outer = slope.xreplace(inside)
+            share = _share(term)
+            for name in OUTPUTS[1:]:
+                part = outer * share * program.forms[name].expression
+                total[name] = total.get(name, sympy.Integer(0)) + part
+        return total
+
+    def __str__(self) -> str:
+        if self.metric.single:
+            return str(self.program)
+        names = [v for v in self.metric.variables if v in {t.symbol.name for t in self.metric.elements}]
+        parts = (
+            (self.value, ("value",)),
+            (self.weights, ("w_plus", "w_minus", *(f"M_{n}" for n in names))),
+        )
+        return "\n".join(block.named(names) for block, names in parts)
+
+
+def _share(term: Term) -> Expr:
+    """What one class has in a reduction: dr/de_k, for readers."""
+    import sympy
+
+    classes, expression = sympy.Symbol("C"), term.expression
+    match term.reduction:
+        case "macro":
+            return 1 / classes
+        case "samples":
+            return 1 / sympy.Symbol("samples")
+        case "weighted":
+            positives = sympy.Symbol("TP") + sympy.Symbol("FN")
+            return positives / sympy.Function("sum")(positives)
+        case "geomean":
+            return sympy.Function("geomean")(expression) / (classes * expression)
+        case "worst":
+            return sympy.Function("is_worst")(expression)
+    return sympy.Integer(1)
 
 
 @dataclass(frozen=True)

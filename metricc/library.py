@@ -19,6 +19,7 @@ FAMILIES = (
     "overlap",
     "agreement",
     "correlation",
+    "classes",
     "similarity",
     "skill",
     "costs",

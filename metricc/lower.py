@@ -1,6 +1,8 @@
 """Resolved syntax tree → ir.Metric: SymPy expressions over cells and parameters.
 
-Definitions are inlined here. Nothing of the text is handed to SymPy as text: every node is built
+Definitions are inlined here. With classes each reduction becomes a term of its own; in a binary
+task the second class is the first with its cells swapped, so that reductions become arithmetic.
+Nothing of the text is handed to SymPy as text: every node is built
 by the constructor that `functions.FUNCTIONS` names for it.
 """
 
@@ -8,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 import sympy
 
 from metricc import ir, syntax
 from metricc.algebra import sign_of
 from metricc.errors import MAX_DIAGNOSTICS, Diagnostic, MetriccError
-from metricc.functions import CELLS, FUNCTIONS
+from metricc.functions import CELLS, ELEMENTS, FUNCTIONS, REDUCTIONS
 from metricc.numeric import sample, value_at
 from metricc.select import Select, conditions
 
@@ -25,40 +28,62 @@ MAX_CONDITIONS = 8  # different comparisons
 POINTS = 200  # at which a formula may have a value
 
 
-def lower(text: syntax.Text, name: str, formula: str) -> ir.Metric:
+def lower(text: syntax.Text, name: str, formula: str, task: str = "binary") -> ir.Metric:
     """Lower a settled text to its metric.
 
     Raises `MetriccError` with the errors that the text has already and those that are found here:
-    parts that are not a real number (1/0, sqrt(-1)), exponents and numbers above their limits.
+    parts that are not a real number (1/0, sqrt(-1)), exponents and numbers above their limits,
+    reductions in places where they cannot stand.
     """
     main = text.definitions[-1]
     symbols = {n: sympy.Symbol(n) for n in (*CELLS, *(p.name for p in main.parameters))}
     parameters = tuple(ir.Parameter(p.name, p.default, p.interval) for p in main.parameters)
-    lowering = _Lowering(text, parameters)
+    lowering = Lowering(text, parameters, task)
     expression = lowering.expression(main.body, symbols)
+    lowering.check_reductions(expression)
     replace(text, diagnostics=(*text.diagnostics, *lowering.errors)).checked()
+    terms = tuple(lowering.terms.values())
+    if not any(term.kind == "cells" for term in terms):
+        one = ir.Term(sympy.Symbol("M"), "cells", "identity", expression)
+        terms, expression = (one, *terms), one.symbol
+    metric = ir.Metric(name, formula, text, terms, expression, parameters, main.record, task)
+    metric.validate()
+    for term in metric.tables:
+        _check_values(lowering, term.expression, metric.of_table(term).unknowns)
+    return metric
+
+
+def _check_values(
+    lowering: Lowering, expression: sympy.Expr, unknowns: tuple[ir.Parameter, ...]
+) -> None:
+    """Raise `MetriccError` for too many conditions, or where there is no real value at all."""
+    body = lowering.text.definitions[-1].body
     count = len(conditions(expression))
     if count > MAX_CONDITIONS:
         fact = f"the formula has {count} conditions; at most {MAX_CONDITIONS} are read"
         hint = "write it with min, max or clip"
-        raise MetriccError(lowering.diagnostic(main.body, fact, hint, "MC0409"))
-    if all(value_at(expression, point, 20) is None for point in sample(parameters, POINTS)):
+        raise MetriccError(lowering.diagnostic(body, fact, hint, "MC0409"))
+    if all(value_at(expression, point, 20) is None for point in sample(unknowns, POINTS)):
         fact = "the formula has no real value anywhere"
         hint = "its roots or logarithms are of negative numbers, or its values are too large"
-        raise MetriccError(lowering.diagnostic(main.body, fact, hint))
-    term = ir.Term(sympy.Symbol("M"), "cells", "identity", expression)
-    metric = ir.Metric(name, formula, text, (term,), term.symbol, parameters, main.record)
-    metric.validate()
-    return metric
+        raise MetriccError(lowering.diagnostic(body, fact, hint))
 
 
-class _Lowering:
-    def __init__(self, text: syntax.Text, parameters: tuple[ir.Parameter, ...]) -> None:
+class Lowering:
+    """One text's expressions: `expression` lowers a node, errors are noted and collected."""
+
+    def __init__(
+        self, text: syntax.Text, parameters: tuple[ir.Parameter, ...], task: str = "binary"
+    ) -> None:
         self.text = text
+        self.task = task
         self.definitions = {d.name: d for d in text.definitions}
         self.nonnegative = ir.nonnegative(parameters)
-        self.inlined: dict[tuple[str, tuple[sympy.Expr, ...]], sympy.Expr] = {}
+        self.taken = {p.name for p in parameters}
+        self.inlined: dict[tuple[str, bool, tuple[sympy.Expr, ...]], sympy.Expr] = {}
         self.errors: list[Diagnostic] = []
+        self.terms: dict[tuple[str, sympy.Expr], ir.Term] = {}
+        self.reducing = False
 
     def expression(self, node: syntax.Expression, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
         """A node's expression; one with an error is noted and becomes a symbol of its own, so that
@@ -79,8 +104,14 @@ class _Lowering:
         match node:
             case syntax.Number():
                 return sympy.Rational(node.value.numerator, node.value.denominator)
+            case syntax.Name() if node.id in ELEMENTS and node.id not in scope:
+                return self.element(syntax.Call(node.id, (), node.span), scope)
             case syntax.Name():
                 return scope[node.id] if node.id in scope else sympy.Dummy()  # unknown: reported
+            case syntax.Call() if node.function in REDUCTIONS:
+                return self.reduction(node, scope)
+            case syntax.Call() if node.function in ELEMENTS:
+                return self.element(node, scope)
             case syntax.Negation():
                 return -self.expression(node.operand, scope)
             case syntax.Sum():
@@ -198,12 +229,71 @@ class _Lowering:
         definition = self.definitions.get(node.function)
         if definition is None or len(definition.parameters) != len(arguments):
             return sympy.Dummy()  # unknown, or called wrongly: reported
-        key = definition.name, arguments
+        key = definition.name, self.reducing, arguments
         if key not in self.inlined:
             inner = {n: sympy.Symbol(n) for n in CELLS}
             inner |= dict(zip((p.name for p in definition.parameters), arguments, strict=True))
             self.inlined[key] = self.expression(definition.body, inner)
         return self.inlined[key]
+
+    # -- reductions and element losses ---------------------------------------------------------
+
+    def reduction(self, node: syntax.Call, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
+        """A term of its own; in a binary task, what the reduction is of the two classes."""
+        if len(node.arguments) != 1:
+            return sympy.Dummy()  # reported
+        if self.reducing:
+            fact = f"`{node.function}` stands inside another reduction"
+            hint = "reduce once: one number a table goes in, one number comes out"
+            raise _Refused(self.diagnostic(node, fact, hint, "MC0213"))
+        self.reducing = True
+        try:
+            expression = self.expression(node.arguments[0].value, scope)
+        finally:
+            self.reducing = False
+        if self.task == "binary" and node.function != "samples":
+            return _of_both_classes(node.function, expression)
+        return self.term("cells", node.function, expression, "r1")
+
+    def element(self, node: syntax.Call, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
+        if self.reducing:
+            fact = f"`{node.function}` is a mean over all elements and stands inside a reduction"
+            hint = f"write it outside: 0.5*{node.function} + 0.5*(1 - macro(f1))"
+            raise _Refused(self.diagnostic(node, fact, hint, "MC0213"))
+        arguments = [self.expression(a.value, scope) for a in node.arguments]
+        if any(s.name in CELLS for a in arguments for s in a.free_symbols):
+            fact = f"an argument of `{node.function}` depends on the counts"
+            raise _Refused(self.diagnostic(node, fact, "write a number or a parameter", "MC0202"))
+        loss = sympy.Function(node.function)(*arguments)
+        return self.term("element", "identity", loss, node.function)
+
+    def term(
+        self, kind: Literal["cells", "element"], reduction: str, expression: sympy.Expr, name: str
+    ) -> sympy.Symbol:
+        """The symbol of a term, the same one for the same term."""
+        key = reduction, expression
+        if key not in self.terms:
+            taken = self.taken | {t.symbol.name for t in self.terms.values()}
+            stem, index = name.rstrip("1"), 1 if name.endswith("1") else 2
+            while name in taken:
+                name, index = f"{stem}{index}", index + 1
+            self.terms[key] = ir.Term(sympy.Symbol(name), kind, reduction, expression)
+        return self.terms[key].symbol
+
+    def check_reductions(self, outer: sympy.Expr) -> None:
+        """Note reductions that do not go together, and cells that stand beside them."""
+        used = {t.reduction for t in self.terms.values() if t.kind == "cells"}
+        body = self.text.definitions[-1].body
+        alone = sorted(used & {"per_class", "samples"})
+        if alone and len(used) > 1:
+            other = min(used - {alone[0]})
+            fact = f"`{alone[0]}` and `{other}` average over different things"
+            hint = "write one of the two, or make two losses and add them"
+            self.errors.append(self.diagnostic(body, fact, hint, "MC0214"))
+        elif used and any(s.name in CELLS for s in outer.free_symbols):
+            fact = "counts of one class stand beside a reduction"
+            hint = "put every metric under one: macro(f1) + macro(TPR)"
+            self.errors.append(self.diagnostic(body, fact, hint, "MC0214"))
 
     def diagnostic(
         self, node: syntax.Expression, message: str, hint: str, code: str = "MC0301"
@@ -216,6 +306,26 @@ class _Refused(Exception):
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         self.diagnostic = diagnostic
+
+
+def _of_both_classes(reduction: str, first: sympy.Expr) -> sympy.Expr:
+    """A reduction in a binary task: the second class is the first with its cells swapped."""
+    TP, FN, FP, TN = map(sympy.Symbol, CELLS)
+    second = first.xreplace({TP: TN, FN: FP, FP: FN, TN: TP})
+    match reduction:
+        case "macro":
+            return (first + second) / 2
+        case "micro":
+            return first.xreplace({TP: TP + TN, FN: FN + FP, FP: FN + FP, TN: TP + TN})
+        case "weighted":
+            return ((TP + FN) * first + (FP + TN) * second) / (TP + FN + FP + TN)
+        case "sum":
+            return first + second
+        case "worst":
+            return sympy.Min(first, second)
+        case "geomean":
+            return sympy.sqrt(first * second)
+    return sympy.Dummy()  # per_class: reported
 
 
 def _applied(function: str, arguments: list[sympy.Expr]) -> sympy.Expr:

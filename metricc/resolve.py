@@ -20,9 +20,11 @@ from metricc import syntax
 from metricc.errors import MAX_DIAGNOSTICS, Diagnostic, MetriccError, Span
 from metricc.functions import (
     CELLS,
+    ELEMENTS,
     FUNCTIONS,
     GENERATED_NAMES,
     MODULE_ATTRIBUTES,
+    NEEDS_PAIRS,
     REDUCTIONS,
     RESERVED,
     SIGNATURE_WORDS,
@@ -50,19 +52,27 @@ NOTHING = Imported()
 
 
 def resolve(
-    text: syntax.Text, library: Mapping[str, syntax.Definition], imported: Imported = NOTHING
+    text: syntax.Text,
+    library: Mapping[str, syntax.Definition],
+    imported: Imported = NOTHING,
+    task: str = "binary",
 ) -> syntax.Text:
     """Settle every name of `text`, taking what it does not define from `imported`, then `library`.
 
     Raises `MetriccError` with every error of the text, those of its syntax included.
     """
-    return settle(text, library, imported).checked()
+    return settle(text, library, imported, task).checked()
 
 
 def settle(
-    text: syntax.Text, library: Mapping[str, syntax.Definition], imported: Imported = NOTHING
+    text: syntax.Text,
+    library: Mapping[str, syntax.Definition],
+    imported: Imported = NOTHING,
+    task: str = "binary",
 ) -> syntax.Text:
     """Settle what can be settled; the errors are the result's `diagnostics`, after the text's own.
+
+    `task` says which reductions and element losses there are.
 
     Raises `MetriccError` for a text above a limit.
     """
@@ -73,7 +83,7 @@ def settle(
         )
         hint = "write some of them into others"
         raise MetriccError(Diagnostic("MC0403", fact, place, hint, text.source, text.origin))
-    scope = _Scope(text, library, imported)
+    scope = _Scope(text, library, imported, task)
     main = scope.main()
     scope.check_definitions()
     scope.visit(main)
@@ -101,6 +111,7 @@ class _Scope:
     text: syntax.Text
     library: Mapping[str, syntax.Definition]
     imported: Imported
+    task: str = ""
     own: dict[str, syntax.Definition] = field(default_factory=dict)
     anonymous: syntax.Definition | None = None
     resolved: dict[int, syntax.Definition] = field(default_factory=dict)
@@ -148,6 +159,9 @@ class _Scope:
             if name in CELLS:
                 hint = "cells keep their meaning; choose another name"
                 self.report("MC0206", f"`{name}` is a cell and cannot be defined", span, hint)
+            elif name in ELEMENTS:
+                fact = f"`{name}` is {ELEMENTS[name].says} and cannot be defined"
+                self.report("MC0206", fact, span, "choose another name")
             elif self.own[name] is not definition:
                 hint = "rename one of the two"
                 self.report("MC0205", f"`{name}` is defined twice", span, hint)
@@ -228,9 +242,11 @@ class _Scope:
         if node.id in CELLS or any(p.name == node.id for p in around.parameters):
             return node
         if node.id in REDUCTIONS:
-            fact = f"`{node.id}` averages over classes; this version compiles binary metrics"
-            self.report("MC0209", fact, node.span, f"leave `{node.id}` out")
+            fact = f"`{node.id}` is {REDUCTIONS[node.id]} of a metric"
+            self.report("MC0202", fact, node.span, f"write {node.id}(f1)")
             return node
+        if node.id in ELEMENTS:
+            return self.element(syntax.Call(node.id, (), node.span), around)
         if node.id in FUNCTIONS:
             hint = f"functions are called: {node.id}(...)"
             self.report("MC0202", f"`{node.id}` is a function", node.span, hint)
@@ -241,12 +257,9 @@ class _Scope:
     def call(self, node: syntax.Call, around: syntax.Definition) -> syntax.Expression:
         name = node.function
         if name in REDUCTIONS:
-            fact = f"`{name}(...)` averages over classes; this version compiles binary metrics"
-            hint = f"leave `{name}` out"
-            if len(node.arguments) > 1:
-                hint = "add with `+`: a + b" if name == "sum" else hint
-            self.report("MC0209", fact, node.span, hint)
-            return node
+            return self.reduction(node, around)
+        if name in ELEMENTS:
+            return self.element(node, around)
         if name in FUNCTIONS:
             return self.function(node, around)
         if name in CELLS or any(p.name == name for p in around.parameters):
@@ -271,6 +284,49 @@ class _Scope:
         if definition is None:
             return node
         return self.use(definition, arguments, node.span, around)
+
+    def reduction(self, node: syntax.Call, around: syntax.Definition) -> syntax.Expression:
+        """`macro(expression)` and the like, of one argument."""
+        name = node.function
+        if len(node.arguments) != 1 or node.arguments[0].name is not None:
+            hint = "add with `+`: a + b" if name == "sum" else f"write {name}(f1)"
+            fact = f"`{name}` takes one metric: it is {REDUCTIONS[name]}"
+            self.report("MC0202", fact, node.span, hint)
+        elif name == "per_class" and self.task == "binary":
+            hint = "leave `per_class` out, or compile for multilabel or multiclass (--task)"
+            self.report("MC0209", "a binary task has one table, not one a class", node.span, hint)
+        return replace(
+            node,
+            arguments=tuple(
+                replace(a, name=None, value=self.expression(a.value, around))
+                for a in node.arguments
+            ),
+        )
+
+    def element(self, node: syntax.Call, around: syntax.Definition) -> syntax.Expression:
+        """An element loss with all its arguments; a name where it has none."""
+        row = ELEMENTS[node.function]
+        if self.task and self.task not in row.tasks:
+            other = "ce" if row.name == "bce" else "bce"
+            fact = f"`{row.name}` is {row.says}, which a {self.task} task does not have"
+            self.report("MC0209", fact, node.span, f"write {other}")
+        names = [name for name, _ in row.arguments]
+        values = dict(row.arguments)
+        given: dict[str, syntax.Expression] = {
+            name: syntax.Number(Fraction(default), span=node.span)
+            for name, default in values.items()
+        }
+        for position, argument in enumerate(node.arguments):
+            name = argument.name or (names[position] if position < len(names) else "")
+            if name not in given:
+                takes = f"takes {names[0]} alone" if names else "takes no arguments"
+                self.report("MC0202", f"`{row.name}` {takes}", argument.span, f"write {row.name}")
+                continue
+            given[name] = self.expression(argument.value, around)
+        if not names:
+            return syntax.Name(row.name, node.span)
+        arguments = (syntax.Argument(None, value, node.span) for value in given.values())
+        return syntax.Call(row.name, tuple(arguments), node.span)
 
     def function(self, node: syntax.Call, around: syntax.Definition) -> syntax.Expression:
         row = FUNCTIONS[node.function]
@@ -302,8 +358,13 @@ class _Scope:
         if definition is None and not self.text.broken & {name, "import"}:
             parameters = [p.name for p in around.parameters]
             others = [*self.own, *self.imported.names]
-            known = [*CELLS, *parameters, *others, *FUNCTIONS, *self.library]
-            self.report("MC0201", f"`{name}` is not known", span, suggestion(name, known))
+            known = [*CELLS, *parameters, *others, *FUNCTIONS, *REDUCTIONS, *ELEMENTS, *self.library]
+            if name.lower() in NEEDS_PAIRS:
+                fact = f"`{name}` needs the counts of single pairs of classes"
+                hint = "formulas are over one-vs-rest counts: cohen_kappa, or multiclass_kappa"
+                self.report("MC0215", fact, span, hint)
+            else:
+                self.report("MC0201", f"`{name}` is not known", span, suggestion(name, known))
         return definition
 
     def use(

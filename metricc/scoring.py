@@ -16,14 +16,14 @@ from metricc.labels import counts
 
 
 def value(
-    program: ir.Program, cells: tuple[Any, ...], zero_division: Any, params: Mapping[str, float]
+    plan: ir.Plan, cells: tuple[Any, ...], zero_division: Any, params: Mapping[str, float]
 ) -> Any:
     """The metric on (TP, FN, FP, TN): floats give a float, arrays a float64 array.
 
     Raises `MetriccError` for negative counts, unknown or missing parameters and, with
     `zero_division="raise"`, undefined values.
     """
-    name = program.metric.name
+    name = plan.metric.name
     raising = isinstance(zero_division, str) and zero_division == "raise"
     settled = None if raising else _settled(zero_division)
     scope = {cell: _counts(cell, count) for cell, count in zip(CELLS, cells, strict=True)}
@@ -32,8 +32,8 @@ def value(
     except ValueError:
         shapes = ", ".join(f"{cell} {count.shape}" for cell, count in scope.items())
         raise fail("MC0506", f"the shapes differ: {shapes}", "give arrays of one shape") from None
-    scope |= _parameters(program.metric, params)
-    number, undefined = interpret.value(program.shared.slice(0), scope)
+    scope |= _parameters(plan.metric, params)
+    number, undefined = interpret.value(plan.value, scope)
     if raising and undefined.any():
         place = np.argmax(undefined)
         at = (np.broadcast_to(scope[cell], number.shape).flat[place] for cell in CELLS)
@@ -46,7 +46,7 @@ def value(
 
 
 def score(
-    program: ir.Program,
+    plan: ir.Plan,
     labels: tuple[Any, Any],
     sample_weight: Any,
     pos_label: Any,
@@ -58,7 +58,7 @@ def score(
     Raises `MetriccError` where `value` does, and for scores or logits in the place of labels.
     """
     cells = counts(*labels, sample_weight, pos_label)
-    return float(value(program, cells, zero_division, params))
+    return float(value(plan, cells, zero_division, params))
 
 
 def _counts(cell: str, count: Any) -> NDArray[np.float64]:

@@ -41,50 +41,45 @@ GUARD = 50  # more digits that the comparison's own sums may cancel
 def simplify(gradient: ir.Gradient) -> ir.Program:
     """Choose, prove and schedule the forms of value, partials, weights and threshold."""
     metric = gradient.metric
-    raw = dict(
-        zip(
-            ir.OUTPUTS,
-            (metric.expression, *gradient.partials, gradient.w_plus, gradient.w_minus),
-            strict=True,
-        )
-    )
+    raw = gradient.raw
     found = conditions(raw["value"])
     found = found if len(found) <= MAX_CONDITIONS else []
     forms = [_Forms(gradient, raw, truths) for truths in cases(found)]
-    parameters = tuple(p.name for p in metric.parameters)
+    others = tuple(p.name for p in metric.unknowns)
     choices: dict[str, str] = {}
+    final: dict[str, sympy.Expr] = {}
     blocks = []
-    for names in (ir.OUTPUTS[:5], ir.OUTPUTS[5:]):
+    for names in (ir.shared_outputs(metric), ir.weight_outputs(metric)):
         variants = []
         for spellings in zip_longest(*(f.spellings() for f in forms), fillvalue={}):
             chosen = [
                 [f.choose(name, s) for f, s in zip(forms, spellings, strict=True)] for name in names
             ]
             leaves = [[expression for _, expression in outputs] for outputs in chosen]
-            block = extract([joined(found, leaf) for leaf in leaves], parameters)
+            block = extract([joined(found, leaf) for leaf in leaves], others)
             labels = [_label([choice for choice, _ in outputs]) for outputs in chosen]
             variants.append((operations(block), block, labels))
         _, block, labels = min(variants, key=lambda variant: variant[0])
         blocks.append(block)
         choices |= dict(zip(names, labels, strict=True))
+        final |= dict(zip(names, inline(block), strict=True))
     shared, weights = blocks
-    final = dict(zip(ir.OUTPUTS, [*inline(shared), *inline(weights)], strict=True))
     proved = {
         name: ir.Form(
-            final[name],
+            expression,
             choices[name],
-            _proof(forms, metric.parameters, raw[name], final[name]),
-            sign_of(final[name], metric.nonnegative) is None,
+            _proof(forms, metric.unknowns, raw[name], expression),
+            sign_of(expression, metric.nonnegative) is None,
         )
-        for name in ir.OUTPUTS
+        for name, expression in final.items()
     }
     program = ir.Program(
         gradient,
         proved,
-        _threshold(found, [f.threshold(final) for f in forms]),
+        _threshold(found, [f.threshold(final) for f in forms]) if metric.single else None,
         shared,
         weights,
-        all(f.homogeneous(final) for f in forms),
+        metric.single and all(f.homogeneous(final) for f in forms),
     )
     program.validate()
     return program
@@ -115,12 +110,13 @@ class _Forms:
         self.truths = truths
         self.raw = raw = {name: assume(e, truths) for name, e in raw.items()}
         self.nonnegative = gradient.metric.nonnegative
-        columns = [[assume(e, truths) for e in (p.expression, *p.partials)] for p in gradient.parts]
-        everything = [*raw.values(), *(column[0] for column in columns)]
+        columns = [
+            gradient.outputs(tuple(assume(e, truths) for e in (p.expression, *p.partials)))
+            for p in gradient.parts
+        ]
+        everything = [*raw.values(), *(column["value"] for column in columns)]
         self.field = Field(everything, self.nonnegative)
-        self.parts = {name: [c[i] for c in columns] for i, name in enumerate(ir.OUTPUTS[:5])}
-        self.parts["w_plus"] = [c[1] - c[2] for c in columns]
-        self.parts["w_minus"] = [c[4] - c[3] for c in columns]
+        self.parts = {name: [column[name] for column in columns] for name in raw}
         self.factored: dict[sympy.Expr, tuple[Fraction, dict[sympy.Expr, Fraction]] | None] = {}
         # The value's root, so that the partials are written with the same one.
         self.roots: dict[sympy.Expr, Fraction] = {}
@@ -221,7 +217,7 @@ class _Forms:
 
     def threshold(self, final: Mapping[str, sympy.Expr]) -> sympy.Expr | None:
         """w_minus/(w_plus + w_minus) in lowest terms; None where no prediction matters."""
-        w_plus, w_minus = (assume(final[name], self.truths) for name in ir.OUTPUTS[5:])
+        w_plus, w_minus = (assume(final[n], self.truths) for n in ("w_plus", "w_minus"))
         total = w_plus + w_minus
         if total == 0:
             return None

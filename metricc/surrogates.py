@@ -1,16 +1,37 @@
 """Surrogates: the function A that makes the confusion matrix of a prediction differentiable.
 
-A prediction's soft label is A(p), p = sigmoid(z). A surrogate is named as it is written:
-`amplified`, `amplified(L=73)`, `score_oriented(cosine, mu=0.5, delta=0.1)`. How a target spells A,
-1 - A and the slope without cancellation is the target's own concern.
+A prediction's soft label is A(p), p its probability. A surrogate is named as it is written:
+`amplified`, `amplified(L=73)`, `score_oriented(cosine, mu=0.5, delta=0.1)`,
+`heaviside(thresholds=[0.2, 0.5])`, `straight_through(amplified)`; a formula in p or z is read by
+`curve`. How a target spells A, 1 - A and the slope without cancellation is its own concern.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from metricc.errors import MetriccError, fail
+
+if TYPE_CHECKING:
+    from metricc import ir, syntax
+
+Value: TypeAlias = float | tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A surrogate that was given as a formula: the tree, its code, and what was found out.
+
+    `block` computes A, 1 - A and the slope; `variable` is "p" where the slope is dA/dp, and "z"
+    where it is dA/dz. `ends` are A at p = 0 and p = 1, at the default arguments.
+    """
+
+    text: syntax.Text
+    block: ir.Block
+    variable: str
+    ends: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,31 +40,66 @@ class Surrogate:
 
     `formula` is A(p) for readers; `arguments` are the constructor arguments with their defaults
     and the open range that each must lie in. `centre` names the argument where A is 1/2. A
-    `kinked` surrogate has a slope that jumps, or that is 0 outside a support.
+    `kinked` surrogate has a slope that jumps, or that is 0 outside a support. A `hard` one counts
+    decisions and borrows the slope of the surrogate that its name stands for.
     """
 
     name: str
     formula: str
     reference: str
-    arguments: tuple[tuple[str, float, tuple[float, float]], ...] = ()
+    arguments: tuple[tuple[str, Value, tuple[float, float]], ...] = ()
     centre: str = ""
     kinked: bool = False
+    hard: bool = False
+    curve: Curve | None = None
 
     @property
-    def defaults(self) -> dict[str, float]:
+    def defaults(self) -> dict[str, Value]:
         return {name: default for name, default, _ in self.arguments}
+
+    @property
+    def averaged(self) -> bool:
+        """Whether A is the mean over a list of centres."""
+        return any(isinstance(default, tuple) for default in self.defaults.values())
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Whether A of probabilities that sum to 1 sums to 1."""
+        return self.name == "soft" or self.hard
 
     def __str__(self) -> str:
         """As it is written, with the defaults that differ from the table's."""
-        usual = SURROGATES[self.name].defaults
-        changed = [f"{n}={x:g}" for n, x in self.defaults.items() if x != usual[n]]
-        if not changed:
+        if self.curve is not None:
             return self.name
+        usual = SURROGATES[self.name].defaults
+        changed = [
+            f"{n}={_shown(x)}" for n, x in self.defaults.items() if n not in usual or x != usual[n]
+        ]
         head, _, prior = self.name.rstrip(")").partition("(")
-        return f"{head}({', '.join([prior] * bool(prior) + changed)})"
+        inside = [prior] * bool(prior) + changed
+        text = f"{head}({', '.join(inside)})" if inside else head
+        if not self.hard:
+            return text
+        if self.name == "soft":
+            return "straight_through"
+        return f"straight_through({', '.join([head, *inside])})"
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(f'{x:g}' for x in value)}]"
+    return f"{value:g}"
 
 
 _AROUND = (("mu", 0.5, (0.0, 1.0)), ("delta", 0.1, (0.0, 1.0)))
+
+# Arguments that a formula may use without a head, with their usual defaults and ranges.
+USUAL: dict[str, tuple[float, tuple[float, float]]] = {
+    "L": (10.0, (0.0, 1e6)),
+    "threshold": (0.5, (0.0, 1.0)),
+    "mu": (0.5, (0.0, 1.0)),
+    "delta": (0.1, (0.0, 1.0)),
+}
 
 SURROGATES: dict[str, Surrogate] = {
     row.name: row
@@ -82,39 +138,71 @@ SURROGATES: dict[str, Surrogate] = {
         ),
     )
 }
+HEADS = ("amplified", "soft", "score_oriented", "heaviside", "straight_through")
+_NAMED = re.compile(r"\s*([A-Za-z]\w*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+
+
+def default(task: str) -> str:
+    """The surrogate of a task: classes of a softmax should keep summing to 1."""
+    return "soft" if task == "multiclass" else "amplified"
+
+
+def is_formula(text: str) -> bool:
+    """Whether `text` is a formula rather than the name of a surrogate."""
+    match = _NAMED.fullmatch(text)
+    return match is None or (match[1] not in HEADS and bool(set(text) & set("=+-*/^(")))
 
 
 def surrogate(text: str) -> Surrogate:
-    """The surrogate that is written in `text`. Raises `MetriccError` where there is none."""
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", str(text))
+    """The surrogate that is named in `text`. Raises `MetriccError` where there is none."""
+    match = _NAMED.fullmatch(str(text))
     if match is None:
         raise _unknown(text)
-    given = [part.strip() for part in (match[2] or "").split(",") if part.strip()]
+    given = [part.strip() for part in re.split(r",(?![^\[]*\])", match[2] or "") if part.strip()]
     words = [part for part in given if "=" not in part]
-    name = f"{match[1]}({', '.join(words)})" if words else match[1]
+    hard = match[1] == "straight_through"
+    head, *words = [*words, "soft"] if hard and not words else words if hard else [match[1], *words]
+    name = f"{head}({', '.join(words)})" if words else head
     if name not in SURROGATES:
         raise _unknown(text)
-    row = SURROGATES[name]
-    chosen = row.defaults
+    row = replace(SURROGATES[name], hard=hard)
     for part in given:
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            continue
-        if key not in chosen:
-            hint = f"it has {', '.join(chosen)}" if chosen else "it has none"
-            raise fail("MC0501", f"{row.name} has no argument {key!r}", hint)
-        try:
-            chosen[key] = float(value)
-        except ValueError:
-            raise fail("MC0501", f"{key} = {value} is no number", f"such as {key}=0.5") from None
-        low, high = next(bounds for n, _, bounds in row.arguments if n == key)
-        if not low < chosen[key] < high:
-            fact = f"{key} = {chosen[key]:g} lies outside ({low:g}, {high:g})"
+        if equals:
+            row = _with(row, key, value)
+    return row
+
+
+def _with(row: Surrogate, key: str, text: str) -> Surrogate:
+    """The surrogate with another default: a number, or a list of its centre's values."""
+    listed = f"{row.centre}s" if row.centre else ""
+    bounds = {name: between for name, _, between in row.arguments}
+    known = [*bounds, *[listed] * bool(listed and listed not in bounds)]
+    if key not in known:
+        hint = f"it has {', '.join(known)}" if known else "it has none"
+        raise fail("MC0501", f"{row.name} has no argument {key!r}", hint)
+    old = row.centre if key == listed else key
+    low, high = bounds.get(key, bounds.get(old, (0.0, 1.0)))
+    several = key == listed
+    pieces = text.removeprefix("[").removesuffix("]").split(",") if several else [text]
+    try:
+        numbers = tuple(float(piece) for piece in pieces)
+    except ValueError:
+        example = f"{key}=[0.2, 0.5]" if several else f"{key}=0.5"
+        raise fail("MC0501", f"{key} = {text} is no number", f"such as {example}") from None
+    for number in numbers:
+        if not low < number < high:
+            fact = f"{key} = {number:g} lies outside ({low:g}, {high:g})"
             raise fail("MC0501", fact, "choose a value in the range")
-    arguments = tuple((n, chosen[n], bounds) for n, _, bounds in row.arguments)
-    return replace(row, arguments=arguments)
+    value: Value = numbers if several else numbers[0]
+    arguments = tuple(
+        (key, value, between) if name in (old, key) else (name, usual, between)
+        for name, usual, between in row.arguments
+    )
+    return replace(row, arguments=arguments, centre=key if several else row.centre)
 
 
 def _unknown(text: str) -> MetriccError:
-    names = ", ".join(SURROGATES)
-    return fail("MC0501", f"surrogate cannot be {text!r}", f"choose one of {names}")
+    names = ", ".join([*SURROGATES, "straight_through"])
+    hint = f"choose one of {names}, or write a formula in p"
+    return fail("MC0501", f"surrogate cannot be {text!r}", hint)

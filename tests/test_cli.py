@@ -335,7 +335,8 @@ def test_derive_as_text() -> None:
 def test_derive_as_sympy_runs_in_sympy() -> None:
     scope: dict[str, object] = {}
     exec("from sympy import *\n" + out("derive", "fbeta", "--format", "sympy"), scope)
-    program, _ = compiler.analyse("fbeta")
+    plan, _ = compiler.analyse("fbeta")
+    program = plan.program
     for name, form in program.forms.items():
         assert sympy.simplify(scope[name] - form.expression) == 0
     assert sympy.simplify(scope["threshold"] - program.threshold) == 0
@@ -385,7 +386,8 @@ def test_show() -> None:
 
 def test_show_prints_each_stage() -> None:
     formula = "PPV*TPR"
-    program, _ = compiler.analyse(formula)
+    plan, _ = compiler.analyse(formula)
+    program = plan.program
     stages = {
         "syntax": str(program.metric.text),
         "metric": str(program.metric),

@@ -64,14 +64,16 @@ def test_the_slope_is_that_of_the_branch_that_is_taken() -> None:
 
 
 def test_branches_are_simplified_and_proved_case_by_case() -> None:
-    program, _ = analyse("if TPR < 1/2 then 2*PPV*TPR/(PPV + TPR) else (TPR + TNR)/2")
+    plan, _ = analyse("if TPR < 1/2 then 2*PPV*TPR/(PPV + TPR) else (TPR + TNR)/2")
+    program = plan.program
     assert all("case by case" in form.proof for form in program.forms.values() if form.cancels)
     assert all(form.proved for form in program.forms.values())
 
 
 def test_more_conditions_than_are_simplified_still_compile() -> None:
     text = "+".join(f"(if TP < {i} then TPR else f1)" for i in range(1, 7))
-    program, found = analyse(text)
+    plan, found = analyse(text)
+    program = plan.program
     assert found.direction == "score"
     assert all(f.proof for f in program.forms.values())
 

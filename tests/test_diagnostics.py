@@ -508,11 +508,13 @@ def test_only_the_language_is_read(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["E", "I", "S", "N", "Q", "O", "C", "beta", "gamma", "pi", "oo"])
 def test_words_of_sympy_are_plain_names(name: str) -> None:
-    program, _ = analyse(f"f({name} = 2) = TP/(TP + {name}*FN)")
+    plan, _ = analyse(f"f({name} = 2) = TP/(TP + {name}*FN)")
+    program = plan.program
     value = program.forms["value"].expression
     assert {s.name for s in value.free_symbols} == {"TP", "FN", name}
     assert value.subs({"TP": 3, "FN": 1, name: 2}) == sympy.Rational(3, 5)
-    program, _ = analyse(f"{name} = TP/P; 1 - {name}")
+    plan, _ = analyse(f"{name} = TP/P; 1 - {name}")
+    program = plan.program
     assert {s.name for s in program.forms["value"].expression.free_symbols} == {"TP", "FN"}
 
 

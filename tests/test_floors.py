@@ -13,11 +13,11 @@ PACKAGE = Path(__file__).parent.parent / "metricc"
 FLOORS = (
     {"errors", "version", "examples"},
     {"syntax", "functions", "select", "factoring", "bounded"},
-    {"ir", "algebra", "network", "save", "statements", "phrases", "spelling", "remarks"},
+    {"ir", "algebra", "network", "save", "statements", "phrases", "spelling", "remarks", "averaging"},
     {"extract", "numeric", "interpret", "labels"},
-    {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load"},
+    {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load", "compose"},
     {"library", "sources"},
-    {"imports"},
+    {"imports", "curve"},
     {"emit", "verify", "identify", "adapters", "scoring"},
     {"compiled", "describe"},
     {"compiler"},
@@ -33,7 +33,7 @@ ONLY = {
     "lark": {"parse"},
     "sympy": {
         *("lower", "derive", "simplify", "audit", "algebra", "network", "extract", "numeric"),
-        *("select", "identify", "factoring"),
+        *("select", "identify", "factoring", "curve"),
     },
     "torch": {"adapters"},
     "click": {"cli"},

@@ -79,7 +79,7 @@ def test_composed_metric_verifies(formula: str) -> None:
 def faulty(m: CompiledMetric, old: str, new: str) -> list[str]:
     """The names of the checks that fail when `old` is `new` in the generated text."""
     assert m.source.count(old) >= 1, old
-    report = check_source(m.source.replace(old, new), m.source, m.program, m.options)
+    report = check_source(m.source.replace(old, new), m.source, m.plan, m.options, m.surrogate)
     assert report.checks[0].measured == "edited since it was generated"
     return [check.name.split(",")[0] for check in report.checks if check.passed is False]
 
@@ -113,7 +113,7 @@ def faulty(m: CompiledMetric, old: str, new: str) -> list[str]:
 def test_seeded_fault_is_caught(formula: str, old: str, new: str) -> None:
     m = metricc.compile(formula)
     if old == new:
-        report = check_source(m.source + "\n# a remark\n", m.source, m.program, m.options)
+        report = check_source(m.source + "\n# a remark\n", m.source, m.plan, m.options, m.surrogate)
         assert report.passed and report.checks[0].measured == "edited since it was generated"
     else:
         assert faulty(m, old, new)
@@ -125,20 +125,20 @@ def test_nan_is_never_right(function: str) -> None:
     count = {"value": 1, "gradient": 4, "weights": 2}[function]
     nan = ", ".join(["float('nan')"] * count)
     text = m.source + f"\n\n{function}.__code__ = (lambda TP, FN, FP, TN: ({nan})).__code__\n"
-    report = check_source(text, m.source, m.program, m.options)
+    report = check_source(text, m.source, m.plan, m.options, m.surrogate)
     assert any(c.name.startswith(f"{function}()") and c.passed is False for c in report.checks)
 
 
 def test_a_file_that_exits_is_a_failed_check() -> None:
     m = metricc.compile("f1")
-    report = check_source(m.source + "\nraise SystemExit(0)\n", m.source, m.program, m.options)
+    report = check_source(m.source + "\nraise SystemExit(0)\n", m.source, m.plan, m.options, m.surrogate)
     assert not report.passed
 
 
 def test_code_that_does_not_run_is_a_failed_check() -> None:
     m = metricc.compile("f1")
-    broken = check_source(m.source + "\n1/0\n", m.source, m.program, m.options)
+    broken = check_source(m.source + "\n1/0\n", m.source, m.plan, m.options, m.surrogate)
     assert [c.name for c in broken.checks if c.passed is False] == ["import"]
     renamed = m.source.replace("def f1_loss(", "def other(")
-    report = check_source(renamed, m.source, m.program, m.options)
+    report = check_source(renamed, m.source, m.plan, m.options, m.surrogate)
     assert not report.passed

@@ -14,7 +14,8 @@ LONG = 160  # characters of a weight that is shown
 
 
 def entry(definition: syntax.Definition) -> list[str]:
-    program, findings = analyse(definition.name)
+    plan, findings = analyse(definition.name)
+    program = plan.program
     weights = [program.forms[name].expression for name in ("w_plus", "w_minus")]
     rows = {
         "formula": f"`{definition.body}`",

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from fractions import Fraction
+from types import MappingProxyType
 
 from metricc import ir, syntax
 from metricc.functions import DERIVED_FUNCTIONS, FUNCTIONS
 
 _PYTHON = {name: row.python for name, row in {**FUNCTIONS, **DERIVED_FUNCTIONS}.items()}
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 
 
-def statements(block: ir.Block, results: tuple[str, ...] = ()) -> tuple[list[str], set[str]]:
+def statements(block: ir.Block, reductions: Mapping[str, str] = _NONE) -> tuple[list[str], set[str]]:
     """The assignments of a block as lines of Python, then `return` of its results.
 
-    Also returns the guarded functions that the lines call (`_ratio`, `_root` ...).
+    Also returns the guarded functions that the lines call (`_ratio`, `_root` ...). `reductions`
+    spells calls of reductions, `{}` standing for what is reduced.
     """
-    printer = _Printer()
+    lines, results, called = expressions(block, reductions)
+    return [*lines, "return " + ", ".join(results)], called
+
+
+def expressions(
+    block: ir.Block, reductions: Mapping[str, str] = _NONE
+) -> tuple[list[str], list[str], set[str]]:
+    """The assignments of a block as lines, its results, and the functions that both call."""
+    printer = _Printer(reductions)
     lines = [f"{name} = {printer.text(expression)}" for name, expression in block.assignments]
-    lines.append("return " + ", ".join(printer.text(result) for result in block.results))
-    return lines, printer.called
+    return lines, [printer.text(result) for result in block.results], printer.called
 
 
 class _Printer:
-    def __init__(self) -> None:
+    def __init__(self, reductions: Mapping[str, str]) -> None:
+        self.reductions = reductions
         self.called: set[str] = set()
 
     def text(self, node: syntax.Expression, binding: int = SUM) -> str:
@@ -46,6 +60,10 @@ class _Printer:
                 return "-" + self.text(node.operand, UNARY), UNARY
             case syntax.Call():
                 arguments = [self.text(a.value) for a in node.arguments]
+                if node.function in self.reductions:
+                    spelled = self.reductions[node.function].format(*arguments)
+                    self.called |= set(re.findall(r"\b_[a-z]\w*(?=\()", spelled))
+                    return spelled, PRODUCT if " * " in spelled.split("(")[0] else ATOM
                 name = _PYTHON[node.function]
                 if name in ("_min", "_max"):  # two at a time
                     text = arguments[0]
@@ -107,13 +125,15 @@ def fold(line: str, width: int) -> str:
     if start < 0:
         return line
     inside = line[start + 1 : end]
-    if '"' in inside:  # a comma may be text
-        return line
+    quote = ""
     for position, character in enumerate(inside):
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
-            pieces.append(inside[begin:position].strip())
-            begin = position + 1
+        if character in "\"'" and quote in ("", character):
+            quote = "" if quote else character
+        elif not quote:
+            depth += (character in "([{") - (character in ")]}")
+            if character == "," and depth == 0:
+                pieces.append(inside[begin:position].strip())
+                begin = position + 1
     pieces.append(inside[begin:].strip())
     if len(pieces) == 1:
         return line

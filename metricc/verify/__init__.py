@@ -1,4 +1,4 @@
-"""source, Program → ir.Report: the generated code against oracles that share nothing with it.
+"""source, Plan → ir.Report: the generated code against oracles that share nothing with it.
 
 derivation   the record, the proofs, SymPy's forms and the file's scalars against mpmath
 training     loss and gradient: mpmath, autograd, gradcheck, dtypes, edges
@@ -9,10 +9,13 @@ from __future__ import annotations
 from metricc import ir
 from metricc.load import load
 from metricc.save import record, same, unedited
+from metricc.surrogates import Surrogate
 from metricc.verify import derivation, training
 
 
-def check_source(text: str, fresh: str, program: ir.Program, options: ir.Options) -> ir.Report:
+def check_source(
+    text: str, fresh: str, plan: ir.Plan, options: ir.Options, surrogate: Surrogate
+) -> ir.Report:
     """Test a generated text as it stands; `fresh` is what its record generates now.
 
     The text is executed. Nothing raises: code that fails to run is a failed check.
@@ -23,8 +26,8 @@ def check_source(text: str, fresh: str, program: ir.Program, options: ir.Options
     except (Exception, SystemExit) as error:
         checks.append(ir.Check("import", f"{type(error).__name__}: {error}", "runs", False))
         return ir.Report(options.name, tuple(checks))
-    checks += derivation.checks(module, program)
-    checks += training.checks(module, program, options)
+    checks += derivation.checks(module, plan.program)
+    checks += training.checks(module, plan.program, options)
     return ir.Report(options.name, tuple(checks))
 
 

@@ -7,8 +7,8 @@ torch tensors for autograd.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
 from operator import add, eq, ge, gt, le, lt, mul, ne
@@ -17,12 +17,17 @@ from typing import Any, Protocol
 from mpmath import mp, mpf
 
 from metricc import syntax
-from metricc.functions import CELLS
+from metricc.functions import CELLS, REDUCTIONS
 
 DIGITS = 150
 # Removable 0/0 are met this far from the edge: far enough for 150 digits, near enough for 1e-12.
 NUDGE = mpf(10) ** -100
 BOUNDARY = mpf(10) ** -9  # float64 need not agree with itself on which side of one it is
+
+# Names that a definition sees without taking them: counts, element terms, a surrogate's variables.
+SEEN = (*CELLS, "bce", "ce", "p", "z")
+# A reduction of the language from its name and from its argument as a function of the cells.
+Reduce = Callable[[str, Callable[[Mapping[str, Any]], Any]], Any]
 
 
 class Arithmetic(Protocol):
@@ -37,7 +42,12 @@ class Arithmetic(Protocol):
     def compare(self, left: Any, right: Any) -> int: ...
 
 
-def walk(text: syntax.Text, arithmetic: Arithmetic, scope: Mapping[str, Any]) -> Any:
+def walk(
+    text: syntax.Text,
+    arithmetic: Arithmetic,
+    scope: Mapping[str, Any],
+    reduction: Reduce | None = None,
+) -> Any:
     """The metric of a resolved text; `scope` holds cells and parameters."""
     definitions = {d.name: d for d in text.definitions}
 
@@ -63,6 +73,9 @@ def walk(text: syntax.Text, arithmetic: Arithmetic, scope: Mapping[str, Any]) ->
                     factor = value(operand, names)
                     total = total / factor if divides else total * factor
                 return total
+            case syntax.Call(function=function) if reduction and function in REDUCTIONS:
+                argument = node.arguments[0].value
+                return reduction(function, lambda cells: value(argument, {**names, **cells}))
             case syntax.Call():
                 arguments = [value(a.value, names) for a in node.arguments]
                 if node.function in _COMPOSED:
@@ -70,9 +83,9 @@ def walk(text: syntax.Text, arithmetic: Arithmetic, scope: Mapping[str, Any]) ->
                 if node.function not in definitions:
                     return arithmetic.call(node.function, arguments)
                 inner = definitions[node.function]
-                cells = {cell: scope[cell] for cell in CELLS}
+                seen = {name: names[name] for name in SEEN if name in names}
                 own = zip((p.name for p in inner.parameters), arguments, strict=True)
-                return value(inner.body, {**cells, **dict(own)})
+                return value(inner.body, {**seen, **dict(own)})
 
             case syntax.Conditional():
                 taken = node.then if holds(node.condition, names) else node.otherwise
@@ -118,16 +131,18 @@ _COMPOSED: Mapping[str, Callable[[Arithmetic, list[Any]], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Dual:
-    """A number with its derivatives in TP, FN, FP, TN, all mpmath."""
+    """A number with its derivatives by variable, all mpmath; a variable left out has slope 0."""
 
     value: Any
-    slopes: tuple[Any, ...]
+    slopes: Mapping[Hashable, Any] = field(default_factory=dict)
 
     def _map(self, value: Any, slope: Any) -> Dual:
-        return Dual(value, tuple(slope * s for s in self.slopes))
+        return Dual(value, {name: slope * s for name, s in self.slopes.items()})
 
     def __add__(self, other: Dual) -> Dual:
-        slopes = tuple(a + b for a, b in zip(self.slopes, other.slopes, strict=True))
+        slopes = dict(self.slopes)
+        for name, slope in other.slopes.items():
+            slopes[name] = slopes[name] + slope if name in slopes else slope
         return Dual(self.value + other.value, slopes)
 
     def __neg__(self) -> Dual:
@@ -137,9 +152,8 @@ class Dual:
         return self + -other
 
     def __mul__(self, other: Dual) -> Dual:
-        pairs = zip(self.slopes, other.slopes, strict=True)
-        slopes = tuple(a * other.value + self.value * b for a, b in pairs)
-        return Dual(self.value * other.value, slopes)
+        slopes = self._map(mpf(0), other.value) + other._map(mpf(0), self.value)
+        return Dual(self.value * other.value, slopes.slopes)
 
     def __truediv__(self, other: Dual) -> Dual:
         return self * other._map(1 / other.value, -1 / other.value**2)
@@ -149,10 +163,10 @@ class DualArithmetic:
     """Dual numbers at `DIGITS` digits. Ties and kinks take the mean of the one-sided slopes."""
 
     def number(self, value: Fraction) -> Dual:
-        return Dual(mpf(value.numerator) / value.denominator, (mpf(0),) * 4)
+        return Dual(mpf(value.numerator) / value.denominator)
 
     def power(self, base: Dual, exponent: Dual) -> Dual:
-        if all(s == 0 for s in exponent.slopes):
+        if all(s == 0 for s in exponent.slopes.values()):
             n = exponent.value
             if n == int(n):
                 n = int(n)
@@ -185,7 +199,7 @@ class DualArithmetic:
 def _extreme(arguments: list[Dual], sign: int) -> Dual:
     """The largest or smallest; an argument that ties with the best of the others counts half."""
     best = max(sign * a.value for a in arguments) * sign
-    total = Dual(best, (mpf(0),) * 4)
+    total = Dual(best)
     for i, argument in enumerate(arguments):
         rest = max(sign * a.value for j, a in enumerate(arguments) if j != i) * sign
         share = (1 + mp.sign(sign * (argument.value - rest))) / 2
@@ -223,11 +237,11 @@ def dual(
                 )
                 for path in ((1, 1, 1, 1), (2, 3, 5, 7))
             )
-            found = [_limit(a, b) for a, b in zip(one, two, strict=True)]
+            found = [limit(a, b) for a, b in zip(one, two, strict=True)]
         return found[0], found[1:]
 
 
-def _limit(a: Any, b: Any) -> Any:
+def limit(a: Any, b: Any) -> Any:
     """What two values near a point share. A fourth root brings them to 1e-25 of their limit."""
     if abs(a - b) > mpf(10) ** -15 * max(1, abs(a)):
         return mp.nan
@@ -236,12 +250,11 @@ def _limit(a: Any, b: Any) -> Any:
 
 def _at(text: syntax.Text, cells: Sequence[Any], parameters: Mapping[str, float]) -> list[Any]:
     scope = {
-        cell: Dual(mpf(count), tuple(mpf(i == j) for j in range(4)))
-        for i, (cell, count) in enumerate(zip(CELLS, cells, strict=True))
+        cell: Dual(mpf(count), {cell: mpf(1)}) for cell, count in zip(CELLS, cells, strict=True)
     }
-    scope |= {n: Dual(mpf(v), (mpf(0),) * 4) for n, v in parameters.items()}
+    scope |= {n: Dual(mpf(v)) for n, v in parameters.items()}
     result = walk(text, DualArithmetic(), scope)
-    numbers = [result.value, *result.slopes]
+    numbers = [result.value, *(result.slopes.get(cell, mpf(0)) for cell in CELLS)]
     if not all(mp.isfinite(n) and mp.im(n) == 0 for n in numbers):
         raise ValueError("not a finite real number")
     return numbers
@@ -313,24 +326,31 @@ def _soft(
     moved: Any = 1,
 ) -> tuple[Any, Any, Any]:
     """A, 1 - A and the slope in the input, from their definitions, at p times `moved`."""
-    p, q, slope = (z, 1 - z, mpf(1)) if from_probabilities else _logistic(z)
+    p, q, slope = (z, 1 - z, mpf(1)) if from_probabilities else logistic(z)
+    a, b, inner = soft_label(p * moved, q, surrogate, arguments)
+    return a, b, inner * slope
+
+
+def soft_label(
+    p: Any, q: Any, surrogate: str, arguments: Mapping[str, float]
+) -> tuple[Any, Any, Any]:
+    """A, 1 - A and A' at p = 1 - q, from their definitions."""
     if surrogate == "soft":
-        return p, q, slope
-    p = p * moved
+        return p, q, mpf(1)
     given = {name: mpf(value) for name, value in arguments.items()}
     if surrogate == "amplified":
-        a, b, inner = _logistic(given["L"] * (p - given["threshold"]))
-        return a, b, given["L"] * inner * slope
+        a, b, slope = logistic(given["L"] * (p - given["threshold"]))
+        return a, b, given["L"] * slope
     if surrogate == "heaviside":
-        a, inner = _pieces(p, given["delta"], given["threshold"])
-        return a, 1 - a, inner * slope
+        a, slope = _pieces(p, given["delta"], given["threshold"])
+        return a, 1 - a, slope
     u = (p - given["mu"]) / given["delta"]
     if abs(u) >= 1:
         return mpf(u > 0), mpf(u < 0), mpf(0)
     if surrogate == "score_oriented(uniform)":
-        return (1 + u) / 2, (1 - u) / 2, slope / (2 * given["delta"])
+        return (1 + u) / 2, (1 - u) / 2, 1 / (2 * given["delta"])
     a = (1 + u + mp.sin(mp.pi * u) / mp.pi) / 2
-    return a, 1 - a, (1 + mp.cos(mp.pi * u)) / (2 * given["delta"]) * slope
+    return a, 1 - a, (1 + mp.cos(mp.pi * u)) / (2 * given["delta"])
 
 
 def _pieces(p: Any, delta: Any, threshold: Any) -> tuple[Any, Any]:
@@ -346,6 +366,6 @@ def _pieces(p: Any, delta: Any, threshold: Any) -> tuple[Any, Any]:
     return m2 * p + mpf(1) / 2 - m2 * threshold, m2
 
 
-def _logistic(x: Any) -> tuple[Any, Any, Any]:
+def logistic(x: Any) -> tuple[Any, Any, Any]:
     a, b = 1 / (1 + mp.exp(-x)), 1 / (1 + mp.exp(x))
     return a, b, a * b

@@ -17,14 +17,14 @@ Threshold  A model trained on this loss decides at p = 1/2. For calibrated proba
            model the best cut is TP/(TN + TP).
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
-           right way. Nothing is ever added to other batches. 0/0 is 0; loss and gradient are finite
+           right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
+           smooth is added to all four counts of every batch. 0/0 is 0; loss and gradient are finite
            for every finite input.
 Tensors    input: probabilities in [0, 1]; target: labels in [0, 1], float, integer or bool, of the
            same shape (any); weight: per element or per sample (first dimension), at least 0; mask:
            bool, likewise, and ignore_index: a label: what is masked out (False) or ignored counts
            nothing, gets gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in
-           float32 and give a float32 loss; the four counts are float64 (float32 on devices
-           without).
+           float32 and give a float32 loss; the counts are float64 (float32 on devices without).
 
 Made by metricc 0.1.0:  metricc compile gmean --name gmean --surrogate soft --from-probabilities
 Derivatives proved: rational functions, with roots as powers of their factors.
@@ -38,7 +38,7 @@ from torch import Tensor
 
 __all__ = ["GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '470c00e7cc7c726efc1b474a2762d0d47f74d94f13d449c219dee843ef2c55b7'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': 'fb266807bc97a4b5be038edd31b12fa462abbf5bb4e23f18a1e135569546dcd5'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -74,20 +74,37 @@ def gmean_loss(
     weight: Tensor | None = None,
     mask: Tensor | None = None,
     ignore_index: float | None = None,
+    label_smoothing: float = 0.0,
+    smooth: float = 0.0,
+    absent: str = "diagonal",
 ) -> Tensor:
     """The loss of a batch of probabilities: a scalar. ValueError where the tensors do not fit."""
-    weight = _check(input, target, weight)
+    _policy(absent, smooth, label_smoothing)
+    weight = _check(input, target, weight, mask)
     if mask is not None or ignore_index is not None:
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
-    return _GmeanFunction.apply(input, target, weight)[0]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / 2
+    return _GmeanFunction.apply(input, target, weight, absent, smooth)[0]
 
 
 class GmeanLoss(torch.nn.Module):
     """`gmean_loss` as a module. It holds no state."""
 
-    def __init__(self, *, ignore_index: float | None = None):
+    def __init__(
+        self,
+        *,
+        ignore_index: float | None = None,
+        label_smoothing: float = 0.0,
+        smooth: float = 0.0,
+        absent: str = "diagonal",
+    ):
         super().__init__()
+        _policy(absent, smooth, label_smoothing)
         self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.smooth = smooth
+        self.absent = absent
 
     def forward(
         self,
@@ -96,7 +113,16 @@ class GmeanLoss(torch.nn.Module):
         weight: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        return gmean_loss(input, target, weight=weight, mask=mask, ignore_index=self.ignore_index)
+        return gmean_loss(
+            input,
+            target,
+            weight=weight,
+            mask=mask,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            smooth=self.smooth,
+            absent=self.absent,
+        )
 
     def extra_repr(self) -> str:
         return ""
@@ -109,16 +135,18 @@ class _GmeanFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight):
+    def forward(input, target, weight, absent, smooth):
         kept = _at_once(input) and input.requires_grad
         slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        cells = _present(*_count(input, target, weight, slope if kept else None))
-        loss = 1 - value(*cells)
-        return _tensor(loss, input).to(slope.dtype), _pair(input, cells), slope
+        counts = _count(input, target, weight, slope if kept else None)
+        *cells, scored, _ = _present(*counts, absent, smooth)
+        loss = 1 - scored * value(*cells)
+        pair = _pair(input, counts, absent, smooth)
+        return _tensor(loss, input).to(slope.dtype), pair, slope
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight = inputs
+        input, target, weight, *ctx.arguments = inputs
         _, pair, ctx.slope = output
         ctx.save_for_backward(input, target, weight, pair)
         ctx.mark_non_differentiable(pair, ctx.slope)
@@ -126,35 +154,36 @@ class _GmeanFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_loss, *_):
+        nothing = (None,) * (2 + len(ctx.arguments))
         if grad_loss is None:
-            return None, None, None
+            return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
+        absent, smooth = ctx.arguments
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
-            cells = _present(*_count(input, target, weight, None))
-            pair = _pair(input, cells)
-        pair = -pair * grad_loss
+            counts = _count(input, target, weight, None)
+            pair = _pair(input, counts, absent, smooth)
+        pair = pair * grad_loss
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
-            return _map(input, target, weight, pair), None, None
-        # The slope turns into the gradient; another backward finds none and computes it anew.
-        slope, ctx.slope = ctx.slope, None
-        return _finish(slope, target, weight, pair, input.dtype), None, None
+            g = _map(input, target, weight, pair)
+        else:  # the slope turns into the gradient; another backward finds none
+            slope, ctx.slope = ctx.slope, None
+            g = _finish(slope, target, weight, pair)
+        return _narrow(g, input.dtype), *nothing
 
 
 def _soft(p):
-    return p, 1 - p
-
-
-def _slope(p, a, b, out=None):
-    return torch.ones_like(p) if out is None else out.fill_(1)
+    """A(p), 1 - A(p) and dA/dp."""
+    q = 1 - p
+    return p, q, torch.ones_like(p)
 
 
 def _count(input, target, weight, slope):
     """TP, FN, FP, TN: floats where this runs at once on a CPU, else tensors."""
     dtype, at_once = _dtype(input), _at_once(input)
-    counts = [0.0, 0.0, 0.0, 0.0]
+    counts = [0.0] * 4
     for z, y, v, s in _pieces(input, target, weight, slope):
         z, y = z.to(dtype), y.to(dtype)
-        soft = a, b, *_ = _soft(z)
+        a, b, d = _soft(z)
         n = 1 - y
         if v is not None:
             y, n = y * v.to(dtype), n * v.to(dtype)
@@ -163,34 +192,46 @@ def _count(input, target, weight, slope):
         sums = [x.item() if at_once else x.to(_wide(input)) for x in sums]
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
-            _slope(z, *soft, out=s)
+            s.copy_(d)
     if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 
 
-def _present(TP, FN, FP, TN):
-    """A class without any weight is absent: one unit is added to TP and to TN."""
-    absent = (TP + FN == 0) | (FP + TN == 0)
-    return TP + absent, FN, FP, TN + absent
+def _present(TP, FN, FP, TN, absent, smooth):
+    """The counts that the metric sees, whether they are scored, and whether they are learned from.
+
+    A table without positives or without negatives is absent.
+    """
+    missing = ((TP + FN == 0) | (FP + TN == 0)) * 1.0
+    perfect = missing if absent == "skip" else 0
+    TP, FN = TP + missing + perfect * FN, FN - perfect * FN
+    TN, FP = TN + missing + perfect * FP, FP - perfect * FP
+    scored = 1 - missing if absent == "zero" else 1
+    live = 1 if absent == "diagonal" else 1 - missing
+    return TP + smooth, FN + smooth, FP + smooth, TN + smooth, scored, live
 
 
-def _pair(input, cells):
-    return torch.stack([_tensor(w, input) for w in weights(*cells)])
+def _pair(input, counts, absent, smooth):
+    """What backward maps over the batch: the derivatives of the loss."""
+    *cells, _, live = _present(*counts, absent, smooth)
+    w_plus, w_minus = weights(*cells)
+    return -torch.stack([_tensor(live * w_plus, input), _tensor(live * w_minus, input)])
 
 
 def _map(input, target, weight, pair):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
-    g = _sides(target.to(z.dtype), weight, pair) * _slope(z, *_soft(z))
-    return _narrow(g, input.dtype)
+    y = target.to(z.dtype)
+    return _sides(y, weight, pair) * _soft(z)[2]
 
 
-def _finish(slope, target, weight, pair, dtype):
+def _finish(slope, target, weight, pair):
     """The gradient from the slope, in place."""
     for s, y, v in _pieces(slope, target, weight):
-        s.mul_(_sides(y.to(s.dtype), v, pair))
-    return _narrow(slope, dtype)
+        y = y.to(s.dtype)
+        s.mul_(_sides(y, v, pair))
+    return slope
 
 
 def _sides(y, v, pair):
@@ -198,12 +239,6 @@ def _sides(y, v, pair):
     plus, minus = pair.to(y.dtype)
     g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
     return g if v is None else g * v
-
-
-def _narrow(g, dtype):
-    """To the input's type; halves saturate rather than overflow."""
-    largest = torch.finfo(dtype).max
-    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
 
 
 def _pieces(*tensors):
@@ -214,6 +249,42 @@ def _pieces(*tensors):
         return [flat]
     starts = range(0, len(flat[0]), size)
     return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
+
+
+def _check(input, target, weight, mask):
+    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
+    _fit(input, target=target, weight=weight, mask=mask)
+    if target.shape != input.shape:
+        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
+    return weight if weight is None else _spread(weight, input, "weight")
+
+
+def _spread(tensor, input, name):
+    """A tensor per element as it is; one per sample over the elements of each sample."""
+    if tensor.shape == input.shape:
+        return tensor
+    if tensor.shape != input.shape[:1]:
+        shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
+    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _kept(input, target, weight, mask, ignore_index):
+    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
+    keep = torch.ones_like(target, dtype=torch.bool)
+    if mask is not None:
+        keep = _spread(mask, input, "mask")
+    if ignore_index is not None:  # NaN ignores NaN
+        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
+        keep = keep & ~ignored
+    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
+    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
+
+
+def _narrow(g, dtype):
+    """To the input's type; halves saturate rather than overflow."""
+    largest = torch.finfo(dtype).max
+    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
 
 
 def _at_once(input):
@@ -236,46 +307,31 @@ def _tensor(x, like):
     return torch.as_tensor(x, dtype=_wide(like), device=like.device)
 
 
-def _check(input, target, weight):
-    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
-    for name, tensor in (("input", input), ("target", target), ("weight", weight)):
-        if name == "weight" and tensor is None:
+def _fit(input, **others):
+    """ValueError for what is no real tensor on the input's device, or needs a gradient."""
+    for name, tensor in {"input": input, **others}.items():
+        if tensor is None and name in ("weight", "mask"):
             continue
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
         if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
             raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
+        if name == "mask" and tensor.dtype != torch.bool:
+            raise ValueError(f"mask must be a bool tensor, not {tensor.dtype}")
         if tensor.device != input.device:
             raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
         if name != "input" and tensor.requires_grad:
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
-    if target.shape != input.shape:
-        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    return weight if weight is None else _spread(weight, input, "weight")
 
 
-def _spread(tensor, input, name):
-    """A tensor per element as it is; one per sample over the elements of each sample."""
-    if tensor.shape == input.shape:
-        return tensor
-    if tensor.shape != input.shape[:1]:
-        shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
-    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
-
-
-def _kept(input, target, weight, mask, ignore_index):
-    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
-    keep = torch.ones_like(target, dtype=torch.bool)
-    if mask is not None:
-        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.device != input.device:
-            raise ValueError(f"mask must be a bool tensor on {input.device}")
-        keep = _spread(mask, input, "mask")
-    if ignore_index is not None:  # NaN ignores NaN
-        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
-        keep = keep & ~ignored
-    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
-    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
+def _policy(absent, smooth, label_smoothing):
+    """ValueError for what is no policy."""
+    if absent not in ("diagonal", "skip", "zero"):
+        raise ValueError(f'absent must be "diagonal", "skip" or "zero", not {absent!r}')
+    if not 0 <= smooth < float("inf"):
+        raise ValueError(f"smooth must be at least 0, not {smooth}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1], not {label_smoothing}")
 
 
 def _ratio(a, b):
@@ -284,6 +340,8 @@ def _ratio(a, b):
         tiny = torch.finfo(b.dtype).tiny
         return (a / torch.where(b.abs() < tiny, tiny, b)).clamp(-_HUGE, _HUGE)
     quotient = a / (_TINY if abs(b) < _TINY else b)
+    if isinstance(quotient, Tensor):
+        return quotient.clamp(-_HUGE, _HUGE)
     return min(max(quotient, -_HUGE), _HUGE)
 
 

@@ -22,14 +22,14 @@ Threshold  A model trained on this loss decides at `threshold`. For calibrated p
            another model the best cut is TP*alpha/(FN*beta + FP*alpha + TP*alpha + TP*beta).
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
-           right way. Nothing is ever added to other batches. 0/0 is 0; loss and gradient are finite
+           right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
+           smooth is added to all four counts of every batch. 0/0 is 0; loss and gradient are finite
            for every finite input.
 Tensors    input: probabilities in [0, 1]; target: labels in [0, 1], float, integer or bool, of the
            same shape (any); weight: per element or per sample (first dimension), at least 0; mask:
            bool, likewise, and ignore_index: a label: what is masked out (False) or ignored counts
            nothing, gets gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in
-           float32 and give a float32 loss; the four counts are float64 (float32 on devices
-           without).
+           float32 and give a float32 loss; the counts are float64 (float32 on devices without).
 
 Made by metricc 0.1.0:  metricc compile tversky --name tversky --from-probabilities
 Derivatives proved: rational functions.
@@ -41,7 +41,7 @@ from torch import Tensor
 
 __all__ = ["TverskyLoss", "tversky_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '191f90b85df27bb2f0d97b3d278a144f41f6812d834d394966b31248fb2fbb3c'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '950634bd063884633a0138d3a5ebf741d451559862f0b057d30c414d4f1aa265'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -87,6 +87,9 @@ def tversky_loss(
     weight: Tensor | None = None,
     mask: Tensor | None = None,
     ignore_index: float | None = None,
+    label_smoothing: float = 0.0,
+    smooth: float = 0.0,
+    absent: str = "diagonal",
     alpha: float,
     beta: float,
     L: float = 10.0,
@@ -94,10 +97,13 @@ def tversky_loss(
 ) -> Tensor:
     """The loss of a batch of probabilities: a scalar. ValueError where the tensors do not fit."""
     _require(alpha, beta, L, threshold)
-    weight = _check(input, target, weight)
+    _policy(absent, smooth, label_smoothing)
+    weight = _check(input, target, weight, mask)
     if mask is not None or ignore_index is not None:
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
-    return _TverskyFunction.apply(input, target, weight, alpha, beta, L, threshold)[0]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / 2
+    return _TverskyFunction.apply(input, target, weight, absent, smooth, alpha, beta, L, threshold)[0]
 
 
 class TverskyLoss(torch.nn.Module):
@@ -111,14 +117,21 @@ class TverskyLoss(torch.nn.Module):
         L: float = 10.0,
         threshold: float = 0.5,
         ignore_index: float | None = None,
+        label_smoothing: float = 0.0,
+        smooth: float = 0.0,
+        absent: str = "diagonal",
     ):
         super().__init__()
         _require(alpha, beta, L, threshold)
+        _policy(absent, smooth, label_smoothing)
         self.alpha = alpha
         self.beta = beta
         self.L = L
         self.threshold = threshold
         self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.smooth = smooth
+        self.absent = absent
 
     def forward(
         self,
@@ -133,11 +146,21 @@ class TverskyLoss(torch.nn.Module):
             weight=weight,
             mask=mask,
             ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            smooth=self.smooth,
+            absent=self.absent,
             alpha=self.alpha,
             beta=self.beta,
             L=self.L,
             threshold=self.threshold,
         )
+
+    def set_surrogate(self, *, L: float | None = None, threshold: float | None = None) -> None:
+        """Change the surrogate's arguments, between steps or epochs."""
+        L = self.L if L is None else L
+        threshold = self.threshold if threshold is None else threshold
+        _require(self.alpha, self.beta, L, threshold)
+        self.L, self.threshold = L, threshold
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}, beta={self.beta}, L={self.L}, threshold={self.threshold}"
@@ -150,12 +173,14 @@ class _TverskyFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, alpha, beta, L, threshold):
+    def forward(input, target, weight, absent, smooth, alpha, beta, L, threshold):
         kept = _at_once(input) and input.requires_grad
         slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        cells = _present(*_count(input, target, weight, slope if kept else None, L, threshold))
-        loss = 1 - value(*cells, alpha, beta)
-        return _tensor(loss, input).to(slope.dtype), _pair(input, cells, alpha, beta), slope
+        counts = _count(input, target, weight, slope if kept else None, L, threshold)
+        *cells, scored, _ = _present(*counts, absent, smooth)
+        loss = 1 - scored * value(*cells, alpha, beta)
+        pair = _pair(input, counts, absent, smooth, alpha, beta, L, threshold)
+        return _tensor(loss, input).to(slope.dtype), pair, slope
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -167,41 +192,37 @@ class _TverskyFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_loss, *_):
+        nothing = (None,) * (2 + len(ctx.arguments))
         if grad_loss is None:
-            return None, None, None, None, None, None, None
+            return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        alpha, beta, L, threshold = ctx.arguments
+        absent, smooth, alpha, beta, L, threshold = ctx.arguments
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
-            cells = _present(*_count(input, target, weight, None, L, threshold))
-            pair = _pair(input, cells, alpha, beta)
-        pair = -L * pair * grad_loss
+            counts = _count(input, target, weight, None, L, threshold)
+            pair = _pair(input, counts, absent, smooth, alpha, beta, L, threshold)
+        pair = pair * grad_loss
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
-            return _map(
-                input, target, weight, pair, L, threshold
-            ), None, None, None, None, None, None
-        # The slope turns into the gradient; another backward finds none and computes it anew.
-        slope, ctx.slope = ctx.slope, None
-        return _finish(slope, target, weight, pair, input.dtype), None, None, None, None, None, None
+            g = _map(input, target, weight, pair, L, threshold)
+        else:  # the slope turns into the gradient; another backward finds none
+            slope, ctx.slope = ctx.slope, None
+            g = _finish(slope, target, weight, pair)
+        return _narrow(g, input.dtype), *nothing
 
 
 def _soft(p, L, threshold):
-    """A(p) and 1 - A(p). Each is a sigmoid of its own: subtracting from 1 would cancel."""
+    """A(p), 1 - A(p) and dA/dp, over L."""
     t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
-    return torch.sigmoid(t), t.neg_().sigmoid_()
-
-
-def _slope(p, a, b, out=None):
-    """dA/dp / L = A (1 - A)."""
-    return torch.mul(a, b, out=out)
+    a, b = torch.sigmoid(t), t.neg_().sigmoid_()  # each its own: 1 - a would cancel
+    return a, b, a * b
 
 
 def _count(input, target, weight, slope, L, threshold):
     """TP, FN, FP, TN: floats where this runs at once on a CPU, else tensors."""
     dtype, at_once = _dtype(input), _at_once(input)
-    counts = [0.0, 0.0, 0.0, 0.0]
+    counts = [0.0] * 4
     for z, y, v, s in _pieces(input, target, weight, slope):
         z, y = z.to(dtype), y.to(dtype)
-        soft = a, b, *_ = _soft(z, L, threshold)
+        a, b, d = _soft(z, L, threshold)
         n = 1 - y
         if v is not None:
             y, n = y * v.to(dtype), n * v.to(dtype)
@@ -210,34 +231,46 @@ def _count(input, target, weight, slope, L, threshold):
         sums = [x.item() if at_once else x.to(_wide(input)) for x in sums]
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
-            _slope(z, *soft, out=s)
+            s.copy_(d)
     if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
 
 
-def _present(TP, FN, FP, TN):
-    """A class without any weight is absent: one unit is added to TP and to TN."""
-    absent = (TP + FN == 0) | (FP + TN == 0)
-    return TP + absent, FN, FP, TN + absent
+def _present(TP, FN, FP, TN, absent, smooth):
+    """The counts that the metric sees, whether they are scored, and whether they are learned from.
+
+    A table without positives or without negatives is absent.
+    """
+    missing = ((TP + FN == 0) | (FP + TN == 0)) * 1.0
+    perfect = missing if absent == "skip" else 0
+    TP, FN = TP + missing + perfect * FN, FN - perfect * FN
+    TN, FP = TN + missing + perfect * FP, FP - perfect * FP
+    scored = 1 - missing if absent == "zero" else 1
+    live = 1 if absent == "diagonal" else 1 - missing
+    return TP + smooth, FN + smooth, FP + smooth, TN + smooth, scored, live
 
 
-def _pair(input, cells, alpha, beta):
-    return torch.stack([_tensor(w, input) for w in weights(*cells, alpha, beta)])
+def _pair(input, counts, absent, smooth, alpha, beta, L, threshold):
+    """What backward maps over the batch: the derivatives of the loss."""
+    *cells, _, live = _present(*counts, absent, smooth)
+    w_plus, w_minus = weights(*cells, alpha, beta)
+    return -L * torch.stack([_tensor(live * w_plus, input), _tensor(live * w_minus, input)])
 
 
 def _map(input, target, weight, pair, L, threshold):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
-    g = _sides(target.to(z.dtype), weight, pair) * _slope(z, *_soft(z, L, threshold))
-    return _narrow(g, input.dtype)
+    y = target.to(z.dtype)
+    return _sides(y, weight, pair) * _soft(z, L, threshold)[2]
 
 
-def _finish(slope, target, weight, pair, dtype):
+def _finish(slope, target, weight, pair):
     """The gradient from the slope, in place."""
     for s, y, v in _pieces(slope, target, weight):
-        s.mul_(_sides(y.to(s.dtype), v, pair))
-    return _narrow(slope, dtype)
+        y = y.to(s.dtype)
+        s.mul_(_sides(y, v, pair))
+    return slope
 
 
 def _sides(y, v, pair):
@@ -245,12 +278,6 @@ def _sides(y, v, pair):
     plus, minus = pair.to(y.dtype)
     g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
     return g if v is None else g * v
-
-
-def _narrow(g, dtype):
-    """To the input's type; halves saturate rather than overflow."""
-    largest = torch.finfo(dtype).max
-    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
 
 
 def _pieces(*tensors):
@@ -261,6 +288,42 @@ def _pieces(*tensors):
         return [flat]
     starts = range(0, len(flat[0]), size)
     return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
+
+
+def _check(input, target, weight, mask):
+    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
+    _fit(input, target=target, weight=weight, mask=mask)
+    if target.shape != input.shape:
+        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
+    return weight if weight is None else _spread(weight, input, "weight")
+
+
+def _spread(tensor, input, name):
+    """A tensor per element as it is; one per sample over the elements of each sample."""
+    if tensor.shape == input.shape:
+        return tensor
+    if tensor.shape != input.shape[:1]:
+        shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
+    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _kept(input, target, weight, mask, ignore_index):
+    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
+    keep = torch.ones_like(target, dtype=torch.bool)
+    if mask is not None:
+        keep = _spread(mask, input, "mask")
+    if ignore_index is not None:  # NaN ignores NaN
+        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
+        keep = keep & ~ignored
+    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
+    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
+
+
+def _narrow(g, dtype):
+    """To the input's type; halves saturate rather than overflow."""
+    largest = torch.finfo(dtype).max
+    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
 
 
 def _at_once(input):
@@ -283,46 +346,31 @@ def _tensor(x, like):
     return torch.as_tensor(x, dtype=_wide(like), device=like.device)
 
 
-def _check(input, target, weight):
-    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
-    for name, tensor in (("input", input), ("target", target), ("weight", weight)):
-        if name == "weight" and tensor is None:
+def _fit(input, **others):
+    """ValueError for what is no real tensor on the input's device, or needs a gradient."""
+    for name, tensor in {"input": input, **others}.items():
+        if tensor is None and name in ("weight", "mask"):
             continue
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
         if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
             raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
+        if name == "mask" and tensor.dtype != torch.bool:
+            raise ValueError(f"mask must be a bool tensor, not {tensor.dtype}")
         if tensor.device != input.device:
             raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
         if name != "input" and tensor.requires_grad:
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
-    if target.shape != input.shape:
-        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    return weight if weight is None else _spread(weight, input, "weight")
 
 
-def _spread(tensor, input, name):
-    """A tensor per element as it is; one per sample over the elements of each sample."""
-    if tensor.shape == input.shape:
-        return tensor
-    if tensor.shape != input.shape[:1]:
-        shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
-    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
-
-
-def _kept(input, target, weight, mask, ignore_index):
-    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
-    keep = torch.ones_like(target, dtype=torch.bool)
-    if mask is not None:
-        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.device != input.device:
-            raise ValueError(f"mask must be a bool tensor on {input.device}")
-        keep = _spread(mask, input, "mask")
-    if ignore_index is not None:  # NaN ignores NaN
-        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
-        keep = keep & ~ignored
-    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
-    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
+def _policy(absent, smooth, label_smoothing):
+    """ValueError for what is no policy."""
+    if absent not in ("diagonal", "skip", "zero"):
+        raise ValueError(f'absent must be "diagonal", "skip" or "zero", not {absent!r}')
+    if not 0 <= smooth < float("inf"):
+        raise ValueError(f"smooth must be at least 0, not {smooth}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1], not {label_smoothing}")
 
 
 def _ratio(a, b):
@@ -331,4 +379,6 @@ def _ratio(a, b):
         tiny = torch.finfo(b.dtype).tiny
         return (a / torch.where(b.abs() < tiny, tiny, b)).clamp(-_HUGE, _HUGE)
     quotient = a / (_TINY if abs(b) < _TINY else b)
+    if isinstance(quotient, Tensor):
+        return quotient.clamp(-_HUGE, _HUGE)
     return min(max(quotient, -_HUGE), _HUGE)

@@ -1,0 +1,169 @@
+"""The header of a generated file: how it was made, the metric, its gradient, what it takes."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+
+from metricc import ir
+from metricc.emit import torch_file as file
+from metricc.statements import SAME
+from metricc.surrogates import Surrogate, default
+
+WIDTH = 100
+
+
+def docstring(
+    plan: ir.Plan, audit: ir.Audit, options: ir.Options, surrogate: Surrogate, version: str
+) -> str:
+    """The module docstring, without its quotes."""
+    metric = plan.metric
+    name = options.name
+    goal = f"1 - {name}" if options.goal == "maximize" else name
+    facts: list[tuple[str, list[str]]] = [("Metric", _metric_lines(metric, name))]
+    about = "; ".join(f for f in map(_plain, (metric.fact("description"), _range(metric))) if f)
+    if about:
+        facts[0][1].append(about)
+    if metric.fact("reference"):
+        facts[0][1].append(_plain(metric.fact("reference")))
+    facts += [
+        ("Loss", [_loss_line(goal, audit)]),
+        ("Gradient", _gradient_lines(plan, options)),
+        ("Surrogate", _surrogate_lines(surrogate, options)),
+    ]
+    threshold = plan.program.threshold if metric.single else None
+    if threshold is not None and audit.direction == "score":
+        facts.append(("Threshold", _threshold_lines(plan.program, surrogate)))
+    if audit.degenerate:
+        fact = f"Warning: predicting {audit.degenerate} already reaches the best {name}; "
+        facts.append(("Training", [fact + "combine it with a metric that punishes that."]))
+    facts += [("Classes", file.absent(options, "joint" in plan.levels)), ("Tensors", _tensor_lines(plan, options))]
+    lines = [file.TITLE.format(name=name, goal=goal), ""]
+    lines += [
+        line.format(name=name, pascal=options.pascal, required=_required(metric))
+        for line in file.USAGE
+    ]
+    lines.append("")
+    for label, texts in facts:
+        for index, text in enumerate(texts):
+            wrapped = textwrap.wrap(text, WIDTH - 11, break_long_words=False) or [""]
+            for offset, line in enumerate(wrapped):
+                head = label if index == offset == 0 else ""
+                lines.append(f"{head:<11}{line}".rstrip())
+    lines += ["", *_made_by(plan, options, surrogate, version)]
+    return "\n".join(lines)
+
+
+def _metric_lines(metric: ir.Metric, name: str) -> list[str]:
+    """The formula as it was written, and the definitions that it uses."""
+    used = [f"{d.name} = {d.body}".replace("()", "") for d in metric.text.definitions[:-1]]
+    where = f", where {'; '.join(used)}" if used else ""
+    return [_plain(f"{name} = {metric.written}{where}")]
+
+
+def _required(metric: ir.Metric) -> str:
+    missing = [p.name for p in metric.parameters if p.default is None]
+    return ", ".join(f"{name}=..." for name in missing)
+
+
+def _range(metric: ir.Metric) -> str:
+    return f"range {metric.fact('range')}" if metric.fact("range") else ""
+
+
+def _loss_line(goal: str, audit: ir.Audit) -> str:
+    kind = {"score": "a score", "error rate": "an error rate", "mixed": "neither score nor error"}
+    return f"{goal}. The metric is {kind[audit.direction]} ({audit.direction_proof})."
+
+
+def _gradient_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
+    sign = "-" if options.goal == "maximize" else ""
+    written_out = plan.weights.inlined(everything=True)
+    short = all(len(str(result)) < WIDTH - 24 for result in written_out.results)
+    block = written_out if short else plan.weights
+    part = "v_i (y_i w_plus - (1 - y_i) w_minus) dA/dz_i"
+    tables = options.task != "binary" or options.per == "sample" or plan.metric.by_sample
+    lines = [f"d loss/dz_i = {sign}{part}, over the batch"]
+    if options.task == "multiclass":
+        lines = [f"d loss/dp_ik = {sign}v_i (y_ik w_plus_k - (1 - y_ik) w_minus_k) dA/dp_ik, then"]
+        lines[0] += " through the softmax"
+    elif tables:
+        lines = [f"d loss/dz_ik = {sign}v_ik (y_ik w_plus_k - (1 - y_ik) w_minus_k) dA/dz_ik"]
+    if plan.metric.elements:
+        losses = " and ".join(term.symbol.name for term in plan.metric.elements)
+        lines[0] += f"; plus the slopes of {losses}"
+    lines += [f"{name} = {expression}" for name, expression in block.assignments]
+    lines.append(f"w_plus = dM/dTP - dM/dFN = {block.results[0]}")
+    lines.append(f"w_minus = dM/dTN - dM/dFP = {block.results[1]}")
+    return lines
+
+
+def _surrogate_lines(surrogate: Surrogate, options: ir.Options) -> list[str]:
+    logits = "p = softmax(z), z the input" if options.task == "multiclass" else (
+        "p = sigmoid(z), z the input"
+    )
+    inside = "p the input" if options.from_probabilities else logits
+    if surrogate.curve is not None:
+        low, high = surrogate.curve.ends
+        facts = f"A({surrogate.curve.variable}) = {surrogate.formula}, {inside}; given as a formula"
+        return [_plain(f"{facts}. It rises from {low:.3g} to {high:.3g}.")]
+    notes = list(file.SURROGATE_NOTES[surrogate.name])
+    text = f"{surrogate.name}: A(p) = {surrogate.formula}, {inside}; {surrogate.reference}"
+    if surrogate.averaged:
+        notes.insert(0, f"A is the mean over the values of `{surrogate.centre}`.")
+    if surrogate.hard:
+        text = f"straight_through: hard decisions are counted, with the slope of {text}"
+        notes = ["The loss is the metric of the decisions; its gradient is not the loss's own."]
+    return [text, *notes]
+
+
+def _threshold_lines(program: ir.Program, surrogate: Surrogate) -> list[str]:
+    where = f"`{surrogate.centre}`" if surrogate.centre else "p = 1/2"
+    return [
+        f"A model trained on this loss decides at {where}. For calibrated probabilities of another "
+        f"model the best cut is {program.threshold}."
+    ]
+
+
+def _tensor_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
+    kind = "probabilities in [0, 1]" if options.from_probabilities else "logits"
+    texts = file.TENSORS[options.task].format(kind=kind)
+    found = [texts + file.HALVES]
+    vector = "per_class" in {term.reduction for term in plan.metric.tables}
+    if options.per == "sample":
+        found.append(file.PER_SAMPLE)
+    elif plan.metric.by_sample:
+        found.append(file.BY_SAMPLE)
+    if vector or options.per == "sample":
+        found.append(file.REDUCTION)
+    return found
+
+
+def _made_by(
+    plan: ir.Plan, options: ir.Options, surrogate: Surrogate, version: str
+) -> list[str]:
+    formula = _plain(plan.metric.formula.translate(SAME))
+    words = ["metricc", "compile", formula, "--name", options.name]
+    if options.task != "binary":
+        words += ["--task", options.task]
+    if options.per != "batch":
+        words += ["--per", options.per]
+    if str(surrogate) != default(options.task):
+        words += ["--surrogate", _plain(options.surrogate)]
+    if options.from_probabilities:
+        words.append("--from-probabilities")
+    if options.goal == "minimize":
+        words.append("--minimize")
+    how = "; ".join(sorted({form.proof for form in plan.forms.values()}))
+    return [
+        f"Made by metricc {version}:  {shlex.join(words)}",
+        *textwrap.wrap(f"Derivatives {how}.", WIDTH),
+        f"Check it with `metricc verify`. {file.OWNERSHIP}",
+    ]
+
+
+def _plain(text: str) -> str:
+    """One line of printable ASCII that cannot end a docstring or start an escape."""
+    flat = " ".join(text.split())
+    ascii_only = flat.encode("ascii", "replace").decode("ascii")
+    printable = "".join(c if c.isprintable() else "?" for c in ascii_only)
+    return printable.replace("\\", "/").replace('"""', "'''").replace('"', "'")

@@ -1,0 +1,90 @@
+"""What both kinds of generated files are put together from: scalar functions, element losses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from metricc import ir
+from metricc.emit import torch_guards as guards
+from metricc.emit.python import expressions, statements
+from metricc.emit.torch_arguments import positional
+from metricc.emit.torch_elements import ELEMENTS
+from metricc.extract import extract
+from metricc.functions import CELLS
+
+ALL = ("value", "gradient", "weights")
+
+
+@dataclass
+class Elements:
+    """The element losses of a metric: their functions, and how they are called."""
+
+    metric: ir.Metric
+    entry: str
+    parameters: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = {s.name for t in self.metric.elements for s in t.expression.free_symbols}
+        names = (p.name for p in self.metric.parameters)
+        self.parameters = tuple(name for name in names if name in found)
+
+    def __len__(self) -> int:
+        return len(self.metric.elements)
+
+    @property
+    def names(self) -> list[str]:
+        """The losses' names as arguments of `value`."""
+        return [term.symbol.name for term in self.metric.elements]
+
+    @property
+    def text(self) -> str:
+        """The functions, each once."""
+        functions = {str(term.expression.func): None for term in self.metric.elements}
+        return "".join(ELEMENTS[name, self.entry] for name in functions)
+
+    def calls(self, before: str) -> str:
+        """A list of calls, such as [_bce(z, y), _focal(z, y, gamma)]."""
+        return f"[{', '.join(self._call(term, before) for term in self.metric.elements)}]"
+
+    def _call(self, term: ir.Term, before: str) -> str:
+        names = tuple(p.name for p in self.metric.parameters)
+        _, given, _ = expressions(extract(term.expression.args, names).inlined(everything=True))
+        return f"_{term.expression.func}({', '.join([before, *given])})"
+
+
+def bodies(plan: ir.Plan, reductions: Mapping[str, str]) -> tuple[dict[str, list[str]], set[str]]:
+    """The lines of value, gradient and weights, and the functions that they call."""
+    found: dict[str, list[str]] = {}
+    called = set[str]()
+    for name, block in zip(ALL, (plan.value, plan.gradient, plan.weights), strict=True):
+        found[name], functions = statements(block, reductions)
+        called |= functions
+    return found, called
+
+
+def head(
+    plan: ir.Plan, options: ir.Options, scalars: Mapping[str, list[str]], keywords: str
+) -> dict[str, str]:
+    """The holes of the scalar functions; `keywords` are arguments after the parameters."""
+    metric = plan.metric
+    losses = [term.symbol.name for term in metric.elements]
+    signature = [*CELLS, *losses, *map(positional, metric.parameters)]
+    variables = [*CELLS, *losses]
+    bodies = {name: "\n".join("    " + line for line in lines) for name, lines in scalars.items()}
+    return {
+        **bodies,
+        "name": options.name,
+        "pascal": options.pascal,
+        "signature": ", ".join(signature) + keywords,
+        "variables": f"{', '.join(variables[:-1])} and {variables[-1]}",
+        "and_losses": f", then the derivatives in {', '.join(losses)}" if losses else "",
+        "counts": " (floats or tensors)",
+        "docstring": "<<docstring>>",
+        "math": "<<math>>",
+    }
+
+
+def listed_guards(called: set[str]) -> str:
+    """The guarded functions that are called, in the order of their table."""
+    return "".join(text for name, text in guards.GUARDS.items() if name in called)

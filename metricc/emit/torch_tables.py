@@ -1,0 +1,374 @@
+"""The file of a loss over several tables: the fragments of `torch_table`, chosen and filled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metricc import ir
+from metricc.emit import torch_file as file
+from metricc.emit import torch_guards as guards
+from metricc.emit import torch_soft
+from metricc.emit import torch_table as table
+from metricc.emit.torch_arguments import arguments
+from metricc.emit.torch_parts import Elements, bodies, head, listed_guards
+from metricc.functions import CELLS
+from metricc.surrogates import Surrogate
+
+
+IMPORTS = "import math\nfrom collections.abc import Sequence\n\n"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What the tables are: one a class, one a sample, or one for each class of each sample."""
+
+    classes: bool  # the input has a dimension of classes
+    softmax: bool
+    rows: bool  # counts are kept by sample
+    vector: bool  # there are several losses, which `reduction` brings together
+    each: bool  # ... one a class
+    pooled: bool  # the mean over samples is the metric's own
+
+    @property
+    def kind(self) -> str:
+        if self.pooled:
+            return "samples"
+        return "classes" if self.classes else "binary"
+
+    @property
+    def slice(self) -> str:
+        return "sample" if self.pooled or not self.classes else "class"
+
+
+def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
+    """The text of the file, but for its docstring."""
+    metric = plan.metric
+    each = any(term.reduction == "per_class" for term in metric.tables)
+    shape = _Shape(
+        options.task != "binary",
+        options.task == "multiclass",
+        options.per == "sample" or metric.by_sample,
+        options.per == "sample" or each,
+        each,
+        metric.by_sample,
+    )
+    entry = torch_soft.PROBABILITIES if options.from_probabilities else torch_soft.LOGITS
+    entry = torch_soft.SOFTMAX if shape.softmax else entry
+    soft = torch_soft.soft(surrogate, entry)
+    given = shape.softmax and options.from_probabilities
+    elements = Elements(metric, f"{entry} given" if given else entry)
+    scalars, called = bodies(plan, _reductions(plan))
+    scalars, levels = _with_levels(plan, shape, scalars)
+    called |= levels | soft.guards
+    if elements or shape.vector:
+        called.add("_ratio")
+    if shape.kind == "binary":
+        called.add("_present")
+    used = _closure(called)
+    own = arguments(metric.parameters, surrogate, elements.parameters)
+    holes = {
+        **head(plan, options, scalars, _keywords(shape)),
+        **own,
+        **_signature(options, shape, own),
+        **_counting(shape, soft, surrogate, elements, given),
+        **_scalar_code(options, shape, soft, elements, own),
+    }
+    holes["counts"] = " of shape (...)" if shape.kind == "binary" else (
+        f" of shape (..., {'samples' if shape.pooled else 'classes'})"
+    )
+    mapped = table.MAP_CLASSES if shape.softmax else table.MAP_SIGMOID
+    fragments = [file.HEAD, table.SIGNATURE, table.SCALARS[shape.kind], "<<soft>>", table.COUNT]
+    fragments += [table.READY["multiclass" if shape.softmax else "sigmoid"], mapped]
+    fragments += [table.THROUGH if shape.softmax and not given else "", table.PIECES]
+    fragments += [table.REST["given" if given else "softmax"] if shape.softmax else ""]
+    kind = "given" if given else "softmax" if shape.softmax else "sigmoid"
+    fragments += [table.LOSSES[kind] if elements else ""]
+    text = "".join(file.fill(fragment, holes) for fragment in fragments)
+    text += elements.text
+    wanted = " * (absent is not None)" if shape.classes else ""
+    if "_present" in used:
+        text += file.fill(file.PRESENT, {"if_wanted": wanted})
+    words = {"slice": shape.slice, "slices": "samples" if shape.slice == "sample" else "classes"}
+    for name, (function, _) in table.FUNCTIONS.items():
+        if name in used:
+            text += function.format(**words) if "{slice" in function else function
+    text += file.fill(table.ARRANGE[options.task], holes)
+    text += table.SHARES if shape.classes else ""
+    text += table.REDUCED if shape.vector else ""
+    policy = ", reduction" if shape.vector else ""
+    checks = table.REDUCTION_CHECK if shape.vector else ""
+    text += file.fill(file.TOOLS, {"policy_arguments": policy, "policy_checks": checks})
+    text += listed_guards(used)
+    return text.replace("<<math>>", IMPORTS if shape.classes else "import math\n\n")
+
+
+def _closure(called: set[str]) -> set[str]:
+    """The functions that are called, and those that they call."""
+    found, stack = set[str](), list(called)
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            stack += table.FUNCTIONS.get(name, ("", ()))[1]
+    return found & {*table.FUNCTIONS, *guards.GUARDS, "_present"}
+
+
+def _reductions(plan: ir.Plan) -> dict[str, str]:
+    """How each reduction, and its slope, is spelled in this file."""
+    found: dict[str, str] = {}
+    for level in plan.levels:
+        suffix = f"_{level}" if len(plan.levels) > 1 else ""
+        for name, (value, slope) in table.REDUCTIONS[level].items():
+            found[name] = value.replace("{s}", suffix)
+            found[f"{name}_slope"] = slope.replace("{s}", suffix)
+        if level == "weighted":
+            found["weighted_support"] = table.SUPPORT.replace("{s}", suffix)
+    return found
+
+
+def _with_levels(
+    plan: ir.Plan, shape: _Shape, scalars: dict[str, list[str]]
+) -> tuple[dict[str, list[str]], set[str]]:
+    """The lines that bring the counts to each level, before those that compute on them."""
+    called = set[str]()
+    if shape.kind == "binary":
+        return scalars, called
+    share = "sample_weight" if shape.pooled else "class_weight"
+    before = []
+    for level in plan.levels:
+        suffix = f"_{level}" if len(plan.levels) > 1 else ""
+        names = ", ".join(f"{n}{suffix}" for n in (*CELLS, "share", "counted"))
+        call = table.LEVELS[level].format(cells=", ".join(CELLS), share=share)
+        before.append(f"{names} = {call}")
+        called |= {call.split("(")[0]} | ({"_support"} if level == "weighted" else set())
+    value = scalars["value"]
+    if not shape.each:
+        result = value[-1].removeprefix("return ")
+        plain = result.endswith(")") and result.count("(") and _one_call(result)
+        value = [*value[:-1], f"return {result if plain else f'({result})'}.squeeze(-1)"]
+    # What a function does not use of a level is left in its tuple: one line serves all three.
+    return {
+        "value": [*before, *value],
+        "gradient": [*before, *scalars["gradient"]],
+        "weights": [*before, *scalars["weights"]],
+    }, called
+
+
+def _one_call(text: str) -> bool:
+    """Whether a text is one call, `_mean(...)`, and nothing beside it."""
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0 and character == ")":
+            return position == len(text) - 1 and text[: text.index("(")].isidentifier()
+    return False
+
+
+def _keywords(shape: _Shape) -> str:
+    """Arguments of the scalar functions after the parameters."""
+    if shape.kind == "binary":
+        return ""
+    share = "sample_weight" if shape.pooled else "class_weight"
+    return f", {share}=None, absent=None, smooth=0.0"
+
+
+def _signature(options: ir.Options, shape: _Shape, own: dict[str, str]) -> dict[str, str]:
+    """The holes of the loss function, its module and its autograd function."""
+    index = "int = -100" if shape.softmax else "float | None = None"
+    given = [("ignore_index", index), ("label_smoothing", "float = 0.0"), ("smooth", "float = 0.0")]
+    given.append(("absent", f'str = "{"skip" if shape.softmax else "diagonal"}"'))
+    if shape.classes:
+        given.insert(0, ("class_weight", "Sequence[float] | Tensor | None = None"))
+        given.insert(1, ("classes", "Sequence[int] | None = None"))
+        given.insert(2, ("exclude_background", "bool = False"))
+    if shape.vector:
+        given.append(("reduction", 'str = "mean"'))
+    names = [name for name, _ in given]
+    assigned = {name: name for name in names}
+    if shape.classes:
+        weight = "None if class_weight is None else tuple(map(float, class_weight))"
+        assigned["class_weight"] = weight
+        assigned["classes"] = "None if classes is None else tuple(map(int, classes))"
+    shares = [*["class_weight"] * shape.classes, *["sample_weight"] * shape.pooled]
+    listed = "".join(f"{name}, " for name in shares)
+    function = f"_{options.pascal}Function.apply(input, target, weight, *arguments)"
+    if shape.vector:
+        each = "share"
+        if options.per == "sample":
+            each = "share * sample_weight" + ("[:, None]" if shape.each else "")
+        apply = f"    loss, share, *_ = {function}\n    return _reduced(loss, {each}, reduction)"
+    else:
+        apply = f"    return {function}[0]"
+    what = "a scalar" + (", or all losses where reduction is 'none'" if shape.vector else "")
+    share_line = "    class_weight = _shares(input, class_weight, classes, exclude_background)\n"
+    sample = options.per == "sample" or shape.pooled
+    return {
+        "options": "".join(f", {name}: {kind}" for name, kind in given),
+        "assign": "".join(f"        self.{n} = {v}\n" for n, v in assigned.items())
+        + own["assign"],
+        "stored": "".join(f", {name}=self.{name}" for name in names) + own["stored"],
+        "input": "probabilities" if options.from_probabilities else "logits",
+        "shape": "(N, C, ...)" if shape.classes else "(N, ...)",
+        "what": what,
+        "reduction_argument": ", reduction" if shape.vector else "",
+        "and_sample_weight": ", sample_weight" if sample else "",
+        "and_sample_weights": ", and the weight of each sample" if sample else "",
+        "sample_weight": table.SAMPLE_WEIGHT if sample else "",
+        "sample_weight_result": ", sample_weight" if sample else "",
+        "shares": share_line if shape.classes else "",
+        "share_argument": listed,
+        "share_in": "".join(f", {name}" for name in shares),
+        "apply": apply,
+        "slice": shape.slice,
+    }
+
+
+def _counting(
+    shape: _Shape, soft: torch_soft.Soft, surrogate: Surrogate, elements: Elements, given: bool
+) -> dict[str, str]:
+    """The holes of the two passes over the batch."""
+    names = "".join(f", {name}" for name, _, _ in surrogate.arguments)
+    identity = shape.softmax and surrogate.name == "soft" and not surrogate.hard
+    own_slope = shape.softmax and surrogate.name != "soft"  # dA/dp is not 1
+    to_p = "z" if given else "torch.softmax(z, 1)"
+    if identity:
+        soft_lines = f"        p = a = {to_p}\n        q = b = _rest(p)\n"
+    elif shape.softmax:
+        soft_lines = f"        p = {to_p}\n        q = _rest(p)\n"
+        soft_lines += f"        a, b, _ = _soft(p, q{names})\n"
+    else:
+        soft_lines = f"        a, b, d = _soft(z{names})\n"
+    if identity and not elements:
+        soft_lines = f"        a = {to_p}\n        b = _rest(a)\n"
+    before = "z, p, q, y" if shape.softmax else "z, y"
+    calls = elements.calls(before)
+    needs_q = own_slope or bool(elements)
+    losses = ""
+    if elements:
+        inside = "z, p, q, y, v" if shape.softmax else "z, y, v"
+        losses = f" + _losses({inside}, rest{{args}})"
+    loss_args = "".join(f", {name}" for name in elements.parameters)
+    through = "g" if given else "_through(p, g)"
+    gradient = through + losses.replace("{args}", loss_args)
+    spread = ":, None"
+    if shape.rows:
+        spread = "rows, :, None" if shape.classes else "rows, None, None"
+    cells = "(N, C)" if shape.classes else "(N,)"
+    sums = "weighed losses" if elements else ""
+    q = "\n        q = _rest(p)" if needs_q else ""
+    ready = "_, y, v = _ready({}, y, v, label_smoothing)".format("p" if shape.softmax else "s")
+    if elements:
+        dtype = "p" if shape.softmax else "s"
+        ready = f"z, y, v = _ready(z.to({dtype}.dtype), y, v, label_smoothing)"
+    finish_args = loss_args + (names if own_slope else "")
+    return {
+        "kept_what": "the probabilities" if shape.softmax else "the surrogate's slope",
+        "kept_name": ("a" if identity and not elements else "p") if shape.softmax else "d",
+        "soft": "" if identity else f"\n\n{soft.text}",
+        "soft_lines": soft_lines,
+        "element_losses": f"        losses = {calls}\n" if elements else "",
+        "element_terms": ", *(loss if v is None else loss * v for loss, _ in losses)"
+        if elements
+        else "",
+        "element_calls": calls,
+        "and_sums": f" and the sums of {sums}" if elements else "",
+        "count": str(len(CELLS) + len(elements)),
+        "table": "class" if shape.classes else "sample",
+        "counts_shape": cells if shape.rows else "(C,)",
+        "zeros_shape": ("len(input), input.shape[1]" if shape.classes else "len(input)")
+        if shape.rows
+        else "input.shape[1]",
+        "dims": ("2" if shape.classes else "(1, 2)") if shape.rows else "(0, 2)",
+        "rows": "[:, rows]" if shape.rows else "",
+        "sizes": "*tensors[0].shape[:2], math.prod(tensors[0].shape[2:])"
+        if shape.classes
+        else "len(tensors[0]), 1, math.prod(tensors[0].shape[1:])",
+        "classes_of": "t.shape[1]" if shape.classes else "1",
+        "spread_index": spread,
+        "to_p": to_p,
+        "q_line": q,
+        "q_line_map": q.replace("\n        ", "\n    "),
+        "times_slope": f" * _soft(p, q{names})[2]" if own_slope else "",
+        "gradient_of": gradient,
+        "and_rest": ", *rest" if elements else "",
+        "finish_input": "input, " if elements else "",
+        "finish_z": "z, " if elements else "",
+        "finish_args": finish_args,
+        "ready_finish": ready,
+        "map_losses": losses.replace("{args}", loss_args),
+        "finish_losses": f".add_({losses[3:].replace('{args}', loss_args)})" if elements else "",
+    }
+
+
+def _scalar_code(
+    options: ir.Options,
+    shape: _Shape,
+    soft: torch_soft.Soft,
+    elements: Elements,
+    own: dict[str, str],
+) -> dict[str, str]:
+    """The holes of what turns counts into the loss and the weights of the gradient."""
+    sign = "-" if options.goal == "maximize" else ""
+    means = ""
+    if elements and shape.kind == "classes":
+        total = "cells[0] + cells[1]" if shape.softmax else "sum(cells)"
+        means = (
+            "    share = torch.ones_like(cells[0]) if class_weight is None else class_weight\n"
+            f"    total = (share * ({total})).sum(-1, keepdim=True)\n"
+            "    means = [_ratio((share * x).sum(-1, keepdim=True), total) for x in counts[4:]]\n"
+        )
+        slope = f"_ratio({sign}slope * share, total)"
+    elif elements and shape.kind == "binary":
+        means = (
+            "    total = sum(counts[:4])\n"
+            "    means = [_ratio(x, total) for x in counts[4:]]\n"
+        )
+        slope = f"_ratio({sign}scored * slope, total)"
+    elif elements:
+        counted = "positives" if shape.softmax else "sum(cells)"
+        means = (
+            f"    total = (share * {counted}).sum()\n"
+            "    means = [_ratio((share * x).sum(), total) for x in losses]\n"
+        )
+        slope = f"_ratio({sign}slope * share, total)"
+    else:
+        slope = ""
+    pooled = len(CELLS)
+    if shape.classes:
+        pool = (
+            "    share = 1 if class_weight is None else class_weight\n"
+            f"    counts = [(share * x).sum(-1) for x in counts]\n"
+            f"    cells = counts[:{pooled}]\n"
+        )
+        if shape.softmax and elements:
+            pool = pool.replace(
+                "    counts = [", "    positives = (share * (counts[0] + counts[1])).sum(-1)\n    counts = ["
+            )
+        result = "pair[..., None] * (1 if class_weight is None else class_weight)"
+    else:
+        pool = f"    cells = counts[:{pooled}]\n"
+        result = "pair"
+    if elements and shape.kind == "samples":
+        pool += f"    losses = counts[{pooled}:]\n"
+    upstream = "pair * grad_loss"
+    if shape.kind == "classes" and shape.vector and not shape.each:
+        upstream = "pair * grad_loss[:, None]"
+    share = "loss.new_ones(())"
+    if shape.kind == "classes" and shape.each:
+        share = "_slices(*cells, class_weight, absent, smooth)[-1] * (sum(cells).sum(-1, keepdim=True) > 0)"
+    elif shape.kind == "classes" and shape.vector:
+        share = "sum(cells).sum(-1) > 0"
+    return {
+        "direction": "1 - " if options.goal == "maximize" else "",
+        "scale": sign + soft.scale,
+        "pair_args": own["store"],
+        "means": means,
+        "mean_args": ", *means" if elements else "",
+        "and_slopes": ", *slopes" if elements else "",
+        "slope_results": f", *({slope} for slope in slopes)" if elements else "",
+        "share": share,
+        "upstream": upstream,
+        "pool": pool,
+        "pair_result": result,
+        "class_weight_in": "class_weight, " if shape.classes else "",
+    }
