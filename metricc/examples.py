@@ -21,13 +21,16 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "MC0206": ("TP = 2; TP / P", "hits = TP; hits / P"),
     "MC0207": ("f(weight = 1) = TP / (TP + weight*FN)", "f(w = 1) = TP / (TP + w*FN)"),
     "MC0208": ("a = TPR; TNR", "a = TPR; a + TNR"),
-    "MC0209": ("macro(f1)", "f1"),
+    "MC0209": ("per_class(f1)", "f1"),
     "MC0210": (
         "f(b = -1 in (0, inf)) = TP / (TP + b*FN)",
         "f(b = 1 in (0, inf)) = TP / (TP + b*FN)",
     ),
     "MC0211": ('import "costs.metric"\nTP / P', "cost = FN / POP\n1 - cost"),
     "MC0212": ("TP/TP + FN", "TP/(TP + FN)"),
+    "MC0213": ("macro(worst(f1))", "worst(f1)"),
+    "MC0214": ("f1 + samples(recall)", "samples(f1) + samples(recall)"),
+    "MC0215": ("1 - quadratic_kappa", "1 - cohen_kappa"),
     "MC0301": ("TP * log(1 - 1)", "TP * log(1 + TPR)"),
     "MC0302": ("P / POP", "TP / POP"),
     "MC0303": ("FP / FN", "FP / N + FN / P"),
@@ -36,6 +39,14 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "MC0306": (
         'metricc.compile("f1", minimize=True)',
         'metricc.compile("f1")',
+    ),
+    "MC0307": (
+        'metricc.compile("multiclass_mcc", task="multiclass", surrogate="amplified")',
+        'metricc.compile("multiclass_mcc", task="multiclass")',
+    ),
+    "MC0308": (
+        'metricc.compile("f1", surrogate="1 - p")',
+        'metricc.compile("f1", surrogate="p^2")',
     ),
     "MC0401": ('metricc.compile("f1 + " * 20_000 + "f1")', 'metricc.compile("20001*f1")'),
     "MC0402": (

@@ -88,7 +88,7 @@ LEVELS = ("class", "pooled", "joint", "weighted")
 class Element:
     """A term that is a mean over elements: `sum(v * loss) / sum(v)`.
 
-    `arguments` are its parameters with their defaults, `tasks` those that have it.
+    Focal loss is that of Lin et al. 2017. `arguments` are its parameters with their defaults, `tasks` those that have it.
     """
 
     name: str
@@ -100,9 +100,9 @@ class Element:
 ELEMENTS: dict[str, Element] = {
     row.name: row
     for row in (
-        Element("bce", (), TASKS[:2], "binary cross-entropy"),
-        Element("ce", (), TASKS[2:], "cross-entropy"),
-        Element("focal", (("gamma", 2),), TASKS, "focal loss: Lin et al. 2017"),
+        Element("bce", (), TASKS[:2], "the mean binary cross-entropy"),
+        Element("ce", (), TASKS[2:], "the mean cross-entropy"),
+        Element("focal", (("gamma", 2),), TASKS, "the mean focal loss"),
     )
 }
 

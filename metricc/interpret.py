@@ -7,7 +7,7 @@ infinite.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metricc import ir, syntax
+from metricc.functions import REDUCTIONS
 
 Array: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -37,28 +38,36 @@ class Partial:
     size: Array
 
 
-def value(block: ir.Block, scope: Mapping[str, Array]) -> tuple[Array, Mask]:
+Reduce: TypeAlias = Callable[[str, Partial], Partial]
+
+
+def value(
+    block: ir.Block, scope: Mapping[str, Array], reduce: Reduce | None = None
+) -> tuple[Array, Mask]:
     """The first result of a block on arrays of one shape, and where it is undefined.
 
-    Undefined places hold arbitrary finite numbers, others may be infinite.
+    `reduce(name, values)` is what a reduction makes of its argument, of the same shape. Undefined
+    places hold arbitrary finite numbers, others may be infinite.
     """
     no = np.zeros(np.broadcast_shapes(*(a.shape for a in scope.values())), dtype=np.bool_)
     full = {name: np.broadcast_to(a, no.shape) for name, a in scope.items()}
     names = {name: Partial(a, no, no, abs(a)) for name, a in full.items()}
     with np.errstate(all="ignore"):
         for name, expression in block.assignments:
-            names[name] = _evaluate(expression, names, no)
-        found = _evaluate(block.results[0], names, no)
+            names[name] = _evaluate(expression, names, no, reduce)
+        found = _evaluate(block.results[0], names, no, reduce)
     undefined = found.undefined | np.isnan(found.number)
     return np.where(undefined, 0.0, found.number), undefined
 
 
-def _evaluate(node: syntax.Expression, names: Mapping[str, Partial], no: Mask) -> Partial:
+def _evaluate(
+    node: syntax.Expression, names: Mapping[str, Partial], no: Mask, reduce: Reduce | None
+) -> Partial:
     if isinstance(node, syntax.Name):
         return names[node.id]
     if isinstance(node, syntax.Number):
         return _constant(float(node.value), no.shape)
-    parts = [_evaluate(child, names, no) for child in syntax.children(node)]
+    parts = [_evaluate(child, names, no, reduce) for child in syntax.children(node)]
     match node:
         case syntax.Negation():
             (part,) = parts
@@ -72,6 +81,9 @@ def _evaluate(node: syntax.Expression, names: Mapping[str, Partial], no: Mask) -
             return _product(parts, (False, *node.divides))
         case syntax.Power():
             return _power(*parts)
+        case syntax.Call() if node.function in REDUCTIONS:
+            assert reduce is not None, node.function
+            return reduce(node.function, parts[0])
         case syntax.Call():
             return _call(node.function, parts)
         case syntax.Comparison():
@@ -124,7 +136,9 @@ def _power(base: Partial, exponent: Partial) -> Partial:
     bad = (number < 0) & ~whole
     bad |= (number == 0) & ((exponent.number == 0) | crossing)
     found = _joined([base, exponent], np.power(np.where(bad, 1.0, number), exponent.number))
-    return replace(found, undefined=found.undefined | bad)
+    # What rounding made 0 has no sign: 1/0 is undefined there, not infinite.
+    size = np.where(noise, np.maximum(found.size, np.finfo(np.float64).tiny), found.size)
+    return replace(found, undefined=found.undefined | bad, size=size)
 
 
 def _call(function: str, parts: list[Partial]) -> Partial:

@@ -292,7 +292,8 @@ class Lowering:
             self.errors.append(self.diagnostic(body, fact, hint, "MC0214"))
         elif used and any(s.name in CELLS for s in outer.free_symbols):
             fact = "counts of one class stand beside a reduction"
-            hint = "put every metric under one: macro(f1) + macro(TPR)"
+            example = min(used)
+            hint = f"put every metric under one: {example}(f1) + {example}(TPR)"
             self.errors.append(self.diagnostic(body, fact, hint, "MC0214"))
 
     def diagnostic(

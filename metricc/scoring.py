@@ -2,66 +2,205 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metricc import interpret, ir
-from metricc.errors import fail
+from metricc import interpret, ir, labels, syntax
+from metricc.errors import MetriccError, fail
 from metricc.functions import CELLS
-from metricc.labels import counts
+from metricc.reductions import Reducer, alone, of_level
+
+Array = NDArray[np.float64]
+_LOSS = syntax.Interval(Fraction(0), None, low_open=False)  # the range of an element loss
+ABSENT = ("diagonal", "skip", "zero")
 
 
-def value(
-    plan: ir.Plan, cells: tuple[Any, ...], zero_division: Any, params: Mapping[str, float]
-) -> Any:
+@dataclass(frozen=True)
+class Rules:
+    """What is decided beside the counts: the keywords that `value` and `score` share."""
+
+    zero_division: Any = 0
+    absent: Any = None
+    smooth: Any = 0.0
+    class_weight: Any = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """The rules of one metric, checked: numbers and policies that a table is judged by."""
+
+    settled: float | None  # None: what is undefined stays undefined, and is an error
+    absent: str | None
+    smooth: float
+    class_weight: Array | None
+    params: Mapping[str, Array]
+
+
+def value(plan: ir.Plan, cells: tuple[Any, ...], rules: Rules) -> Any:
     """The metric on (TP, FN, FP, TN): floats give a float, arrays a float64 array.
 
-    Raises `MetriccError` for negative counts, unknown or missing parameters and, with
+    With classes the last dimension is theirs, or the samples' under samples(...). Raises
+    `MetriccError` for negative counts, unknown or missing parameters and, with
     `zero_division="raise"`, undefined values.
     """
-    name = plan.metric.name
-    raising = isinstance(zero_division, str) and zero_division == "raise"
-    settled = None if raising else _settled(zero_division)
-    scope = {cell: _counts(cell, count) for cell, count in zip(CELLS, cells, strict=True)}
-    try:
-        np.broadcast_shapes(*(count.shape for count in scope.values()))
-    except ValueError:
-        shapes = ", ".join(f"{cell} {count.shape}" for cell, count in scope.items())
-        raise fail("MC0506", f"the shapes differ: {shapes}", "give arrays of one shape") from None
-    scope |= _parameters(plan.metric, params)
-    number, undefined = interpret.value(plan.value, scope)
-    if raising and undefined.any():
-        place = np.argmax(undefined)
-        at = (np.broadcast_to(scope[cell], number.shape).flat[place] for cell in CELLS)
-        shown = ", ".join(f"{cell} = {count:g}" for cell, count in zip(CELLS, at, strict=True))
-        hint = "pass zero_division=0, 1 or nan for a number there"
-        raise fail("MC0507", f"{name} is undefined (0/0) at {shown}", hint)
-    if settled is not None:
-        number = np.where(undefined, settled, number)
-    return number if number.ndim else float(number)
+    judge = _judge(plan.metric, rules)
+    tables = _tables(plan.metric, cells)
+    share = judge.class_weight
+    if share is not None and plan.metric.by_sample:
+        hint = "pool the counts with the weights: TP = (class_weight * TP).sum(-1)"
+        fact = "the tables of samples(...) are those of samples, already pooled over classes"
+        raise fail("MC0501", f"{fact}; class_weight has no classes here", hint)
+    return _judged(plan, tables, share, judge, None)
 
 
 def score(
-    plan: ir.Plan,
-    labels: tuple[Any, Any],
-    sample_weight: Any,
-    pos_label: Any,
-    zero_division: Any,
-    params: Mapping[str, float],
-) -> float:
-    """The metric on (y_true, y_pred).
+    plan: ir.Plan, given: labels.Given, rules: Rules, per: str = "batch", single: bool = False
+) -> Any:
+    """The metric on (y_true, y_pred): a float, or an array with a number for each class.
 
-    Raises `MetriccError` where `value` does, and for scores or logits in the place of labels.
+    Raises `MetriccError` where `value` does, for scores or logits in the place of labels, and for
+    metrics that labels do not settle. `single` refuses those that are no single number.
     """
-    cells = counts(*labels, sample_weight, pos_label)
-    return float(value(plan, cells, zero_division, params))
+    judge = _judge(plan.metric, rules, scored=True)
+    _scorable(plan.metric, per, single)
+    found = labels.tables(given, plan.metric.task, plan.metric.by_sample, "joint" in plan.levels)
+    share, tables = judge.class_weight, found.cells
+    if plan.metric.by_sample:
+        weights = np.ones(1) if plan.metric.task == "binary" else _share(share, tables)
+        tables = tuple((weights * cell).sum(-1) for cell in tables)
+        share = found.sample_weight * (sum(tables) > 0)
+    elif plan.metric.single:
+        tables = tuple(cell[0] for cell in tables)
+    return _judged(plan, tables, share, judge, found.names)
 
 
-def _counts(cell: str, count: Any) -> NDArray[np.float64]:
+def check(plan: ir.Plan, rules: Rules, per: str = "batch", single: bool = True) -> None:
+    """Raise `MetriccError` for what `score` would refuse whatever the labels are."""
+    _judge(plan.metric, rules, scored=True)
+    _scorable(plan.metric, per, single)
+
+
+def _scorable(metric: ir.Metric, per: str, single: bool) -> None:
+    if metric.elements:
+        names = ", ".join(term.symbol.name for term in metric.elements)
+        fact = f"{names}: a mean over probabilities, which labels do not have"
+        hint = "score the metric in the formula alone, or give value(...) counts and the losses"
+        raise fail("MC0506", fact, hint)
+    if per == "sample":
+        fact = f"{metric.name} was compiled for each sample, and labels are scored all together"
+        hint = 'leave per="sample" out, or write samples(...): the mean over samples'
+        raise fail("MC0501", fact, hint)
+    if single and any(term.reduction == "per_class" for term in metric.tables):
+        fact = f"{metric.name} is one number for each class, and one number is needed"
+        raise fail("MC0501", fact, "average: macro(...) in place of per_class(...)")
+
+
+# -- one metric on tables ---------------------------------------------------------------------
+
+
+def _judged(
+    plan: ir.Plan,
+    tables: tuple[Array, ...],
+    share: Array | None,
+    judge: _Judge,
+    names: Sequence[Any] | None,
+) -> Any:
+    """The metric on raw counts; `share` weighs classes (or samples), `names` are theirs."""
+    metric = plan.metric
+    scored: Array | float = 1.0
+    reducer = None
+    if metric.single:
+        seen, scored = alone(tables, judge.absent, judge.smooth)
+        scope = dict(zip(CELLS, seen, strict=True))
+    else:
+        weights = _share(share, tables)
+        made = {n: of_level(n, tables, weights, judge.absent, judge.smooth) for n in plan.levels}
+        reducer = Reducer(made, metric.task, judge.settled)
+        scope = {
+            f"{cell}_{name}" if len(made) > 1 else cell: count
+            for name, tabled in made.items()
+            for cell, count in zip(CELLS, tabled.cells, strict=True)
+        }
+    number, undefined = interpret.value(plan.value, scope | dict(judge.params), reducer)
+    if reducer is not None and not any(t.reduction == "per_class" for t in metric.tables):
+        number, undefined = number[..., 0], undefined[..., 0]
+    number, undefined = np.where(scored == 0, 0.0, number), undefined & (scored != 0)
+    if judge.settled is None and undefined.any():
+        raise _undefined(metric, tables, undefined, reducer, names)
+    if judge.settled is not None:
+        number = np.where(undefined, judge.settled, number)
+    return number if number.ndim else float(number)
+
+
+def _undefined(
+    metric: ir.Metric,
+    tables: tuple[Array, ...],
+    undefined: NDArray[np.bool_],
+    reducer: Reducer | None,
+    names: Sequence[Any] | None,
+) -> MetriccError:
+    """What is undefined, at the first place: the table where one alone is at fault."""
+    place = np.unravel_index(np.argmax(undefined), undefined.shape)
+    if reducer is not None:
+        place = place[: tables[0].ndim - 1]
+    where, at = "", tuple(cell[place] for cell in tables)
+    masks = () if reducer is None else (m[place] for n, m in reducer.undefined if n != "pooled")
+    for mask in masks:
+        if mask.any() and not where:
+            index = int(np.argmax(mask))
+            label = index if names is None else names[index]
+            where = f" in {'sample' if metric.by_sample else 'class'} {label!r}"
+            at = tuple(cell[index] for cell in at)
+    shown = ", ".join(f"{cell} = {_brief(count)}" for cell, count in zip(CELLS, at, strict=True))
+    hint = "pass zero_division=0, 1 or nan for a number there"
+    return fail("MC0507", f"{metric.name} is undefined (0/0){where} at {shown}", hint)
+
+
+def _brief(count: Any) -> str:
+    if np.ndim(count) == 0:
+        return f"{count:g}"
+    shown = [f"{c:g}" for c in count[:6]]
+    return f"[{', '.join(shown)}{', ...' if len(count) > 6 else ''}]"
+
+
+def _share(share: Array | None, tables: tuple[Array, ...]) -> Array:
+    """The weight of each class, one for each table."""
+    size = tables[0].shape[-1]
+    if share is None:
+        return np.ones(size)
+    if share.shape != (size,):
+        fact = f"class_weight has shape {share.shape}, and there are {size} classes"
+        raise fail("MC0501", fact, f"give {size} numbers, one a class")
+    return share
+
+
+# -- what is given ----------------------------------------------------------------------------
+
+
+def _tables(metric: ir.Metric, cells: tuple[Any, ...]) -> tuple[Array, ...]:
+    """The counts as arrays of one shape; with classes they have a dimension of classes."""
+    counts = {name: _counts(name, count) for name, count in zip(CELLS, cells, strict=True)}
+    try:
+        tables = np.broadcast_arrays(*counts.values())
+    except ValueError:
+        shapes = ", ".join(f"{name} {count.shape}" for name, count in counts.items())
+        raise fail("MC0506", f"the shapes differ: {shapes}", "give arrays of one shape") from None
+    if not metric.single and (tables[0].ndim == 0 or tables[0].shape[-1] == 0):
+        what = "samples" if metric.by_sample else "classes"
+        fact = f"counts of shape {tables[0].shape} have no dimension of {what}"
+        hint = f"give counts of shape (..., {what}): TP=[3, 5, 2] for three"
+        raise fail("MC0506", fact, hint)
+    return tuple(tables)
+
+
+def _counts(cell: str, count: Any) -> Array:
     try:
         array = np.asarray(count)
         if array.dtype.kind not in "biufO" or isinstance(count, str):
@@ -74,21 +213,60 @@ def _counts(cell: str, count: Any) -> NDArray[np.float64]:
     return array
 
 
-def _parameters(metric: ir.Metric, params: Mapping[str, float]) -> dict[str, Any]:
-    """Every parameter's value as an array without axes, defaults filled in and ranges kept."""
+def _judge(metric: ir.Metric, rules: Rules, scored: bool = False) -> _Judge:
+    raising = isinstance(rules.zero_division, str) and rules.zero_division == "raise"
+    settled = None if raising else _settled(rules.zero_division)
+    absent, smooth = rules.absent, rules.smooth
+    if absent is not None and absent not in ABSENT:
+        fact = f"absent cannot be {absent!r}"
+        raise fail("MC0501", fact, f"choose None, {', '.join(map(repr, ABSENT))}")
+    if not isinstance(smooth, Real) or not 0 <= float(smooth) < float("inf"):
+        raise fail("MC0501", f"smooth cannot be {smooth!r}", "choose a number of at least 0")
+    weights = _class_weight(metric, rules.class_weight)
+    params = _parameters(metric, rules.params, scored)
+    return _Judge(settled, absent, float(smooth), weights, params)
+
+
+def _class_weight(metric: ir.Metric, class_weight: Any) -> Array | None:
+    if class_weight is None:
+        return None
+    if metric.task == "binary":
+        hint = 'compile with task="multiclass" or "multilabel"'
+        raise fail("MC0501", "class_weight is for tasks with classes", hint)
+    try:
+        weights = np.asarray(class_weight, dtype=np.float64)
+        if weights.ndim != 1 or not ((weights >= 0) & np.isfinite(weights)).all():
+            raise ValueError
+    except (TypeError, ValueError):
+        hint = "give one finite number of at least 0 for each class"
+        raise fail("MC0501", f"class_weight cannot be {class_weight!r}", hint) from None
+    return weights
+
+
+def _parameters(metric: ir.Metric, params: Mapping[str, Any], scored: bool) -> dict[str, Array]:
+    """Every parameter's value as an array without axes, defaults filled in and ranges kept.
+
+    Element losses are parameters too, but for labels, which do not have them.
+    """
     known = {p.name: p for p in metric.parameters}
+    losses = {term.symbol.name for term in metric.elements}
+    if not scored:
+        known |= {name: ir.Parameter(name, None, _LOSS) for name in sorted(losses)}
     if unknown := [name for name in params if name not in known]:
         hint = f"it has {', '.join(known)}" if known else "it has none"
         raise fail("MC0202", f"{metric.name} has no parameter {unknown[0]}", hint)
     values = {}
     for name, parameter in known.items():
         chosen = params.get(name, parameter.default)
+        if chosen is None and name in losses:
+            hint = f"{name} is a mean over elements, which counts do not hold: pass {name}=..."
+            raise fail("MC0203", f"{metric.name} needs a value for {name}", hint)
         if chosen is None:
             raise fail("MC0203", f"{metric.name} needs a value for {name}", f"pass {name}=...")
         if not isinstance(chosen, Real):
             raise fail("MC0501", f"{name} = {chosen!r} is no number", "pass a number")
         number, interval = float(chosen), parameter.interval
-        if number != number or (interval is not None and not interval.holds(number)):
+        if number != number or not (interval is None or interval.holds(number)):
             fact = f"{name} = {number:g} lies outside {interval or '(-inf, inf)'}"
             raise fail("MC0501", fact, "choose a value in the range")
         values[name] = np.asarray(number)

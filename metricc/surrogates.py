@@ -150,7 +150,9 @@ def default(task: str) -> str:
 def is_formula(text: str) -> bool:
     """Whether `text` is a formula rather than the name of a surrogate."""
     match = _NAMED.fullmatch(text)
-    return match is None or (match[1] not in HEADS and bool(set(text) & set("=+-*/^(")))
+    if match is None or text.strip() in ("p", "z"):
+        return True
+    return match[1] not in HEADS and bool(set(text) & set("=+-*/^("))
 
 
 def surrogate(text: str) -> Surrogate:

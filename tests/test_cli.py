@@ -351,7 +351,7 @@ def test_derive_as_latex() -> None:
 
 def test_derive_as_json() -> None:
     data = json.loads(out("derive", "tversky", "--format", "json"))
-    keys = "formula name parameters value partials weights threshold forms direction"
+    keys = "formula name task parameters value partials weights threshold forms direction"
     assert [*data] == keys.split()
     assert [*data["partials"]] == ["TP", "FN", "FP", "TN"]
     assert [*data["weights"]] == ["w_plus", "w_minus"]
@@ -579,7 +579,7 @@ def test_a_closed_pipe_is_silent(args: list[str]) -> None:
 
 
 def test_an_interrupt_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(compiler, "analyse", interrupt)
@@ -588,7 +588,7 @@ def test_an_interrupt_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bug_is_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bug(*_: object) -> None:
+    def bug(*_: object, **__: object) -> None:
         raise AssertionError("a bug")
 
     monkeypatch.setattr(compiler, "analyse", bug)

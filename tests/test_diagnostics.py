@@ -148,7 +148,15 @@ CASES: dict[str, str] = {
     "attribute as parameter": "f(training = 1) = training*TP",
     "name of the file as parameter": "f(torch = 1) = torch*TP",
     "unused definition": "a = TP/P; b = FN/P; b",
-    "reduction": "macro(f1)",
+    "reduction": "per_class(f1)",
+    "reduction in a reduction": "macro(1 + worst(f1))",
+    "loss in a reduction": "macro(bce + 1 - f1)",
+    "cells beside a reduction": "TPR + samples(f1)",
+    "loss of another task": "ce + 1 - f1",
+    "loss without a metric": "2*bce",
+    "loss as a definition": "focal = 1 - f1; focal",
+    "arguments of a loss": "focal(1, 2) + bce(3) + 1 - f1",
+    "pairs of classes": "weighted_kappa",
     "reduction without brackets": "macro + f1",
     "default outside its range": "f(a = 2 in [0, 1]) = a*TP/P",
     # powers
@@ -212,6 +220,13 @@ def written(path: Path, text: str) -> Path:
 CALLS: dict[str, Callable[[Path], object]] = {
     "target": lambda path: metricc.compile("f1", target="jax"),
     "surrogate": lambda path: metricc.compile("f1", surrogate="hard"),
+    "falling surrogate": lambda path: metricc.compile("f1", surrogate="1 - p"),
+    "surrogate of names": lambda path: metricc.compile("f1", surrogate="1/(1 + exp(-k*p))"),
+    "sums of a surrogate": lambda path: metricc.compile(
+        "multiclass_mcc", task="multiclass", surrogate="amplified"
+    ),
+    "samples by sample": lambda path: metricc.compile("samples(f1)", per="sample"),
+    "task": lambda path: metricc.compile("f1", task="segmentation"),
     "goal": lambda path: metricc.compile("f1", maximize=True, minimize=True),
     "number for a formula": lambda path: metricc.compile(1),  # type: ignore[arg-type]
     "name": lambda path: metricc.compile("f1", name="2f"),

@@ -18,6 +18,7 @@ from metricc.functions import (
     FUNCTIONS,
     GENERATED_NAMES,
     MODULE_ATTRIBUTES,
+    REDUCTIONS,
     RESERVED,
     SIGNATURE_WORDS,
 )
@@ -83,7 +84,7 @@ def evaluate(
 def check(text: syntax.Text) -> None:
     """Raise unless every name is settled and defined before its use."""
     assert text.metric is None
-    known: dict[str, int] = {}
+    known = dict.fromkeys(REDUCTIONS, 1)
     for definition in text.definitions:
         names = {*CELLS, *(p.name for p in definition.parameters)}
         for node in syntax.walk(definition.body):
@@ -349,7 +350,12 @@ def test_parameters_are_seen_in_their_own_body_alone() -> None:
         ("sqrt + 1", "MC0202"),
         ("TP(FN)", "MC0202"),
         ("f(a = 1) = a(TP)", "MC0202"),
-        ("macro(f1)", "MC0209"),
+        ("per_class(f1)", "MC0209"),
+        ("ce + f1", "MC0209"),
+        ("macro(f1, f1)", "MC0202"),
+        ("focal(1, 2) + f1", "MC0202"),
+        ("f1 + quadratic_kappa", "MC0215"),
+        ("bce = f1; bce", "MC0206"),
         ("f(a, a) = a*TP", "MC0205"),
         ("a = TP; a = FN; a", "MC0205"),
     ],

@@ -129,10 +129,25 @@ def test_other_defaults_are_the_constructors(tmp_path: Any) -> None:
         ("amplified(L=nan)", "L = nan lies outside"),
         ("amplified(delta=1)", "no argument 'delta'"),
         ("soft(L=1)", "it has none"),
-        ("__import__('os')", "surrogate cannot be"),
+        ("__import__('os')", "MC0102"),
+        ("amplified(thresholds=[0.2, 2])", "thresholds = 2 lies outside (0, 1)"),
+        ("amplified(thresholds=[a])", "such as thresholds=[0.2, 0.5]"),
+        ("straight_through(hard)", "surrogate cannot be"),
+        ("soft + 1", "`soft` is not known"),
+        ("p^", "MC0101"),
+        ("p/TP", "`TP` is not known"),
+        ("0.5", "neither p nor z"),
+        ("1 - p", "MC0308"),
+        ("2*p", "reaches from 0 to 2"),
+        ("0.5 + 0*p", "stays level"),
+        ("sqrt(p - 0.5)", "has no value somewhere"),
+        ("s(weight = 2) = p^weight", "MC0207"),
+        ("s(k = 2) = p^k; s(3)", "one statement"),
+        ("p\np", "MC0107"),
+        ("macro(p)", "`macro` is not known"),
     ],
 )
 def test_what_is_no_surrogate_is_refused(text: str, words: str) -> None:
-    with pytest.raises(MetriccError, match="MC0501") as caught:
+    with pytest.raises(MetriccError) as caught:
         metricc.compile("f1", surrogate=text)
     assert words in str(caught.value)

@@ -188,7 +188,7 @@ FORMULAS = [*BY_HAND, *COMPOSED]
 
 @cache
 def program(formula: str) -> ir.Program:
-    return analyse(formula)[0]
+    return analyse(formula)[0].program
 
 
 @cache
@@ -452,7 +452,8 @@ def check_formula(formula: str, generator: random.Random) -> bool:
     points = [{cell: mpf(generator.randint(1, 10**6)) / 10_007 for cell in CELLS} for _ in range(2)]
     compared = False
     try:
-        found, audited = analyse(formula)
+        plan, audited = analyse(formula)
+        found = plan.program
     except MetriccError:
         return False
     with mp.workdps(DIGITS):

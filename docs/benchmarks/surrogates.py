@@ -78,6 +78,7 @@ MULTICLASS = {
     "yeast": 128,
 }
 SETS = {"binary": BINARY, "multiclass": MULTICLASS}
+STEPS = {"binary": 800, "multiclass": 500}
 
 Options = dict[str, Any]
 Phase = tuple[str, Options]  # "plain", "weighted" or a formula, with metricc.loss's options
@@ -113,6 +114,8 @@ ARMS = {
         Arm("f1", "soft", (soft(F1),)),
         *(Arm("f1", f"L={L}", (amplified(F1, L),)) for L in STEEP),
         Arm("f1", "20 % BCE, then L=10", (PLAIN, amplified(F1, 10))),
+        Arm("f1", 'soft, absent="skip"', (soft(F1, absent="skip"),)),
+        Arm("f1", 'L=10, absent="skip"', (amplified(F1, 10, absent="skip"),)),
         Arm("mcc", "BCE", (PLAIN,)),
         Arm("mcc", "weighted BCE", (WEIGHTED,)),
         Arm("mcc", "soft", (soft("mcc"),)),
@@ -147,10 +150,10 @@ HEADS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What all runs of a results file have in common."""
+    """What all runs of a part have in common."""
 
-    steps: int = 800
-    folds: int = 5
+    steps: int
+    folds: int
 
 
 @dataclass(frozen=True)
@@ -374,7 +377,7 @@ def run(unit: Unit) -> dict[str, Any]:
 
 def units(part: str, quick: bool) -> list[Unit]:
     """All runs of a part, fold by fold, so that early results cover all sets."""
-    settings = Settings(steps=60, folds=2) if quick else Settings()
+    settings = Settings(steps=20, folds=2) if quick else Settings(steps=STEPS[part], folds=5)
     names = list(SETS[part])[:2] if quick else list(SETS[part])
     recipes = list({json.dumps(arm.recipe): arm.recipe for arm in ARMS[part]}.values())
     return [
@@ -545,7 +548,7 @@ def report(output: Path, quick: bool) -> None:
 @click.command(context_settings={"show_default": True})
 @click.option("--part", default="both", type=click.Choice([*SETS, "both"]), help="Which runs.")
 @click.option("--jobs", default=2, type=click.IntRange(1), help="Worker processes.")
-@click.option("--quick", is_flag=True, help="Two sets, two folds, 60 steps: a smoke test.")
+@click.option("--quick", is_flag=True, help="Two sets, two folds, 20 steps: a smoke test.")
 @click.option("--table", is_flag=True, help="Run nothing; print what the results file holds.")
 @click.option(
     "--output",

@@ -88,7 +88,9 @@ class _Printer:
     def power(self, node: syntax.Power) -> tuple[str, int]:
         exponent = node.exponent
         if isinstance(exponent, syntax.Number) and exponent.value in (2, 3):
-            return f"{self.text(node.base, ATOM)}**{exponent.value}", POWER
+            base = self.text(node.base, ATOM)
+            power = " ** " if base.startswith("(") else "**"
+            return f"{base}{power}{exponent.value}", POWER
         # Other powers can overflow or leave the real numbers.
         return self.call("_power", self.text(node.base), self.text(exponent))
 
@@ -113,10 +115,22 @@ class _Printer:
 
 def fold(line: str, width: int) -> str:
     """A line that is too long for `width`, its last outermost brackets opened as ruff does."""
-    if len(line) <= width:
+    if len(line) <= width or line.lstrip().startswith('"""'):
         return line
-    depth, start, pieces, begin = 0, -1, [], 0
+    margin = line[: len(line) - len(line.lstrip())]
+    comma = "," if line.endswith(",") else ""
+    results = _pieces(line.strip().removesuffix(",").removeprefix("return "))
+    if line.lstrip().startswith("return ") and len(results) > 1:
+        return _opened(f"{margin}return (", results, f"{margin})", width)
+    operands = _operands(results[0]) if line.startswith(" ") and len(results) == 1 else [line]
+    name, equals, right = line.strip().partition(" = ")
+    if len(operands) > 1 and equals and name.isidentifier():
+        return _opened(f"{margin}{name} = (", ["\n".join(_operands(right))], f"{margin})", width)
+    if len(operands) > 1 and not line.lstrip().startswith("return "):
+        operands[-1] += comma
+        return "\n".join(fold(f"{margin}{operand}", width) for operand in operands)
     end = max(line.rfind(")"), line.rfind("]"))
+    start, depth = -1, 0
     for position in range(end, -1, -1):
         depth += (line[position] in ")]") - (line[position] in "([")
         if depth == 0:
@@ -124,25 +138,48 @@ def fold(line: str, width: int) -> str:
             break
     if start < 0:
         return line
-    inside = line[start + 1 : end]
-    quote = ""
-    for position, character in enumerate(inside):
+    head, pieces, tail = line[: start + 1], _pieces(line[start + 1 : end]), line[end:]
+    one = f"{margin}    {', '.join(pieces)}"
+    if len(one) <= width and not line.endswith(":"):
+        return f"{head}\n{one}\n{margin}{tail}"
+    return _opened(head, pieces, margin + tail, width)
+
+
+def _opened(head: str, pieces: list[str], tail: str, width: int) -> str:
+    """Brackets with one piece a line, each folded in turn."""
+    margin = tail[: len(tail) - len(tail.lstrip())] + "    "
+    comma = "," if len(pieces) > 1 else ""
+    lines = [f"{margin}{line}" for piece in pieces for line in f"{piece}{comma}".split("\n")]
+    rows = "".join(f"{fold(line, width)}\n" for line in lines)
+    return f"{head}\n{rows}{tail}"
+
+
+def _operands(text: str) -> list[str]:
+    """A sum's terms, or a product's factors, each but the first with its operator before it."""
+    for operators in ((" + ", " - "), (" * ",)):
+        found, begin, depth = [], 0, 0
+        for position, character in enumerate(text):
+            depth += (character in "([{") - (character in ")]}")
+            if depth == 0 and position and text[position : position + 3] in operators:
+                found.append(text[begin:position])
+                begin = position + 1
+        if found:
+            return [*found, text[begin:]]
+    return [text]
+
+
+def _pieces(text: str) -> list[str]:
+    """The parts between the commas that stand outside brackets and quotes."""
+    pieces, begin, depth, quote = [], 0, 0, ""
+    for position, character in enumerate(text):
         if character in "\"'" and quote in ("", character):
             quote = "" if quote else character
         elif not quote:
             depth += (character in "([{") - (character in ")]}")
             if character == "," and depth == 0:
-                pieces.append(inside[begin:position].strip())
+                pieces.append(text[begin:position].strip())
                 begin = position + 1
-    pieces.append(inside[begin:].strip())
-    if len(pieces) == 1:
-        return line
-    margin = line[: len(line) - len(line.lstrip())]
-    one = f"{margin}    {', '.join(pieces)}"
-    if len(one) <= width:
-        return f"{line[: start + 1]}\n{one}\n{margin}{line[end:]}"
-    rows = "".join(f"{margin}    {piece},\n" for piece in pieces)
-    return f"{line[: start + 1]}\n{rows}{margin}{line[end:]}"
+    return [*pieces, text[begin:].strip()]
 
 
 def number(value: Fraction) -> tuple[str, int]:

@@ -36,9 +36,9 @@ def _log(x):
 
 def _exp(x):
     """exp(x), at most _HUGE."""
-    return x.clamp(max=math.log(_HUGE)).exp() if isinstance(x, Tensor) else math.exp(
-        min(x, math.log(_HUGE))
-    )
+    if isinstance(x, Tensor):
+        return x.clamp(max=math.log(_HUGE)).exp()
+    return math.exp(min(x, math.log(_HUGE)))
 ''',
     "_power": '''
 

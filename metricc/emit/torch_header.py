@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import textwrap
 
-from metricc import ir
+from metricc import ir, syntax
 from metricc.emit import torch_file as file
+from metricc.functions import REDUCTIONS
 from metricc.statements import SAME
 from metricc.surrogates import Surrogate, default
 
@@ -91,10 +92,36 @@ def _gradient_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
     if plan.metric.elements:
         losses = " and ".join(term.symbol.name for term in plan.metric.elements)
         lines[0] += f"; plus the slopes of {losses}"
-    lines += [f"{name} = {expression}" for name, expression in block.assignments]
-    lines.append(f"w_plus = dM/dTP - dM/dFN = {block.results[0]}")
-    lines.append(f"w_minus = dM/dTN - dM/dFP = {block.results[1]}")
+    lines += [f"{name} = {_readable(expression)}" for name, expression in block.assignments]
+    lines.append(f"w_plus = dM/dTP - dM/dFN = {_readable(block.results[0])}")
+    lines.append(f"w_minus = dM/dTN - dM/dFP = {_readable(block.results[1])}")
+    if not plan.metric.single:
+        lines.append("for each class; " + "; ".join(_SLOPES[t] for t in _reductions(plan)))
     return lines
+
+
+_SLOPES = {
+    "macro": "d_macro is 1/C where C classes count alike",
+    "samples": "d_samples is 1/N where N samples count alike",
+    "weighted": "d_weighted is a class's share of the positives",
+    "sum": "d_sum is 1",
+    "micro": "d_micro is 1, on the table summed over classes",
+    "worst": "d_worst is 1 for the worst class, else 0",
+    "geomean": "d_geomean is geomean/(C*x)",
+    "per_class": "each class has a loss of its own",
+}
+
+
+def _reductions(plan: ir.Plan) -> list[str]:
+    return sorted({term.reduction for term in plan.metric.tables})
+
+
+def _readable(expression: syntax.Expression) -> str:
+    """An expression as text, slopes of reductions as `d_macro`."""
+    text = str(expression)
+    for name in REDUCTIONS:
+        text = text.replace(f"{name}_slope(0)", f"d_{name}").replace(f"{name}_slope(", f"d_{name}(")
+    return text
 
 
 def _surrogate_lines(surrogate: Surrogate, options: ir.Options) -> list[str]:

@@ -7,6 +7,7 @@ out of the elementwise pass and multiplied into the weights.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 
@@ -159,15 +160,15 @@ def _formula(surrogate: Surrogate, entry: str) -> Soft:
     lines, (a, b, d), called = expressions(curve.block)
     names = [name for name, _, _ in surrogate.arguments]
     first = {LOGITS: ["z"], PROBABILITIES: ["p"], SOFTMAX: ["p", "q"]}[entry]
-    before = {
-        LOGITS: ["p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()"],
-        PROBABILITIES: ["q = 1 - p"],
-        SOFTMAX: [],
-    }[entry]
     slope = f"({d}) * p * q" if entry == LOGITS and curve.variable == "p" else d
     if isinstance(curve.block.results[2], syntax.Number) and "*" not in slope:
         slope = f"{d} * torch.ones_like(p)"
-    answer = [*before, *lines, f"return {a}, {b}, {slope}"]
+    code = [*lines, f"return {a}, {b}, {slope}"]
+    used = set(re.findall(r"\w+", " ".join(code)))
+    spelled = {"p": "torch.sigmoid(z)", "q": "torch.sigmoid(-z)"} if entry == LOGITS else {}
+    spelled |= {"q": "1 - p"} if entry == PROBABILITIES else {}
+    before = [f"{name} = {text}" for name, text in spelled.items() if name in used]
+    answer = [*before, *code]
     body = textwrap.indent("\n".join(answer), "    ")
     text = f'def _soft({", ".join([*first, *names])}):\n    """{_DOC[entry]}."""\n{body}\n'
     return Soft(text, "", frozenset(called))

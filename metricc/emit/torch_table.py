@@ -120,7 +120,7 @@ def _support_slope(e, class_weight, share, counted):
 def _tables(*tables):
     """Counts and share as floating tensors of one shape; no share is a share of 1."""
     *cells, share = tables
-    cells = [torch.as_tensor(x, dtype=None if isinstance(x, Tensor) else torch.float64) for x in cells]
+    cells = [x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64) for x in cells]
     share = torch.ones_like(cells[0]) if share is None else share.to(cells[0]).expand_as(cells[0])
     return *cells, share
 ''',
@@ -207,7 +207,7 @@ def _each(e, share):
 
 SIGNATURE = '''\
 def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None, mask: Tensor | None = None<<options>><<keywords>>) -> Tensor:
-    """The loss of a batch of <<input>> of shape <<shape>>: <<what>>. ValueError where the tensors do not fit."""
+    """The loss of <<input>> of shape <<shape>>: <<what>>. ValueError if they misfit."""
 <<require>>    _policy(absent, smooth, label_smoothing<<reduction_argument>>)
     target, weight<<and_sample_weight>> = _arrange(input, target, weight, mask, ignore_index)
 <<shares>>    arguments = (<<share_argument>>label_smoothing, absent, smooth<<store>>)
@@ -274,7 +274,7 @@ COUNT = '''
 def _count(input, target, weight, kept, label_smoothing<<count_args>>):
     """TP, FN, FP, TN<<and_sums>> of every <<table>>: float64, of shape <<counts_shape>> each."""
     counts = torch.zeros(<<count>>, <<zeros_shape>>, dtype=_wide(input), device=input.device)
-    for rows, (z, y, v, s) in _pieces(input, target, weight, kept):
+    for <<rows_name>>, (z, y, v, s) in _pieces(input, target, weight, kept):
         z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
 <<soft_lines>><<element_losses>>        n = 1 - y
         if v is not None:
@@ -470,27 +470,26 @@ ARRANGE = {
     "multiclass": '''
 
 def _arrange(input, target, weight, mask, ignore_index):
-    """Target and weight as they fit the input: (N, C or 1, ...) each<<and_sample_weights>>."""
+    """Target and weight as they fit the input: (N, C or 1, ...)<<and_sample_weights>>."""
     _fit(input, target=target, weight=weight, mask=mask)
     if input.dim() < 2:
         raise ValueError(f"input has shape {tuple(input.shape)}; it must be (N, C, ...)")
     positions = (input.shape[0], *input.shape[2:])
     keep = None
-    if target.is_floating_point():
-        if target.shape != input.shape:
-            shapes = f"probabilities of shape {tuple(input.shape)} or class indices of shape {positions}"
-            raise ValueError(f"target has shape {tuple(target.shape)}; it must be {shapes} (target.long())")
-    else:
-        if target.shape != positions:
-            raise ValueError(f"target has shape {tuple(target.shape)}; class indices must be {positions}")
+    shapes = f"probabilities {tuple(input.shape)} or class indices {positions}"
+    if target.shape != (input.shape if target.is_floating_point() else positions):
+        kind = f"{target.dtype} of shape {tuple(target.shape)}"
+        raise ValueError(f"target is {kind}; it must be {shapes}, as integers (target.long())")
+    if not target.is_floating_point():
         target = target.unsqueeze(1)
         keep = target != ignore_index
         target = torch.where(keep, target, 0)
-        if _at_once(input.detach()) and target.numel() and not 0 <= target.min() <= target.max() < input.shape[1]:
-            raise ValueError(f"target must hold class indices below {input.shape[1]} or {ignore_index}")
-        keep = None if _at_once(input) and bool(keep.all()) else keep
+        if _on_cpu(input) and len(target):  # a look at the values would wait for other devices
+            if not 0 <= target.min() <= target.max() < input.shape[1]:
+                raise ValueError(f"target must hold classes 0 to {input.shape[1] - 1}")
+            keep = None if keep.all() else keep
     if weight is not None and weight.shape == input.shape[1:2] != input.shape[:1]:
-        raise ValueError("weight is per sample or per element; weights of classes go to class_weight")
+        raise ValueError("weight is per sample or position; classes are weighed by class_weight")
 <<sample_weight>>    weight = _placed(weight, positions, "weight")
     mask = _placed(mask, positions, "mask")
     for kept in (keep, mask):
@@ -506,13 +505,14 @@ def _placed(tensor, positions, name):
     if tensor.shape == positions[:1]:
         tensor = tensor.reshape(-1, *[1] * (len(positions) - 1)).expand(positions)
     if tensor.shape != positions:
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {positions} or {positions[:1]}")
+        shapes = f"{positions} or {positions[:1]}"
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
     return tensor.unsqueeze(1)
 ''',
     "multilabel": '''
 
 def _arrange(input, target, weight, mask, ignore_index):
-    """Target and weight as they fit the input: (N, C or 1, ...) each<<and_sample_weights>>."""
+    """Target and weight as they fit the input: (N, C or 1, ...)<<and_sample_weights>>."""
     _fit(input, target=target, weight=weight, mask=mask)
     if input.dim() < 2:
         raise ValueError(f"input has shape {tuple(input.shape)}; it must be (N, C, ...)")
@@ -622,7 +622,7 @@ def _scalars(counts, <<class_weight_in>>sample_weight, absent, smooth<<pair_args
 REDUCED = '''
 
 def _reduced(loss, share, reduction):
-    """The losses weighed by their shares: as they are, summed, or averaged (0 where none counts)."""
+    """The losses, weighed: as they are, summed, or averaged (0 where none counts)."""
     if reduction == "none":
         return loss * share
     total = (loss * share).sum()

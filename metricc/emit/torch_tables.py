@@ -10,6 +10,7 @@ from metricc.emit import torch_guards as guards
 from metricc.emit import torch_soft
 from metricc.emit import torch_table as table
 from metricc.emit.torch_arguments import arguments
+from metricc.emit.torch_header import WIDTH
 from metricc.emit.torch_parts import Elements, bodies, head, listed_guards
 from metricc.functions import CELLS
 from metricc.surrogates import Surrogate
@@ -144,8 +145,9 @@ def _with_levels(
     value = scalars["value"]
     if not shape.each:
         result = value[-1].removeprefix("return ")
-        plain = result.endswith(")") and result.count("(") and _one_call(result)
-        value = [*value[:-1], f"return {result if plain else f'({result})'}.squeeze(-1)"]
+        short = f"return {result if _one_call(result) else f'({result})'}.squeeze(-1)"
+        named = [f"metric = {result}", "return metric.squeeze(-1)"]
+        value = [*value[:-1], *([short] if len(short) < WIDTH - 4 else named)]
     # What a function does not use of a level is left in its tuple: one line serves all three.
     return {
         "value": [*before, *value],
@@ -199,7 +201,7 @@ def _signature(options: ir.Options, shape: _Shape, own: dict[str, str]) -> dict[
         apply = f"    loss, share, *_ = {function}\n    return _reduced(loss, {each}, reduction)"
     else:
         apply = f"    return {function}[0]"
-    what = "a scalar" + (", or all losses where reduction is 'none'" if shape.vector else "")
+    what = "a scalar" if not shape.vector else "a scalar, or one each"
     share_line = "    class_weight = _shares(input, class_weight, classes, exclude_background)\n"
     sample = options.per == "sample" or shape.pooled
     return {
@@ -212,7 +214,7 @@ def _signature(options: ir.Options, shape: _Shape, own: dict[str, str]) -> dict[
         "what": what,
         "reduction_argument": ", reduction" if shape.vector else "",
         "and_sample_weight": ", sample_weight" if sample else "",
-        "and_sample_weights": ", and the weight of each sample" if sample else "",
+        "and_sample_weights": "; weights of samples" if sample else "",
         "sample_weight": table.SAMPLE_WEIGHT if sample else "",
         "sample_weight_result": ", sample_weight" if sample else "",
         "shares": share_line if shape.classes else "",
@@ -280,6 +282,7 @@ def _counting(
         else "input.shape[1]",
         "dims": ("2" if shape.classes else "(1, 2)") if shape.rows else "(0, 2)",
         "rows": "[:, rows]" if shape.rows else "",
+        "rows_name": "rows" if shape.rows else "_",
         "sizes": "*tensors[0].shape[:2], math.prod(tensors[0].shape[2:])"
         if shape.classes
         else "len(tensors[0]), 1, math.prod(tensors[0].shape[1:])",
@@ -355,7 +358,11 @@ def _scalar_code(
         upstream = "pair * grad_loss[:, None]"
     share = "loss.new_ones(())"
     if shape.kind == "classes" and shape.each:
-        share = "_slices(*cells, class_weight, absent, smooth)[-1] * (sum(cells).sum(-1, keepdim=True) > 0)"
+        share = "counted"
+        means += (
+            "    *_, counted = _slices(*cells, class_weight, absent, smooth)\n"
+            "    counted = counted * (sum(cells).sum(-1, keepdim=True) > 0)\n"
+        )
     elif shape.kind == "classes" and shape.vector:
         share = "sum(cells).sum(-1) > 0"
     return {

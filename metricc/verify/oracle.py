@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
+from itertools import cycle
 from operator import add, eq, ge, gt, le, lt, mul, ne
 from typing import Any, Protocol
 
@@ -106,6 +107,23 @@ def walk(
         raise AssertionError(node)
 
     return value(text.definitions[-1].body, scope)
+
+
+def mentions(text: syntax.Text, words: Sequence[str]) -> bool:
+    """Whether one of the words stands in the metric or in what it calls."""
+    bodies = {d.name: d.body for d in text.definitions}
+
+    def found(node: syntax.Expression) -> bool:
+        for part in syntax.walk(node):
+            if isinstance(part, syntax.Name) and part.id in words:
+                return True
+            if isinstance(part, syntax.Call):
+                name = part.function
+                if name in words or (name in bodies and found(bodies[name])):
+                    return True
+        return False
+
+    return found(text.definitions[-1].body)
 
 
 _OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge, "==": eq, "!=": ne}
@@ -207,6 +225,25 @@ def _extreme(arguments: list[Dual], sign: int) -> Dual:
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class Terms(DualArithmetic):
+    """Dual numbers, and the one element term that is a call: a variable named (term, gamma)."""
+
+    term: Callable[[str, float], Any]
+
+    def call(self, function: str, arguments: list[Dual]) -> Dual:
+        if function == "focal":
+            return self.variable("focal", float(arguments[0].value))
+        return DualArithmetic.call(self, function, arguments)
+
+    def variable(self, name: str, gamma: float = 0.0) -> Dual:
+        return Dual(mpf(self.term(name, gamma)), {(name, gamma): mpf(1)})
+
+    def scope(self, text: syntax.Text) -> dict[str, Dual]:
+        """The element terms that are names."""
+        return {name: self.variable(name) for name in ("bce", "ce") if mentions(text, [name])}
+
+
 def weights_of(slopes: Sequence[Any]) -> tuple[Any, Any]:
     """(w_plus, w_minus) of four derivatives; what is left of equal ones by rounding is 0."""
     with mp.workdps(DIGITS):
@@ -221,21 +258,30 @@ def weights_of(slopes: Sequence[Any]) -> tuple[Any, Any]:
 def dual(
     text: syntax.Text, cells: Sequence[Any], parameters: Mapping[str, float]
 ) -> tuple[Any, list[Any]]:
-    """Value and four derivatives of a metric at four counts, as mpmath numbers.
+    """Value and four derivatives of a metric at four counts, as mpmath numbers; see `dual_of`."""
+    fixed = {n: Dual(mpf(v)) for n, v in parameters.items()}
+    return dual_of(
+        lambda scope: walk(text, DualArithmetic(), {**fixed, **scope}),
+        dict(zip(CELLS, cells, strict=True)),
+    )
 
-    Where the formula itself is 0/0, each is its limit along two different paths from `NUDGE`
+
+def dual_of(
+    function: Callable[[Mapping[str, Dual]], Dual], point: Mapping[str, Any]
+) -> tuple[Any, list[Any]]:
+    """Value and derivatives of a function of named numbers at a point, in the names' order.
+
+    Where the function itself is 0/0, each is its limit along two different paths from `NUDGE`
     inside the domain; one that the paths disagree on has no limit and is NaN. Raises `ValueError`
     outside the real numbers.
     """
     with mp.workdps(DIGITS):
         try:
-            found = _at(text, cells, parameters)
+            found = _at(function, point)
         except ZeroDivisionError:
             one, two = (
-                _at(
-                    text, [mpf(c) + d * NUDGE for c, d in zip(cells, path, strict=True)], parameters
-                )
-                for path in ((1, 1, 1, 1), (2, 3, 5, 7))
+                _at(function, {n: mpf(x) + d * NUDGE for (n, x), d in zip(point.items(), path)})
+                for path in (cycle((1,)), cycle((2, 3, 5, 7)))
             )
             found = [limit(a, b) for a, b in zip(one, two, strict=True)]
         return found[0], found[1:]
@@ -248,87 +294,12 @@ def limit(a: Any, b: Any) -> Any:
     return mpf(0) if abs(a) < mpf(10) ** -15 else (a + b) / 2
 
 
-def _at(text: syntax.Text, cells: Sequence[Any], parameters: Mapping[str, float]) -> list[Any]:
-    scope = {
-        cell: Dual(mpf(count), {cell: mpf(1)}) for cell, count in zip(CELLS, cells, strict=True)
-    }
-    scope |= {n: Dual(mpf(v)) for n, v in parameters.items()}
-    result = walk(text, DualArithmetic(), scope)
-    numbers = [result.value, *(result.slopes.get(cell, mpf(0)) for cell in CELLS)]
+def _at(function: Callable[[Mapping[str, Dual]], Dual], point: Mapping[str, Any]) -> list[Any]:
+    result = function({name: Dual(mpf(x), {name: mpf(1)}) for name, x in point.items()})
+    numbers = [result.value, *(result.slopes.get(name, mpf(0)) for name in point)]
     if not all(mp.isfinite(n) and mp.im(n) == 0 for n in numbers):
         raise ValueError("not a finite real number")
     return numbers
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Inputs of a loss as exact numbers: values as their dtype holds them."""
-
-    inputs: Sequence[float]
-    targets: Sequence[float]
-    weights: Sequence[float] | None = None
-
-
-def loss_and_gradient(
-    text: syntax.Text,
-    batch: Batch,
-    parameters: Mapping[str, float],
-    surrogate: str,
-    arguments: Mapping[str, float],
-    from_probabilities: bool,
-    minimize: bool,
-    rounding: float = 0,
-) -> tuple[Any, list[Any], list[Any], list[Any]]:
-    """The loss of a batch, its derivative in every input, the size of each derivative's parts, and
-    how much the derivative moves where p is rounded by a relative `rounding`.
-
-    The parts are those of y = 1 and of y = 0: under a soft label they may cancel, and an error is
-    then to be judged by their size. For a hard label the size is the derivative's own.
-    The absent-class rule is the design's: a batch without positive or without negative weight
-    gets one unit in TP and in TN.
-    """
-    with mp.workdps(DIGITS):
-        weights = batch.weights or [1.0] * len(batch.inputs)
-        soft = [_soft(mpf(z), surrogate, arguments, from_probabilities) for z in batch.inputs]
-        cells = [mpf(0)] * 4
-        for (a, b, _), y, v in zip(soft, map(mpf, batch.targets), map(mpf, weights), strict=True):
-            terms = (v * y * a, v * y * b, v * (1 - y) * a, v * (1 - y) * b)
-            cells = [cell + term for cell, term in zip(cells, terms, strict=True)]
-        if cells[0] + cells[1] == 0 or cells[2] + cells[3] == 0:
-            cells[0], cells[3] = cells[0] + 1, cells[3] + 1
-        value, slopes = dual(text, cells, parameters)
-        sign = 1 if minimize else -1
-        w_plus, w_minus = weights_of(slopes)
-        gradient, sizes = [], []
-        for (_, _, slope), y, v in zip(
-            soft, map(mpf, batch.targets), map(mpf, weights), strict=True
-        ):
-            gradient.append(sign * v * (y * w_plus - (1 - y) * w_minus) * slope)
-            sizes.append(v * (abs(y * w_plus) + abs((1 - y) * w_minus)) * slope)
-        moves = [mpf(0)] * len(sizes)
-        if rounding:
-            inputs = zip(batch.inputs, map(mpf, batch.targets), map(mpf, weights), strict=True)
-            for i, (z, y, v) in enumerate(inputs):
-                around = [
-                    _soft(mpf(z), surrogate, arguments, from_probabilities, 1 + d * rounding)[2]
-                    for d in (-1, 0, 1)
-                ]
-                reach = v * (abs(y * w_plus) + abs((1 - y) * w_minus))
-                moves[i] = reach * (max(around) - min(around))
-        return (value if minimize else 1 - value), gradient, sizes, moves
-
-
-def _soft(
-    z: Any,
-    surrogate: str,
-    arguments: Mapping[str, float],
-    from_probabilities: bool,
-    moved: Any = 1,
-) -> tuple[Any, Any, Any]:
-    """A, 1 - A and the slope in the input, from their definitions, at p times `moved`."""
-    p, q, slope = (z, 1 - z, mpf(1)) if from_probabilities else logistic(z)
-    a, b, inner = soft_label(p * moved, q, surrogate, arguments)
-    return a, b, inner * slope
 
 
 def soft_label(
