@@ -59,7 +59,18 @@ def loss(formula: str, **options: Any) -> Any:
 
 
 def value(
-    formula: str, TP: Any, FN: Any, FP: Any, TN: Any, *, zero_division: Any = 0, **params: float
+    formula: str,
+    TP: Any,
+    FN: Any,
+    FP: Any,
+    TN: Any,
+    *,
+    task: str = "binary",
+    zero_division: Any = 0,
+    class_weight: Any = None,
+    absent: str | None = None,
+    smooth: float = 0.0,
+    **params: float,
 ) -> Any:
     """Any formula on counts, also one that no loss can be made of: `value("P/POP", 3, 1, 2, 4)`.
 
@@ -69,7 +80,8 @@ def value(
     from metricc import scoring
     from metricc.compiler import analyse
 
-    return scoring.value(analyse(formula)[0], (TP, FN, FP, TN), zero_division, params)
+    rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
+    return scoring.value(analyse(formula, task=task)[0], (TP, FN, FP, TN), rules)
 
 
 def score(
@@ -77,17 +89,24 @@ def score(
     y_true: Any,
     y_pred: Any,
     *,
+    task: str = "binary",
     sample_weight: Any = None,
+    labels: Any = None,
     pos_label: Any = 1,
     zero_division: Any = 0,
+    class_weight: Any = None,
+    absent: str | None = None,
+    smooth: float = 0.0,
     **params: float,
-) -> float:
+) -> Any:
     """Any formula on labels, also one that no loss can be made of; see `CompiledMetric.score`."""
     from metricc import scoring
     from metricc.compiler import analyse
+    from metricc.labels import Given
 
-    plan, labels = analyse(formula)[0], (y_true, y_pred)
-    return scoring.score(plan, labels, sample_weight, pos_label, zero_division, params)
+    given = Given(y_true, y_pred, sample_weight, labels, pos_label)
+    rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
+    return scoring.score(analyse(formula, task=task)[0], given, rules)
 
 
 def __getattr__(name: str) -> Any:

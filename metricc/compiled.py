@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from metricc import ir, scoring
 from metricc.errors import Diagnostic, MetriccError, fail
 from metricc.functions import CELLS
 from metricc.identify import identify
+from metricc.labels import Given
 from metricc.load import load
 from metricc.save import save
 from metricc.surrogates import Surrogate
@@ -105,15 +107,31 @@ class CompiledMetric:
         return getattr(self.module(), f"{self.options.pascal}Loss")(**kwargs)
 
     def value(
-        self, TP: Any, FN: Any, FP: Any, TN: Any, *, zero_division: Any = 0, **params: float
+        self,
+        TP: Any,
+        FN: Any,
+        FP: Any,
+        TN: Any,
+        *,
+        zero_division: Any = 0,
+        class_weight: Any = None,
+        absent: str | None = None,
+        smooth: float = 0.0,
+        **params: float,
     ) -> Any:
         """The metric on counts: floats give a float, arrays (which broadcast) a float64 array.
 
-        `zero_division` is what the metric is where it is undefined, a division by 0 in lowest
-        terms: 0, 1, nan, or "raise". `params` are the metric's parameters. Raises `MetriccError`
-        for negative counts, unknown or missing parameters and, with "raise", undefined values.
+        With classes, counts have shape (..., C) and give (...), or (..., C) under per_class;
+        under samples(...) they have shape (..., samples). `class_weight` says how often each class
+        counts in averages. `zero_division` is what the metric of a table is where it is undefined,
+        a division by 0 in lowest terms: 0, 1, nan (the table is left out of averages), or "raise".
+        `absent` gives the loss's number where a class has no positives or no negatives:
+        "diagonal", "skip" or "zero"; `smooth` is added to the counts as in the loss. `params` are
+        the metric's parameters, and its element losses: bce=0.3. Raises `MetriccError` for
+        negative counts, unknown or missing parameters and, with "raise", undefined values.
         """
-        return scoring.value(self.plan, (TP, FN, FP, TN), zero_division, params)
+        rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
+        return scoring.value(self.plan, (TP, FN, FP, TN), rules)
 
     def score(
         self,
@@ -121,48 +139,86 @@ class CompiledMetric:
         y_pred: Any,
         *,
         sample_weight: Any = None,
+        labels: Any = None,
         pos_label: Any = 1,
         zero_division: Any = 0,
+        class_weight: Any = None,
+        absent: str | None = None,
+        smooth: float = 0.0,
         **params: float,
-    ) -> float:
-        """The hard metric on labels, in scikit-learn's words and order.
+    ) -> Any:
+        """The hard metric on labels, in scikit-learn's words and order: a float, or one for each
+        class under per_class.
 
-        `y_true` and `y_pred` have shape (n,): booleans, whole numbers or strings, of two kinds, of
-        which `pos_label` is the positive one; `sample_weight` has shape (n,), at least 0.
-        `zero_division` and `params` are those of `value`. Raises `MetriccError` for scores,
+        binary: `y_true` and `y_pred` have shape (n,): booleans, whole numbers or strings, of two
+        kinds, of which `pos_label` is the positive one. multiclass: labels of shape (n, ...); the
+        classes are `labels` or all that occur, sorted. multilabel: 0 and 1 of shape (n, C, ...);
+        `labels` are the columns that count. `sample_weight` has shape (n,) or that of the labels,
+        at least 0. The other keywords are those of `value`. Raises `MetriccError` for scores,
         probabilities or logits in the place of labels, and for shapes that do not match.
         """
-        labels = y_true, y_pred
-        return scoring.score(self.plan, labels, sample_weight, pos_label, zero_division, params)
+        given = Given(y_true, y_pred, sample_weight, labels, pos_label)
+        rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
+        return scoring.score(self.plan, given, rules, self.options.per)
 
-    def scorer(self, *, pos_label: Any = 1, zero_division: Any = 0, **params: float) -> Any:
+    def scorer(
+        self,
+        *,
+        labels: Any = None,
+        pos_label: Any = 1,
+        zero_division: Any = 0,
+        class_weight: Any = None,
+        absent: str | None = None,
+        smooth: float = 0.0,
+        **params: float,
+    ) -> Any:
         """A scikit-learn scorer, for `cross_val_score`, searches and `TunedThresholdClassifierCV`.
 
         A metric to be minimized is negated, as scikit-learn's own are; the keywords are those of
-        `score`. Raises `MetriccError` where scikit-learn is not installed.
+        `score`. Name all classes in `labels` where a fold may lack one. Raises `MetriccError`
+        where scikit-learn is not installed.
         """
         try:
             from metricc.adapters.scikit_learn import scorer
         except ImportError:
             raise _missing("scikit-learn") from None
-        self.value(1, 1, 1, 1, zero_division=zero_division, **params)  # refuse what is wrong now
-        return scorer(self, {"pos_label": pos_label, "zero_division": zero_division, **params})
+        rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
+        scoring.check(self.plan, rules, self.options.per)  # refuse what is wrong now
+        settled = {"zero_division": zero_division, "absent": absent, "smooth": smooth, **params}
+        settled |= {"labels": labels, "pos_label": pos_label, "class_weight": class_weight}
+        return scorer(self, settled)
 
     def torchmetric(
-        self, *, threshold: float = 0.5, zero_division: Any = 0, **params: float
+        self,
+        *,
+        num_classes: int | None = None,
+        num_labels: int | None = None,
+        threshold: float = 0.5,
+        ignore_index: int | None = None,
+        zero_division: Any = 0,
+        class_weight: Any = None,
+        absent: str | None = None,
+        smooth: float = 0.0,
+        **params: float,
     ) -> Any:
         """A `torchmetrics.Metric` of the hard metric, which adds counts over batches and ranks.
 
-        `update(preds, target)` takes what torchmetrics' binary metrics take: labels, or scores
-        that are cut at `threshold` (logits, where one lies outside [0, 1], pass a sigmoid first).
-        Raises `MetriccError` where torchmetrics is not installed.
+        `update(preds, target)` takes what torchmetrics' own metrics take. binary and multilabel
+        (`num_labels`): labels, or scores that are cut at `threshold` (logits, where one lies
+        outside [0, 1], pass a sigmoid first). multiclass (`num_classes`): labels (N, ...), or
+        scores (N, C, ...) of which the largest is the answer. Where target is `ignore_index`,
+        nothing counts. Raises `MetriccError` where torchmetrics is not installed.
         """
         try:
             from metricc.adapters.torch_metrics import ConfusionMetric
         except ImportError:
             raise _missing("torchmetrics") from None
-        self.value(1, 1, 1, 1, zero_division=zero_division, **params)
-        return ConfusionMetric(self, threshold, zero_division, params)
+        rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
+        scoring.check(self.plan, rules, self.options.per, single=False)
+        task = self.options.task
+        size = scoring.classes(task, num_classes, num_labels, class_weight)
+        number = partial(scoring.of_counts, self.plan, rules=rules)
+        return ConfusionMetric(self, number, size, threshold, ignore_index)
 
     def verify(self) -> ir.Report:
         """Test the generated code against oracles that share nothing with it."""

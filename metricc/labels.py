@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -15,7 +16,10 @@ from metricc.errors import MetriccError, fail
 _THRESHOLD = "turn scores into labels first: y_pred = y_score >= threshold"
 _ARGMAX = "turn scores into labels first: y_pred = y_score.argmax(axis=1)"
 
+_MANY = 10_000  # classes; beyond, labels are numbers that somebody took for classes
+
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -53,28 +57,226 @@ def tables(given: Given, task: str, by_sample: bool = False, joint: bool = False
     with each other. Raises `MetriccError` for anything else, above all for scores, probabilities
     or logits in the place of labels.
     """
-    if task == "multilabel":
-        true, guess, names = _columns(given)
-    elif task == "multiclass":
-        true, guess, names = _classes(given)
-    else:
-        true, guess, names = _binary(given, by_sample)
-    weight, sample_weight = _weights(given.sample_weight, true.shape, task, by_sample)
+    if task == "binary" and given.labels is not None:
+        hint = "pass pos_label=..., the positive one"
+        raise fail("MC0501", "labels are for tasks with classes", hint)
+    if task != "binary" and (not isinstance(given.pos_label, Real) or given.pos_label != 1):
+        fact = (
+            f"pos_label {given.pos_label!r} is for a binary task; here every class is positive once"
+        )
+        raise fail("MC0501", fact, "pass labels=[...], the classes that count")
+    found = {"binary": _binary, "multiclass": _classes, "multilabel": _columns}[task](
+        given, by_sample
+    )
+    weight, sample_weight = _weights(given.sample_weight, found.shape, task, by_sample)
     if joint and weight is not None:
-        weight = _exact(weight)
-    axes = (1,) if by_sample else (0, 1)
-    found = [_count(t, p, weight, axes) for t, p in _each(true, guess, weight, names, task)]
-    cells = tuple(np.stack(cell, axis=-1) for cell in zip(*found, strict=True))
-    return Tables(cells, sample_weight, names)
+        weight = _exact(weight, math.prod(found.shape))
+    axis = 1 if by_sample else None
+    counted = []
+    for k in range(len(found.names)):
+        true, guess = found.members(k)
+        one = None if weight is None else weight[:, min(found.columns[k], weight.shape[1] - 1)]
+        cells = (true & guess, true & ~guess, ~true & guess, ~true & ~guess)
+        counted.append([(c if one is None else c * one).sum(axis=axis) for c in cells])
+    stacked = (np.stack(cell, axis=-1).astype(np.float64) for cell in zip(*counted, strict=True))
+    return Tables(tuple(stacked), sample_weight, found.names)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Labels as all tasks share them: `members(k)` are the two masks of class k, (n, M)."""
+
+    shape: tuple[int, ...]
+    names: Sequence[Any]
+    columns: Sequence[int]  # of each class among the given ones
+    members: Callable[[int], tuple[Mask, Mask]]
 
 
-#REST
+# -- the three tasks --------------------------------------------------------------------------
+
+
+def _binary(given: Given, by_sample: bool) -> _Found:
+    one = "a binary metric takes one label for each sample, shape (n,); columns of classes need "
+    one += 'task="multilabel"'
+    true, predicted = _pair(given, _THRESHOLD, 1, None if by_sample else 1, one)
+    text = true.dtype.kind in "US"
+    pos_label, kinds = given.pos_label, _kinds(true, predicted)
+    if len(kinds) > 2:
+        fact = f"y_true and y_pred have {len(kinds)} different labels; a binary metric has two"
+        hint = f'{_THRESHOLD}; several classes need task="multiclass"'
+        raise fail("MC0506", fact, hint)
+    if not isinstance(pos_label, str if text else Real):
+        kind = "a text" if text else "a number"
+        fact = f"pos_label {pos_label!r} is not {kind}, as the labels are"
+        raise fail("MC0506", fact, "pass pos_label=...")
+    # A sample without a single positive is one; of two other kinds none can be the positive one.
+    negative = len(kinds) == 1 if text else set(kinds) <= {0, -1}
+    if pos_label not in kinds and not negative:
+        shown = ", ".join(map(repr, kinds))
+        raise fail("MC0506", f"pos_label {pos_label!r} is none of {shown}", "pass pos_label=...")
+    rows = len(true)
+    masks = (true == pos_label).reshape(rows, -1), (predicted == pos_label).reshape(rows, -1)
+    return _Found(true.shape, [pos_label], [0], lambda k: masks)
+
+
+def _classes(given: Given, by_sample: bool) -> _Found:
+    one = "a multiclass metric takes one label for each sample: shape (n,)"
+    true, predicted = _pair(given, _ARGMAX, 1, None, one)
+    if true.ndim == 2 and true.shape[1] > 2 and _one_hot(true) and _one_hot(predicted):
+        hint = "give labels: y.argmax(axis=1); a map of 0 and 1 goes in flat: y.ravel()"
+        raise fail("MC0506", "y_true and y_pred are one-hot rows, not labels", hint)
+    kinds = _kinds(true, predicted)
+    names = kinds if given.labels is None else _listed(given.labels, true.dtype.kind in "US")
+    if len(names) > _MANY and given.labels is None:
+        fact = f"y_true and y_pred have {len(names)} different labels"
+        raise fail("MC0506", fact, "give class labels; real numbers have no confusion matrix")
+    codes = np.searchsorted(np.array(kinds), np.stack([true, predicted]))
+    places = {name: code for code, name in enumerate(kinds)}
+    left, right = codes.reshape(2, len(true), -1)
+
+    def members(k: int) -> tuple[Mask, Mask]:
+        code = places.get(names[k], -1)
+        return left == code, right == code
+
+    return _Found(true.shape, names, range(len(names)), members)
+
+
+def _columns(given: Given, by_sample: bool) -> _Found:
+    one = "a multilabel metric takes a column of 0 and 1 for each class: shape (n, C)"
+    true, predicted = _pair(given, _THRESHOLD, 2, None, one)
+    for name, array in (("y_true", true), ("y_pred", predicted)):
+        if array.dtype.kind in "US" or ((array != 0) & (array != 1)).any():
+            other = (
+                array.flat[0] if array.dtype.kind in "US" else array[(array != 0) & (array != 1)][0]
+            )
+            fact = f"{name} holds {other.item()!r}; a multilabel metric takes 0 and 1"
+            raise fail("MC0506", fact, one)
+    names = list(range(true.shape[1]))
+    if given.labels is not None:
+        names = _listed(given.labels, False)
+        if wrong := [name for name in names if name not in range(true.shape[1])]:
+            fact = f"labels has {wrong[0]!r}, and there are {true.shape[1]} columns"
+            raise fail("MC0506", fact, "labels of a multilabel task are the columns that count")
+    left, right = (x.reshape(*true.shape[:2], -1).astype(np.bool_) for x in (true, predicted))
+    return _Found(true.shape, names, names, lambda k: (left[:, names[k]], right[:, names[k]]))
+
+
+def _pair(
+    given: Given, scores: str, least: int, most: int | None, words: str
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """y_true and y_pred as arrays of one shape and kind; `scores` says how scores become labels."""
+    arrays = _array(given.y_true, "y_true"), _array(given.y_pred, "y_pred")
+    flat = tuple(x[:, 0] if x.ndim == 2 == least + 1 and x.shape[1] == 1 else x for x in arrays)
+    for name, array in zip(("y_true", "y_pred"), flat, strict=True):
+        if array.ndim < least or (most is not None and array.ndim > most):
+            raise fail("MC0506", f"{name} has shape {array.shape}", words)
+        if not array.size:
+            raise fail("MC0506", f"{name} is empty", "give at least one label")
+    true, predicted = flat
+    if predicted.ndim == true.ndim + 1 and predicted.shape[0] == true.shape[0]:
+        fact = f"y_true has shape {true.shape} and y_pred {predicted.shape}: scores, not labels"
+        raise fail("MC0506", fact, scores)
+    true, predicted = _labels(true, "y_true", scores), _labels(predicted, "y_pred", scores)
+    if true.shape != predicted.shape:
+        fact = f"y_true has {len(true)} labels and y_pred {len(predicted)}"
+        if len(true) == len(predicted):
+            fact = f"y_true has shape {true.shape} and y_pred {predicted.shape}"
+        raise fail("MC0506", fact, "give one prediction for each label")
+    if (true.dtype.kind in "US") != (predicted.dtype.kind in "US"):
+        raise fail("MC0506", "one of y_true and y_pred is text, the other is not", "use one kind")
+    return true, predicted
+
+
+def _labels(array: NDArray[Any], name: str, scores: str) -> NDArray[Any]:
+    """Labels as whole numbers or texts."""
+    if array.dtype == object:
+        array = _array(array.tolist(), name)
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise fail("MC0506", f"{name} holds NaN or infinity", "leave those samples out")
+        if (array != np.floor(array)).any():
+            shown = array[array != np.floor(array)][0]
+            raise fail("MC0506", f"{name} holds scores, such as {shown:.6g}, not labels", scores)
+        array = array.astype(np.int64) if (abs(array) < 2**53).all() else array
+    if array.dtype.kind == "b":
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iufUS":
+        hint = "labels are booleans, whole numbers or strings"
+        raise fail("MC0506", f"{name} holds {array.dtype}, not labels", hint)
+    return array
+
+
+def _kinds(true: NDArray[Any], predicted: NDArray[Any]) -> list[Any]:
+    """The different labels, sorted."""
+    found = np.unique(np.concatenate([np.unique(true), np.unique(predicted)]))
+    return [x.item() for x in found]
+
+
+def _listed(given: Any, text: bool) -> list[Any]:
+    """`labels`: the classes that count, in their order."""
+    array = _array(given, "labels")
+    if array.ndim != 1 or not array.size:
+        fact = f"labels has shape {array.shape}"
+        raise fail("MC0506", fact, "give a list of the classes that count")
+    names = [x.item() for x in _labels(array, "labels", "list the labels themselves")]
+    if len(set(names)) < len(names):
+        raise fail("MC0506", "labels names a class twice", "name each class once")
+    if isinstance(names[0], str | bytes) != text:
+        raise fail("MC0506", "one of labels and y_true is text, the other is not", "use one kind")
+    return names
+
+
+def _one_hot(array: NDArray[Any]) -> bool:
+    if array.dtype.kind in "US":
+        return False
+    return bool(((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all())
+
+
+# -- weights ----------------------------------------------------------------------------------
+
+
+def _weights(
+    sample_weight: Any, shape: tuple[int, ...], task: str, by_sample: bool
+) -> tuple[Array | None, Array]:
+    """The weight of each element, (n, 1 or C, M) or None, and that of each sample's table."""
+    size = shape[0]
+    even = np.ones(size)
+    if sample_weight is None:
+        return None, even
+    positions = (size, *shape[2:]) if task == "multilabel" else shape
+    shapes = list(dict.fromkeys([(size,), positions, shape]))
+    weight = _array(sample_weight, "sample_weight")
+    if weight.dtype.kind not in "biuf" or weight.shape not in shapes:
+        fact = f"sample_weight has shape {weight.shape} and holds {weight.dtype}"
+        wanted = " or ".join(map(str, shapes))
+        raise fail("MC0506", fact, f"give one number for each sample: shape {wanted}")
+    weight = weight.astype(np.float64)
+    if not np.isfinite(weight).all() or (weight < 0).any():
+        hint = "weights are finite and at least 0"
+        raise fail("MC0506", "sample_weight holds a negative or infinite number or NaN", hint)
+    if by_sample and weight.shape == (size,):
+        return None, weight
+    if weight.shape == (size,):
+        return weight.reshape(-1, 1, 1), even
+    columns = shape[1] if task == "multilabel" and weight.shape == shape else 1
+    return weight.reshape(size, columns, -1), even
+
+
+def _exact(weight: Array, elements: int) -> Array:
+    """Weights whose sums are exact in any order, rounded to 1e-16 of the sum over all elements.
+
+    Where all predictions are one class, sum(P)^2 - sum(PP^2) is 0 then, and not nearly.
+    """
+    total = weight.sum() * (elements / weight.size)
+    step = 2.0 ** (np.ceil(np.log2(total)) - 52) if total > 0 else 1.0
+    return np.asarray(np.round(weight / step) * step)
+
 
 def _array(data: Any, name: str) -> NDArray[Any]:
     if hasattr(data, "detach"):  # a torch tensor, wherever it lives
         data = data.detach().cpu()
+    if hasattr(data, "toarray"):  # a sparse matrix
+        data = data.toarray()
     try:
         return np.asarray(data)
     except (ValueError, TypeError, RuntimeError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -71,20 +71,39 @@ def score(
     judge = _judge(plan.metric, rules, scored=True)
     _scorable(plan.metric, per, single)
     found = labels.tables(given, plan.metric.task, plan.metric.by_sample, "joint" in plan.levels)
-    share, tables = judge.class_weight, found.cells
-    if plan.metric.by_sample:
-        weights = np.ones(1) if plan.metric.task == "binary" else _share(share, tables)
-        tables = tuple((weights * cell).sum(-1) for cell in tables)
-        share = found.sample_weight * (sum(tables) > 0)
-    elif plan.metric.single:
-        tables = tuple(cell[0] for cell in tables)
-    return _judged(plan, tables, share, judge, found.names)
+    return _counted(plan, judge, found)
+
+
+def of_counts(plan: ir.Plan, cells: tuple[Array, ...], rules: Rules) -> Any:
+    """The metric on counts as labels give them: (C,), or (n, C) under samples(...)."""
+    names = range(cells[0].shape[-1])
+    found = labels.Tables(cells, np.ones(len(cells[0])), names)
+    return _counted(plan, _judge(plan.metric, rules, scored=True), found)
 
 
 def check(plan: ir.Plan, rules: Rules, per: str = "batch", single: bool = True) -> None:
     """Raise `MetriccError` for what `score` would refuse whatever the labels are."""
     _judge(plan.metric, rules, scored=True)
     _scorable(plan.metric, per, single)
+
+
+def classes(task: str, num_classes: Any, num_labels: Any, class_weight: Any) -> int:
+    """How many classes a task has, of which one keyword tells: 1 in a binary task."""
+    wanted = {"multiclass": "num_classes", "multilabel": "num_labels"}.get(task)
+    given = {"num_classes": num_classes, "num_labels": num_labels}
+    if other := [n for n, size in given.items() if size is not None and n != wanted]:
+        hint = "leave it out" if wanted is None else f"pass {wanted}=..."
+        raise fail("MC0501", f"{other[0]} is not for a {task} task", hint)
+    if wanted is None:
+        return 1
+    size = given[wanted]
+    if not isinstance(size, Integral) or size < 1:
+        fact = f"{wanted} cannot be {size!r}"
+        raise fail("MC0501", fact, f"pass {wanted}=..., the number of classes")
+    if class_weight is not None and len(class_weight) != size:
+        fact = f"class_weight has {len(class_weight)} numbers, and there are {size} classes"
+        raise fail("MC0501", fact, f"give {size} numbers, one a class")
+    return int(size)
 
 
 def _scorable(metric: ir.Metric, per: str, single: bool) -> None:
@@ -103,6 +122,18 @@ def _scorable(metric: ir.Metric, per: str, single: bool) -> None:
 
 
 # -- one metric on tables ---------------------------------------------------------------------
+
+
+def _counted(plan: ir.Plan, judge: _Judge, found: labels.Tables) -> Any:
+    """The metric on the counts of labels."""
+    if plan.metric.single:
+        return _judged(plan, tuple(cell[0] for cell in found.cells), None, judge, None)
+    if not plan.metric.by_sample:
+        return _judged(plan, found.cells, judge.class_weight, judge, found.names)
+    # Each sample's counts are pooled over classes; samples in which nothing counts leave the mean.
+    weights = _share(judge.class_weight, found.cells)
+    pooled = tuple((weights * cell).sum(-1) for cell in found.cells)
+    return _judged(plan, pooled, found.sample_weight * (sum(pooled) > 0), judge, None)
 
 
 def _judged(

@@ -17,7 +17,8 @@ from sklearn.metrics import cohen_kappa_score, f1_score, matthews_corrcoef
 from metricc import syntax
 from metricc.parse import parse
 from metricc.verify import oracle
-from metricc.verify.tables import Loss, Setting, Tensors, loss_and_gradient, values
+from metricc.verify.batches import Loss, Tensors, loss_and_gradient
+from metricc.verify.tables import Setting, values
 
 Array = NDArray[np.float64]
 Table = tuple[Any, Any, Any, Any]

@@ -19,6 +19,7 @@ import math
 import multiprocessing
 import pkgutil
 import statistics
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -114,12 +115,13 @@ ARMS = {
         Arm("f1", "soft", (soft(F1),)),
         *(Arm("f1", f"L={L}", (amplified(F1, L),)) for L in STEEP),
         Arm("f1", "20 % BCE, then L=10", (PLAIN, amplified(F1, 10))),
-        Arm("f1", 'soft, absent="skip"', (soft(F1, absent="skip"),)),
-        Arm("f1", 'L=10, absent="skip"', (amplified(F1, 10, absent="skip"),)),
+        Arm("f1", "soft, skip", (soft(F1, absent="skip"),)),
+        *(Arm("f1", f"L={L}, skip", (amplified(F1, L, absent="skip"),)) for L in (4, 10)),
         Arm("mcc", "BCE", (PLAIN,)),
         Arm("mcc", "weighted BCE", (WEIGHTED,)),
         Arm("mcc", "soft", (soft("mcc"),)),
         *(Arm("mcc", f"L={L}", (amplified("mcc", L),)) for L in (4, 10)),
+        *(Arm("mcc", f"L={L}, skip", (amplified("mcc", L, absent="skip"),)) for L in (4, 10)),
     ),
     "multiclass": (
         Arm("f1", "CE", (PLAIN,)),
@@ -127,7 +129,7 @@ ARMS = {
         Arm("f1", "soft", (soft(CLASSES_F1),)),
         *(Arm("f1", f"L={L}", (amplified(CLASSES_F1, L),)) for L in STEEP),
         Arm("f1", "20 % CE, then soft", (PLAIN, soft(CLASSES_F1))),
-        Arm("f1", 'soft, absent="diagonal"', (soft(CLASSES_F1, absent="diagonal"),)),
+        Arm("f1", "soft, diagonal", (soft(CLASSES_F1, absent="diagonal"),)),
         Arm("mcc", "CE", (PLAIN,)),
         Arm("mcc", "weighted CE", (WEIGHTED,)),
         Arm("mcc", "soft", (soft("macro(mcc)"),)),
@@ -136,12 +138,24 @@ ARMS = {
     ),
 }
 DEFAULT = {"binary": "L=10", "multiclass": "soft"}
-TITLES = {
-    ("binary", "f1"): ("F1", "the loss of `f1`, today's default L=10"),
-    ("binary", "mcc"): ("MCC", "the loss of `mcc`, today's default L=10"),
-    ("multiclass", "f1"): ("F1", "the loss of `macro(f1)`, today's default soft"),
-    ("multiclass", "mcc"): ("R_K", "the loss of `macro(mcc)`, today's default soft"),
+FORMULAS = {
+    ("binary", "f1"): "f1",
+    ("binary", "mcc"): "mcc",
+    ("multiclass", "f1"): "macro(f1)",
+    ("multiclass", "mcc"): "macro(mcc)",
 }
+PAIRS = {  # beside the comparisons of all arms with the default
+    ("binary", "f1"): (
+        ("L=4, skip", "L=10, skip"),
+        ("soft, skip", "L=10, skip"),
+        ("L=10, skip", "BCE, tuned threshold"),
+        ("L=10, skip", "weighted BCE"),
+    ),
+    ("binary", "mcc"): (("L=4, skip", "L=10, skip"), ("L=10, skip", "weighted BCE")),
+    ("multiclass", "f1"): (("L=4", "L=10"), ("20 % CE, then soft", "weighted CE")),
+    ("multiclass", "mcc"): (),
+}
+MANY = 0.25  # a set where at least this share of the batches lack a class
 HEADS = {
     "binary": {"f1": "F1", "mcc": "MCC", "gmean": "G-mean", "ba": "BA"},
     "multiclass": {"f1": "macro F1", "mcc": "R_K", "gmean": "G-mean", "ba": "BA"},
@@ -432,7 +446,9 @@ def result_table(part: str, target: str, records: list[dict[str, Any]]) -> str:
     """Means over sets of means over folds, of the sets and folds that have all arms."""
     names = [arm.name for arm in ARMS[part] if arm.target == target]
     found: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
+    absent: dict[str, list[float]] = {}
     for record in records:
+        absent.setdefault(record["set"], []).append(record["absent"])
         for line in record["arms"]:
             if line["target"] == target and line["arm"] in names:
                 found.setdefault((record["set"], record["fold"]), {})[line["arm"]] = line
@@ -440,6 +456,7 @@ def result_table(part: str, target: str, records: list[dict[str, Any]]) -> str:
     if not found:
         return ""
     sets = [name for name in SETS[part] if any(place[0] == name for place in found)]
+    lacking = [statistics.fmean(absent[name]) >= MANY for name in sets]
 
     def by_set(arm: str, score: str) -> list[float]:
         return [
@@ -449,57 +466,64 @@ def result_table(part: str, target: str, records: list[dict[str, Any]]) -> str:
             for name in sets
         ]
 
+    def comparison(arm: str, reference: str) -> list[str]:
+        cells = []
+        for score in ("f1", "mcc"):
+            pair = by_set(arm, score), by_set(reference, score)
+            cells += against(*pair)
+            if score == target:
+                few = [[x for x, many in zip(v, lacking, strict=True) if many] for v in pair]
+                cells.append(against(few[0], few[1])[0] if any(lacking) else "")
+        return cells
+
     heads, default = HEADS[part], DEFAULT[part]
-    title, about = TITLES[part, target]
     body = []
     for name in names:
         row = [f"{statistics.fmean(by_set(name, score)):.3f}" for score in heads]
         row.append(str(sum(lines[name]["gmean"] == 0 for lines in found.values())))
-        for score in ("f1", "mcc"):
-            same = name == default
-            row += ["", ""] if same else against(by_set(name, score), by_set(default, score))
-        body.append([name, *row])
-    record = "won/tied/lost"
-    head = ["arm", *heads.values(), "G-mean 0", f"{heads['f1']} − default", record]
-    head += [f"{heads['mcc']} − default", record]
-    runs = len(found)
-    note = f"{part}, {about}: {len(sets)} sets, {runs} folds in all; rates chosen by {title}."
-    return f"{note[0].upper()}{note[1:]}\n\n{markdown(head, body)}\n"
+        body.append([name, *row, *([""] * 5 if name == default else comparison(name, default))])
+    for arm, reference in PAIRS[part, target]:
+        body.append([f"{arm} − {reference}", *[""] * 5, *comparison(arm, reference)])
+    head = ["arm", *heads.values(), "G-mean 0"]
+    for score in ("f1", "mcc"):
+        head += [f"{heads[score]} − default", "w/t/l"]
+        head += [f"{heads[score]}, {sum(lacking)} sets"] if score == target else []
+    note = (
+        f"{part.capitalize()}, losses of `{FORMULAS[part, target]}` (default: {default}); "
+        f"{len(sets)} sets, {len(found)} folds in all; rates chosen by {heads[target]}."
+    )
+    return f"{note}\n\n{markdown(head, body)}\n"
 
 
-def set_table(part: str, records: list[dict[str, Any]]) -> str:
+def set_list(part: str, records: list[dict[str, Any]]) -> str:
     """What the sets are, and how many batches lack a class."""
-    body = []
+    found = []
     for name, size in SETS[part].items():
         mine = [record for record in records if record["set"] == name]
         if mine:
             counts, absent = mine[0]["classes"], statistics.fmean(r["absent"] for r in mine)
-            cells = [len(counts), mine[0]["rows"], f"{min(counts) / mine[0]['rows']:.1%}", size]
-            body.append([name, *map(str, cells), f"{absent:.0%}"])
-    head = ["set", "classes", "rows", "smallest class", "batch", "batches lacking a class"]
-    return markdown(head, body) + "\n"
+            facts = [f"{mine[0]['rows']}", f"{min(counts) / mine[0]['rows']:.1%}", f"{absent:.0%}"]
+            facts[:0] = [] if part == "binary" else [str(len(counts))]
+            facts += [] if part == "binary" else [str(size)]
+            found.append(f"{name} ({', '.join(facts)})")
+    head = "rows, share of the smallest class, share of batches that lack a class"
+    head = head if part == "binary" else f"classes, {head}, rows in a batch"
+    return textwrap.fill(f"Sets ({head}): {', '.join(found)}.", 100) + "\n"
 
 
-def usable_table(records: list[dict[str, Any]]) -> str:
-    """The shares of training rows with a usable slope, in the binary part's final trainings."""
-    body = []
-    for arm in ARMS["binary"]:
-        lines = [a for r in records for a in r["arms"]]
-        mine = [a["usable"] for a in lines if (a["target"], a["arm"]) == (arm.target, arm.name)]
-        row = [arm.name]
-        for side in (0, 1):
-            for moment in (0, 1, 2):
-                shares = [u[moment][side] for u in mine if u[moment][side] is not None]
-                row += [f"{statistics.fmean(shares):.0%}"] if shares else []
-        if arm.target == "f1" and len(row) > 1:
-            body.append(row)
-    moments = ["start", "a tenth", "end"]
-    head = ["arm", *(f"all, {m}" for m in moments), *(f"wrong, {m}" for m in moments)]
-    return markdown(head, body) + "\n"
+def usable(arm: Arm, records: list[dict[str, Any]]) -> list[str]:
+    """The shares of training rows with a usable slope: all and wrong ones, at three moments."""
+    lines = [a for r in records for a in r["arms"]]
+    mine = [a["usable"] for a in lines if (a["target"], a["arm"]) == (arm.target, arm.name)]
+    row = []
+    for side in (0, 1):
+        shares = [[u[m][side] for u in mine if u[m][side] is not None] for m in (0, 1, 2)]
+        row.append(" ".join(f"{statistics.fmean(s):.0%}" if s else "-" for s in shares))
+    return row
 
 
-def slope_table() -> str:
-    """dA/dz in float32: as metricc's loss computes it, and as A (1 - A) of a rounded A.
+def slope_table(records: list[dict[str, Any]]) -> str:
+    """dA/dz in float32, as metricc's loss computes it and as autograd does; usable slopes.
 
     The recall of a batch of one positive at z and one negative is A(sigmoid(z)).
     """
@@ -515,34 +539,40 @@ def slope_table() -> str:
             ours.append(abs(float(z.grad[0])))
             point = torch.tensor(place, requires_grad=True)
             p = torch.sigmoid(point)
-            value = 1 / (1 + torch.exp(-L * (p - 0.5))) if L else p
+            value = torch.sigmoid(L * (p - 0.5)) if L else p
             (slope,) = torch.autograd.grad(value, point)
             plain.append(float(slope))
-        ratio = [f"{s / ours[0]:.1e}" for s in ours[1:]]
-        row = [f"L={L}" if L else "soft", f"{ours[0]:.2f}", *ratio]
-        body.append([*row, *(f"{s / plain[0]:.1e}" for s in plain[1:])])
-    head = ["surrogate", "peak", "at 1", "at 4", "textbook at 1", "textbook at 4"]
-    return markdown(head, body) + "\n"
+        row = [f"L={L}" if L else "soft", f"{ours[0]:.2f}"]
+        row += [f"{s / ours[0]:.1e}" for s in ours[1:]]
+        row += [f"{s / plain[0]:.1e}" for s in plain[1:]]
+        arm = next(arm for arm in ARMS["binary"] if arm.name == row[0])
+        body.append(row + usable(arm, records))
+    head = ["surrogate", "peak", "at 1", "at 4", "autograd at 1", "at 4"]
+    return markdown([*head, "usable: all rows", "usable: wrong rows"], body) + "\n"
 
 
 def report(output: Path, quick: bool) -> None:
     """Print all tables."""
-    records = read(output)
+    records, binary = read(output), []
     for part in SETS:
         wanted = {unit.key for unit in units(part, quick)}
         mine = [record for key, record in records.items() if key in wanted]
+        binary = mine if part == "binary" else binary
         if not mine:
             continue
         seconds = sum(record["seconds"] for record in mine)
         click.echo(f"{part}: {len(mine)} of {len(wanted)} runs, {seconds / 60:.0f} core minutes.\n")
-        click.echo(set_table(part, mine))
+        click.echo(set_list(part, mine))
         for target in dict.fromkeys(arm.target for arm in ARMS[part]):
             click.echo(result_table(part, target, mine))
-        if part == "binary":
-            click.echo(f"Rows whose slope dA/dz is at least {USABLE:.0%} of the largest:\n")
-            click.echo(usable_table(mine))
-    click.echo("dA/dz in float32: at z = 0, then at z = 1 and 4 as a share of that:\n")
-    click.echo(slope_table())
+    click.echo(
+        "dA/dz in float32 at z = 0, then at z = 1 and 4 as a share of that, by metricc and by"
+    )
+    click.echo(
+        f"autograd; rows whose slope is at least {USABLE:.0%} of the largest, of all rows and of"
+    )
+    click.echo("those on the wrong side: at the start, after a tenth of the steps, at the end.\n")
+    click.echo(slope_table(binary))
 
 
 @click.command(context_settings={"show_default": True})

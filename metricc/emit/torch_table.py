@@ -398,10 +398,23 @@ def _finish(probabilities, <<finish_input>>target, weight, pair, label_smoothing
 REST = {
     "softmax": '''
 
+def _softmax(z):
+    """The softmax over dimension 1, by the kernel that is fastest for the shape."""
+    if z.shape[2] == 1 and z.shape[1] > 32:
+        return torch.softmax(z[:, :, 0], 1).unsqueeze(2)
+    return torch.softmax(z.contiguous(), 1)
+
+
+def _likely(p):
+    """1 for the class with p above 1/2, if there is one, else 0."""
+    return torch.nn.functional.threshold(p, 0.5, 0.0).ceil_()
+
+
 def _rest(p):
     """1 - p; where p is above 1/2, the sum of the others: nothing cancels."""
-    heavy = p > 0.5
-    return torch.where(heavy, p.masked_fill(heavy, 0).sum(1, keepdim=True), 1 - p)
+    likely = _likely(p)
+    others = (p - p * likely).sum(1, keepdim=True)
+    return torch.lerp(1 - p, others.expand_as(p), likely)
 ''',
     "given": '''
 
@@ -417,7 +430,7 @@ def _through(p, g):
 
     The difference does not change, and nothing cancels where p is near 1.
     """
-    g = g - torch.where(p > 0.5, g, 0).sum(1, keepdim=True)
+    g = g - (g * _likely(p)).sum(1, keepdim=True)
     return p * (g - (p * g).sum(1, keepdim=True))
 '''
 

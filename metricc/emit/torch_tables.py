@@ -232,7 +232,7 @@ def _counting(
     names = "".join(f", {name}" for name, _, _ in surrogate.arguments)
     identity = shape.softmax and surrogate.name == "soft" and not surrogate.hard
     own_slope = shape.softmax and surrogate.name != "soft"  # dA/dp is not 1
-    to_p = "z" if given else "torch.softmax(z, 1)"
+    to_p = "z" if given else "_softmax(z)"
     if identity:
         soft_lines = f"        p = a = {to_p}\n        q = b = _rest(p)\n"
     elif shape.softmax:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -11,70 +13,259 @@ from mpmath import mp, mpf
 
 from metricc import ir
 from metricc.functions import CELLS
-from metricc.verify.oracle import DIGITS, dual, weights_of
-from metricc.verify.points import EXTREMES, counts, parameter_sets, worse
+from metricc.verify.oracle import DIGITS, Dual, Terms, dual_of, walk, weights_of
+from metricc.verify.points import EXTREMES, counts, parameter_sets, tables, worse
+from metricc.verify.tables import Setting, Tables
+from metricc.verify.totals import Totals, judged, prepared
 
 FORMS_ALLOWED = 1e-40  # SymPy at 60 digits
 SCALARS_ALLOWED = 1e-12  # the file's float64
 # Logarithms of both signs cancel by more than the counts' own rounding tells.
 LOGARITHMS_ALLOWED = 1e-10
 NEAR = mpf(10) ** -40  # how far a count is moved to see the condition
+FORM_POINTS = 20
+
+Point = Mapping[str, Any]
 
 
-def checks(module: ModuleType, program: ir.Program) -> list[ir.Check]:
+def checks(module: ModuleType, plan: ir.Plan) -> list[ir.Check]:
     """Every check of the scalars, each with what it measured."""
-    found = [_proofs(program), _forms(program)]
-    names = {"value": ("value",), "gradient": ir.OUTPUTS[1:5], "weights": ir.OUTPUTS[5:]}
-    for function, outputs in names.items():
+    found = [_proofs(plan), _forms(plan)]
+    calls = [] if plan.metric.single else prepared(plan)
+    for function in ("value", "gradient", "weights"):
         code = getattr(module, function, None)
         if code is None:
             found.append(ir.Check(f"{function}()", "missing", "present", False))
+        elif plan.metric.single:
+            found += _scalars(function, code, plan.program)
         else:
-            found += _scalars(function, code, outputs, program)
+            found += _totals(function, code, plan, calls)
     return found
 
 
-def _proofs(program: ir.Program) -> ir.Check:
-    proved = sum(form.proved for form in program.forms.values())
-    rest = [f"{name} {form.proof}" for name, form in program.forms.items() if not form.proved]
-    measured = f"{proved} of {len(program.forms)} proved" + "".join(f"; {r}" for r in rest)
+def _proofs(plan: ir.Plan) -> ir.Check:
+    forms = plan.forms
+    proved = sum(form.proved for form in forms.values())
+    rest = [f"{name} {form.proof}" for name, form in forms.items() if not form.proved]
+    more = [f"{len(rest) - 4} more"] if len(rest) > 5 else []
+    rest = rest[:4] if more else rest
+    measured = f"{proved} of {len(forms)} proved" + "".join(f"; {r}" for r in (*rest, *more))
     return ir.Check("simplified = raw derivative", measured, "proved or compared", True)
 
 
-def _expected(value: Any, slopes: list[Any]) -> list[Any]:
-    """What the seven outputs should be, in the order of `ir.OUTPUTS`."""
-    return [value, *slopes, *weights_of(slopes)]
+@dataclass(frozen=True)
+class _Parsed:
+    """The parsed text of a metric as functions of named numbers, at some values of parameters."""
+
+    metric: ir.Metric
+    parameters: Mapping[str, float]
+
+    def fixed(self) -> dict[str, Dual]:
+        return {n: Dual(mpf(v)) for n, v in self.parameters.items()}
+
+    @cached_property
+    def elements(self) -> dict[tuple[str, float], str]:
+        """The symbol of each element term."""
+        found = {}
+        for term in self.metric.elements:
+            given = [a.subs(self.parameters) for a in term.expression.args]
+            found[str(term.expression.func), float(given[0]) if given else 0.0] = term.symbol.name
+        return found
+
+    @property
+    def clear(self) -> bool:
+        """Whether no two element terms are one at these parameters."""
+        return len(self.elements) == len(self.metric.elements)
+
+    def alone(self, point: Mapping[str, Dual]) -> Dual:
+        """A metric of one table, over its cells and the element terms' symbols."""
+        return self._walked(point, lambda name, evaluate: _of_both(name, evaluate, point))
+
+    def outer(self, point: Mapping[str, Dual]) -> Dual:
+        """What joins the terms, over their symbols."""
+        return self._walked(point, lambda name, evaluate: point[self.symbol(name, evaluate)])
+
+    def _walked(self, point: Mapping[str, Dual], reduction: Callable[..., Any]) -> Dual:
+        arithmetic = Terms(lambda *key: point[self.elements[key]])
+        scope = {**self.fixed(), **point, **arithmetic.scope(self.metric.text)}
+        return walk(self.metric.text, arithmetic, scope, reduction)  # type: ignore[no-any-return]
+
+    @cached_property
+    def inner(self) -> dict[str, Callable[[Mapping[str, Dual]], Dual]]:
+        """What each term takes of a table, by symbol; found along several ways through the text."""
+        found: dict[str, Callable[[Mapping[str, Dual]], Dual]] = {}
+        generator = random.Random(0)
+
+        def reduction(name: str, evaluate: Callable[[Point], Any]) -> Dual:
+            found[self.symbol(name, evaluate)] = evaluate
+            return Dual(mpf(generator.uniform(0, 1)))
+
+        names = self.metric.variables
+        for _ in range(20):
+            point = {n: Dual(mpf(generator.uniform(0, 1))) for n in names}
+            try:
+                self._walked(point, reduction)
+            except (ValueError, ZeroDivisionError):
+                continue
+            if len(found) == len(self.metric.tables):
+                break
+        return found
+
+    def symbol(self, name: str, evaluate: Callable[[Point], Any]) -> str:
+        """The term that a reduction in the text is, recognized by its value on one table."""
+        probe, wanted = self._probes
+        number = evaluate({cell: Dual(x) for cell, x in probe.items()}).value
+        for symbol, (reduction, value) in wanted.items():
+            if reduction == name and abs(number - value) < mpf(10) ** -30 * max(1, abs(number)):
+                return symbol
+        raise AssertionError(f"no term for {name}")
+
+    @cached_property
+    def _probes(self) -> tuple[dict[str, Any], dict[str, tuple[str, Any]]]:
+        """A table, and what every term's own expression is there."""
+        import sympy
+
+        generator = random.Random(3)
+        while True:
+            probe = {cell: mpf(generator.randint(1, 99)) / 8 for cell in CELLS}
+            point = {n: sympy.Rational(x) for n, x in {**self.parameters}.items()}
+            point |= {n: sympy.Rational(str(x)) for n, x in probe.items()}
+            with mp.workdps(DIGITS):
+                found = {
+                    term.symbol.name: (term.reduction, term.expression.subs(point).evalf(60))
+                    for term in self.metric.tables
+                }
+                if all(value.is_real for _, value in found.values()):
+                    return probe, {s: (r, mpf(str(v))) for s, (r, v) in found.items()}
 
 
-def _forms(program: ir.Program) -> ir.Check:
-    """SymPy's simplified forms against dual numbers over the parsed tree."""
+def _of_both(name: str, evaluate: Callable[[Point], Any], point: Mapping[str, Dual]) -> Dual:
+    """A reduction in a binary task."""
+    cells = [point[cell] for cell in CELLS]
+    both = [cells, cells[::-1]]
+    numbers = [[cell.value for cell in table] for table in both]
+    setting = Setting(task="binary", absent=None)
+    return Tables(setting, both, numbers, [mpf(1)] * 2, 0).reduction(name, evaluate)
+
+
+def _forms(plan: ir.Plan) -> ir.Check:
+    """SymPy's simplified forms, of all terms and of what joins them, against dual numbers."""
+    worst, points, missed = mpf(0), 0, list[str]()
+    for parameters in parameter_sets(plan.metric):
+        parsed = _Parsed(plan.metric, parameters)
+        if not parsed.clear:
+            continue
+        for name, program, function, places in _functions(plan, parsed):
+            reached = 0
+            for place in places:
+                error = _form_error(program, function, place, parameters)
+                if error is not None:
+                    worst, reached = worse(worst, error), reached + 1
+            points += reached
+            missed += [name] * (not reached)
+    label = f"SymPy forms, {points} points"
+    if missed:
+        return ir.Check(label, f"no point for {missed[0]}", f"{FORMS_ALLOWED:.0e}", False)
+    return _verdict(label, worst, FORMS_ALLOWED, points)
+
+
+def _functions(
+    plan: ir.Plan, parsed: _Parsed
+) -> list[tuple[str, ir.Program, Callable[[Mapping[str, Dual]], Dual], list[dict[str, float]]]]:
+    """Each program, the parsed text's function that it is of, and where to compare them."""
+    cells = [dict(zip(CELLS, table, strict=True)) for table in list(counts())[:FORM_POINTS]]
+    if plan.metric.single:
+        names = list(parsed.elements.values())
+        places = [{**table, **_terms(names, i)} for i, table in enumerate(cells)]
+        return [("the metric", plan.program, parsed.alone, places)]
+    found = [
+        (term.symbol.name, program, parsed.inner[term.symbol.name], cells)
+        for term, program in zip(plan.metric.tables, plan.programs, strict=True)
+        if term.symbol.name in parsed.inner
+    ]
+    if len(found) < len(plan.programs):
+        raise AssertionError("a term of the program is not in the text")
+    if plan.outer is not None:
+        found.append(("what joins the terms", plan.outer, parsed.outer, _reductions(plan, parsed)))
+    return found  # type: ignore[return-value]
+
+
+def _terms(names: Sequence[str], index: int) -> dict[str, float]:
+    """Values for element terms."""
+    return {name: (1 + 7 * index % 5 + i) / 4 for i, name in enumerate(names)}
+
+
+def _reductions(plan: ir.Plan, parsed: _Parsed) -> list[dict[str, float]]:
+    """Values that the terms take together on real tables."""
+    setting = Setting(task=plan.metric.task, absent=None)
+    found = []
+    for index, (several, extreme) in enumerate(tables(_joint(plan.metric))):
+        raw = [[Dual(mpf(x)) for x in table] for table in several]
+        numbers = [[mpf(x) for x in table] for table in several]
+        of = Tables(setting, raw, numbers, [mpf(1)] * len(several), 0)
+        try:
+            place = {
+                term.symbol.name: float(
+                    of.reduction(term.reduction, parsed.inner[term.symbol.name]).value
+                )
+                for term in plan.metric.tables
+            }
+        except (ValueError, ZeroDivisionError):
+            continue
+        if not extreme and all(mp.isfinite(x) for x in place.values()):
+            found.append({**place, **_terms(list(parsed.elements.values()), index)})
+    return found
+
+
+def _joint(metric: ir.Metric) -> bool:
+    """Whether the tables of a metric are parts of one K x K table."""
+    return metric.task == "multiclass" and not metric.by_sample
+
+
+def _form_error(
+    program: ir.Program,
+    function: Callable[[Mapping[str, Dual]], Dual],
+    place: Mapping[str, float],
+    parameters: Mapping[str, float],
+) -> Any | None:
+    """The largest error of the forms at a point; None where the metric has no value."""
     import sympy
 
-    worst, points = mpf(0), 0
-    for parameters in parameter_sets(program.metric):
-        for cells in list(counts())[:20]:
-            try:
-                expected = _expected(*dual(program.metric.text, cells, parameters))
-            except (ZeroDivisionError, ValueError):
-                continue
-            numbers = dict(zip(CELLS, cells, strict=True)) | parameters
-            point = {sympy.Symbol(n): sympy.Rational(v) for n, v in numbers.items()}
-            with mp.workdps(DIGITS):
-                scale = max(abs(e) for e in expected if not mp.isnan(e))
-                for form, exact in zip(program.forms.values(), expected, strict=True):
-                    if mp.isnan(exact):
-                        continue
-                    got = mpf(str(sympy.N(form.expression.xreplace(point), 60)))
-                    size = max(abs(exact), scale * mpf(10) ** -20) or mpf(1)
-                    worst = worse(worst, abs(got - exact) / size)
-            points += 1
-    return _verdict(f"SymPy forms, {points} points", worst, FORMS_ALLOWED, points)
+    try:
+        value, slopes = dual_of(function, place)
+    except (ZeroDivisionError, ValueError):
+        return None
+    expected = _expected(program.metric, value, slopes)
+    numbers = {**place, **parameters}
+    point = {sympy.Symbol(n): sympy.Rational(v) for n, v in numbers.items()}
+    worst = mpf(0)
+    with mp.workdps(DIGITS):
+        scale = max(abs(e) for e in expected.values() if not mp.isnan(e))
+        for name, form in program.forms.items():
+            exact = expected[name]
+            if not mp.isnan(exact):
+                got = mpf(str(sympy.N(form.expression.xreplace(point), 60)))
+                size = max(abs(exact), scale * mpf(10) ** -20) or mpf(1)
+                worst = worse(worst, abs(got - exact) / size)
+    return worst
 
 
-def _scalars(
-    name: str, code: Callable[..., Any], outputs: tuple[str, ...], program: ir.Program
-) -> list[ir.Check]:
-    """One of the file's scalar functions in float64 against the oracle.
+def _expected(metric: ir.Metric, value: Any, slopes: Sequence[Any]) -> dict[str, Any]:
+    """What the outputs of a program should be, by name."""
+    found = dict(zip(ir.shared_outputs(metric), (value, *slopes), strict=True))
+    if metric.single:
+        found |= dict(zip(("w_plus", "w_minus"), weights_of(slopes[:4]), strict=True))
+    return found
+
+
+def _outputs(name: str, metric: ir.Metric) -> tuple[str, ...]:
+    """What a scalar function of one table returns."""
+    shared = ir.shared_outputs(metric)
+    return {"value": shared[:1], "gradient": shared[1:], "weights": ir.weight_outputs(metric)}[name]
+
+
+def _scalars(name: str, code: Callable[..., Any], program: ir.Program) -> list[ir.Check]:
+    """One of the file's scalar functions of one table in float64 against the oracle.
 
     Errors are relative to the result or to its condition, the change that rounding of the counts
     alone makes, whichever is larger; where the chosen form subtracts, to what is subtracted.
@@ -83,12 +274,16 @@ def _scalars(
     """
     ordinary, far = mpf(0), mpf(0)
     points = extremes = 0
+    outputs = _outputs(name, program.metric)
     for parameters in parameter_sets(program.metric):
-        for cells in counts():
+        parsed = _Parsed(program.metric, parameters)
+        for index, cells in enumerate(counts() if parsed.clear else ()):
             if 0 in cells and _powers(program):
                 continue  # 0^k: the limit depends on k
+            terms = _terms(list(parsed.elements.values()), index)
+            place = dict(zip(CELLS, cells, strict=True)) | terms
             try:
-                error = _error(code, outputs, program, cells, parameters)
+                error = _error(code, outputs, program, parsed, place)
             except (ZeroDivisionError, ValueError, OverflowError):
                 continue  # the metric has no value here
             except Exception as error:
@@ -102,54 +297,74 @@ def _scalars(
                 ordinary, points = worse(ordinary, error), points + 1
     allowed = LOGARITHMS_ALLOWED if _logarithms(program) else SCALARS_ALLOWED
     checks = [_verdict(f"{name}(), {points} points, float64", ordinary, allowed, points)]
+    return checks + _beyond(name, far, allowed, extremes)
+
+
+def _beyond(name: str, far: Any, allowed: float, extremes: int) -> list[ir.Check]:
+    """The figure on extreme tables, a note where it is out of bounds."""
     beyond = _verdict(f"{name}(), {extremes} extreme tables", far, allowed, extremes)
     if not beyond.passed:
         beyond = replace(beyond, allowed="any", passed=None)
-    return [*checks, beyond] if extremes else checks
+    return [beyond] if extremes else []
 
 
 def _error(
     code: Callable[..., Any],
     outputs: tuple[str, ...],
     program: ir.Program,
-    cells: tuple[float, float, float, float],
-    parameters: Mapping[str, float],
+    parsed: _Parsed,
+    place: Mapping[str, float],
 ) -> Any | None:
     """The largest relative error of the outputs at one table; None for a wrong number of them."""
     largest = getattr(code, "__globals__", {}).get("_HUGE", 1e30)
-    text = program.metric.text
-    value, slopes = dual(text, cells, parameters)
-    moved = [mpf(c) * (1 + step * NEAR) for c, step in zip(cells, (1, -2, 3, -5), strict=True)]
-    expected = _expected(value, slopes)
+    value, slopes = dual_of(parsed.alone, place)
+    steps = [1, -2, 3, -5] + [0] * len(place)
+    moved = {n: mpf(x) * (1 + d * NEAR) for (n, x), d in zip(place.items(), steps, strict=False)}
+    expected = _expected(program.metric, value, slopes)
     try:
-        beside = _expected(*dual(text, moved, parameters))
+        beside = _expected(program.metric, *dual_of(parsed.alone, moved))
     except (ZeroDivisionError, ValueError):
         beside = expected
-    results = code(*cells, **parameters)
+    results = code(*place.values(), **parsed.parameters)
     results = results if isinstance(results, tuple) else (results,)
     if len(results) != len(outputs):
         return None
+    cells = [place[cell] for cell in CELLS]
+    slopes = slopes[: len(CELLS)]
     known = [s for s in slopes if not mp.isnan(s)]
     steepest = max((abs(s) for s in known), default=mpf(1))
     size = sum(abs(mpf(c) * s) for c, s in zip(cells, slopes, strict=True) if s in known)
     worst = mpf(0)
     for output, result in zip(outputs, results, strict=True):
-        index = ir.OUTPUTS.index(output)
-        exact = expected[index]
+        exact = expected[output]
         if mp.isnan(exact) or abs(exact) > largest / 1e3:
             continue  # no limit here, or it saturates by policy
         scale = abs(exact)
-        if index == 0:
+        if output == "value":
             scale = max(abs(exact) + size, mpf(10) ** -3)
         elif program.forms[output].cancels or abs(exact) < steepest * mpf(10) ** -60:
             scale = max(abs(exact), steepest)
-        if index and steepest < mpf(10) ** -60:
+        if output != "value" and steepest < mpf(10) ** -60:
             scale = 1 / mpf(sum(cells))  # every slope is 0 here: judge by their usual size
-        condition = abs(beside[index] - exact) / NEAR
+        condition = abs(beside[output] - exact) / NEAR
         scale = scale if mp.isnan(condition) else max(scale, condition)
         if scale:
             worst = worse(worst, abs(mpf(float(result)) - exact) / scale)
     return worst
+
+
+def _totals(
+    name: str, code: Callable[..., Any], plan: ir.Plan, calls: Sequence[Totals]
+) -> list[ir.Check]:
+    """One of the file's functions of several tables in float64 against the oracle."""
+    allowed = LOGARITHMS_ALLOWED if any(map(_logarithms, plan.programs)) else SCALARS_ALLOWED
+    try:
+        ordinary, points, far, extremes = judged(code, name, plan, calls)
+    except Exception as error:
+        text = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
+        return [ir.Check(f"{name}()", text, "runs", False)]
+    checks = [_verdict(f"{name}(), {points} batches of tables, float64", ordinary, allowed, points)]
+    return checks + _beyond(name, far, allowed, extremes)
 
 
 def _powers(program: ir.Program) -> bool:

@@ -227,21 +227,18 @@ def _extreme(arguments: list[Dual], sign: int) -> Dual:
 
 @dataclass(frozen=True, slots=True)
 class Terms(DualArithmetic):
-    """Dual numbers, and the one element term that is a call: a variable named (term, gamma)."""
+    """Dual numbers, and the element terms by name and gamma (0 where there is none)."""
 
-    term: Callable[[str, float], Any]
+    term: Callable[[str, float], Dual]
 
     def call(self, function: str, arguments: list[Dual]) -> Dual:
         if function == "focal":
-            return self.variable("focal", float(arguments[0].value))
+            return self.term("focal", float(arguments[0].value))
         return DualArithmetic.call(self, function, arguments)
-
-    def variable(self, name: str, gamma: float = 0.0) -> Dual:
-        return Dual(mpf(self.term(name, gamma)), {(name, gamma): mpf(1)})
 
     def scope(self, text: syntax.Text) -> dict[str, Dual]:
         """The element terms that are names."""
-        return {name: self.variable(name) for name in ("bce", "ce") if mentions(text, [name])}
+        return {name: self.term(name, 0.0) for name in ("bce", "ce") if mentions(text, [name])}
 
 
 def weights_of(slopes: Sequence[Any]) -> tuple[Any, Any]:

@@ -1,15 +1,15 @@
-"""The oracle for several tables: classes, samples, averages and element terms, in mpmath.
+"""The oracle for several tables: a metric of classes or samples at their counts, in mpmath.
 
 Written from the language's rules alone, with the dual numbers of `oracle`. A number's variables
 are the cells of every raw table, `(table, cell)`, and the element terms, `(term, gamma)`. The
-tables are those of the classes (binary: the one) or, under `samples(...)`, of the samples.
+tables are those of the classes (binary: the one) or, under `samples(...)`, of the samples. The
+loss of a batch is `batches`'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 from typing import Any
@@ -17,15 +17,15 @@ from typing import Any
 from mpmath import mp, mpf
 
 from metricc import syntax
-from metricc.functions import CELLS, REDUCTIONS
+from metricc.functions import CELLS
 from metricc.verify.oracle import (
     DIGITS,
     NUDGE,
     Dual,
     DualArithmetic,
+    Terms,
     limit,
-    logistic,
-    soft_label,
+    mentions,
     walk,
     weights_of,
 )
@@ -37,9 +37,13 @@ TIE = mpf(10) ** (20 - DIGITS)  # closer than this by rounding alone
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a loss is compiled and constructed with. A `surrogate` is a name of the table, whose
-    `arguments` may hold `thresholds`, or a text whose last definition is A over p and z; under
-    `hard` the counts are of decisions, and it gives the slope alone (straight_through)."""
+    """What a loss is compiled and constructed with.
+
+    A `surrogate` is a name of the table, whose `arguments` may hold a list (`thresholds`, `mus`)
+    in place of its centre, or a text whose last definition is A over p and z. Under `hard` the
+    counts are of decisions, which change at the argument `centre` (at 1/2 without), and it gives
+    the slope alone (straight_through). `absent` None takes the counts as they are.
+    """
 
     task: str = "multilabel"
     per: str = "batch"
@@ -47,27 +51,13 @@ class Setting:
     minimize: bool = False
     surrogate: str | syntax.Text = "soft"
     hard: bool = False
+    centre: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    absent: str = "diagonal"
+    absent: str | None = "diagonal"
     smooth: float = 0.0
     class_weight: Sequence[float] | None = None  # 0 for a class that is left out
     reduction: str = "mean"
     label_smoothing: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tensors:
-    """Nested lists (N, C, M) as the dtype holds them; binary has C = 1.
-
-    Multiclass index targets are given one-hot with `indices`, which says how cross-entropy is
-    normalised. Ignored and masked elements weigh 0. `sample_weight` has N numbers.
-    """
-
-    input: Sequence[Sequence[Sequence[float]]]
-    target: Sequence[Sequence[Sequence[float]]]
-    weight: Sequence[Sequence[Sequence[float]]] | None = None
-    sample_weight: Sequence[float] | None = None
-    indices: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,83 +72,39 @@ class Values:
     terms: dict[tuple[str, float], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """The reduced loss (a list under "none") and, nested (N, C, M): its gradient (under "none"
-    that of the sum), the size that each error is judged by, and how far rounding of p moves it."""
-
-    value: Any
-    gradient: list[list[list[Any]]]
-    sizes: list[list[list[Any]]]
-    moves: list[list[list[Any]]]
-
-
 def values(
     text: syntax.Text,
-    tables: Sequence[Sequence[float]],
+    tables: Sequence[Sequence[Any]],
     parameters: Mapping[str, float],
     task: str,
-    absent: str = "diagonal",
+    absent: str | None = "diagonal",
     smooth: float = 0.0,
     class_weight: Sequence[float] | None = None,
-    elements: Mapping[str, float] | None = None,
+    elements: Mapping[tuple[str, float], float] | None = None,
 ) -> Values:
     """The metric at raw counts (TP, FN, FP, TN) of every class (binary: of the first; under
     samples(...): of every sample, whose weights are `class_weight` then) and at the values of
-    the element terms, by name. Raises `ValueError` outside the real numbers."""
+    the element terms, by name and gamma. Raises `ValueError` outside the real numbers."""
     with mp.workdps(DIGITS):
         given = elements or {}
         counts = [[mpf(c) for c in table] for table in tables]
         shares = [mpf(c) for c in class_weight] if class_weight else [mpf(1)] * len(counts)
         setting = Setting(task=task, absent=absent, smooth=smooth)
-        metric = _Metric(text, parameters, setting, counts, shares, lambda name, _: given[name])
+        metric = Metric(text, parameters, setting, counts, shares, lambda *key: given[key])
         found = metric.results()
         total = reduce(add, found)
-        slopes = [_cells(total, index) for index in range(len(counts))]
+        slopes = [cells_of(total, index) for index in range(len(counts))]
         terms = {k: s for k, s in total.slopes.items() if isinstance(k, tuple) and k[0] in TERMS}
         return Values([f.value for f in found], slopes, [weights_of(s) for s in slopes], terms)
 
 
-def _cells(number: Dual, table: int) -> list[Any]:
+def cells_of(number: Dual, table: int) -> list[Any]:
+    """The slopes in a table's cells."""
     return [number.slopes.get((table, cell), mpf(0)) for cell in CELLS]
 
 
-def mentions(
-    text: syntax.Text, words: Sequence[str], node: syntax.Expression | None = None
-) -> bool:
-    """Whether one of the words stands in the metric or in what it calls."""
-    bodies = {d.name: d.body for d in text.definitions}
-
-    def found(node: syntax.Expression) -> bool:
-        for part in syntax.walk(node):
-            if isinstance(part, syntax.Name) and part.id in words:
-                return True
-            if isinstance(part, syntax.Call):
-                name = part.function
-                if name in words or (name in bodies and found(bodies[name])):
-                    return True
-        return False
-
-    return found(text.definitions[-1].body if node is None else node)
-
-
 @dataclass(frozen=True, slots=True)
-class _Terms(DualArithmetic):
-    """Dual numbers, and the one element term that is a call."""
-
-    term: Callable[[str, float], Any]
-
-    def call(self, function: str, arguments: list[Dual]) -> Dual:
-        if function == "focal":
-            return self.variable("focal", float(arguments[0].value))
-        return DualArithmetic.call(self, function, arguments)
-
-    def variable(self, name: str, gamma: float) -> Dual:
-        return Dual(mpf(self.term(name, gamma)), {(name, gamma): mpf(1)})
-
-
-@dataclass(frozen=True, slots=True)
-class _Metric:
+class Metric:
     """A metric at the raw counts of some tables, each with its share in averages."""
 
     text: syntax.Text
@@ -182,13 +128,7 @@ class _Metric:
         """A way into the domain: a K x K table of small counts, seen from each class."""
         size = range(len(self.counts) + 1)  # a class more, so that no cell stays 0
         joint = [[start + row * i + column * j + i * j % start for j in size] for i in size]
-        whole = sum(map(sum, joint))
-        found = []
-        for k in size[:-1]:
-            hits, true, said = joint[k][k], sum(joint[k]), sum(r[k] for r in joint)
-            cells = (hits, true - hits, said - hits, whole - true - said + hits)
-            found.append([cell * NUDGE for cell in cells])
-        return found
+        return [[cell * NUDGE for cell in one_against_rest(joint, k)] for k in size[:-1]]
 
     def _at(self, shift: list[list[Any]], component: int) -> Dual:
         raw = [
@@ -198,21 +138,30 @@ class _Metric:
             ]
             for k, (table, moves) in enumerate(zip(self.counts, shift, strict=True))
         ]
-        arithmetic = _Terms(self.term)
-        scope = {n: Dual(mpf(v)) for n, v in self.parameters.items()}
-        for name in ("bce", "ce"):
-            if mentions(self.text, [name]):
-                scope[name] = arithmetic.variable(name, 0.0)
-        text, counts, shares = self.text, self.counts, self.shares
-        if self.setting.task == "binary" and not mentions(text, ["samples"]):
-            if not mentions(text, list(REDUCTIONS)) and mentions(text, CELLS):
-                cells = _alone(raw[0], counts[0], self.setting)
-                text = text if cells else _zeroed(text)
-                scope |= dict(zip(CELLS, cells or raw[0], strict=True))
+        arithmetic = Terms(lambda *key: Dual(mpf(self.term(*key)), {key: mpf(1)}))
+        scope = {n: Dual(mpf(v)) for n, v in self.parameters.items()} | arithmetic.scope(self.text)
+        tables = Tables(self.setting, raw, self.counts, self.shares, component)
+        if self.setting.task == "binary" and not mentions(self.text, ["samples"]):
+            cells = _alone(raw[0], self.counts[0], self.setting)
+            if cells is None:
+                return Dual(mpf(0))
+            scope |= dict(zip(CELLS, cells, strict=True))
             # The second class is the first with what is positive and what is negative swapped.
-            raw, counts, shares = [raw[0], raw[0][::-1]], [counts[0], counts[0][::-1]], [mpf(1)] * 2
-        tables = _Tables(self.setting, raw, counts, shares, component)
-        return walk(text, arithmetic, scope, tables.reduction)  # type: ignore[no-any-return]
+            both = [cells, cells[::-1]]
+            counts = [[cell.value for cell in table] for table in both]
+            settled = Setting(task="binary", absent=None)
+            tables = Tables(settled, both, counts, [mpf(1)] * 2, component)
+        return walk(self.text, arithmetic, scope, tables.reduction)  # type: ignore[no-any-return]
+
+
+def one_against_rest(joint: Sequence[Sequence[Any]], k: int) -> tuple[Any, Any, Any, Any]:
+    """(TP, FN, FP, TN) of class k of a K x K table of counts, true classes in its rows."""
+    cells = [(i == k, j == k, x) for i, row in enumerate(joint) for j, x in enumerate(row)]
+    tp, fn, fp, tn = (
+        sum(x for true, said, x in cells if (true, said) == which)
+        for which in ((True, True), (True, False), (False, True), (False, False))
+    )
+    return tp, fn, fp, tn
 
 
 def _settled(function: Callable[[Any], Dual], here: Any, paths: Sequence[Any]) -> Dual:
@@ -234,7 +183,7 @@ def _settled(function: Callable[[Any], Dual], here: Any, paths: Sequence[Any]) -
         return Dual(limit(one.value, two.value), slopes)
 
 
-def _absent(table: Sequence[Any]) -> bool:
+def is_absent(table: Sequence[Any]) -> bool:
     return bool(table[0] + table[1] == 0 or table[2] + table[3] == 0)
 
 
@@ -245,7 +194,7 @@ def _added(cells: Sequence[Dual], amounts: Sequence[Any]) -> list[Dual]:
 def _alone(raw: list[Dual], counts: Sequence[Any], setting: Setting) -> list[Dual] | None:
     """The cells that a table which stands alone is judged by; None where its value is 0."""
     smooth = [mpf(setting.smooth)] * 4
-    if not _absent(counts):
+    if setting.absent is None or not is_absent(counts):
         return _added(raw, smooth)
     if setting.absent == "skip":
         perfect = (counts[0] + counts[1] + 1, mpf(0), mpf(0), counts[2] + counts[3] + 1)
@@ -253,7 +202,7 @@ def _alone(raw: list[Dual], counts: Sequence[Any], setting: Setting) -> list[Dua
     return None if setting.absent == "zero" else _added(_added(raw, (1, 0, 0, 1)), smooth)
 
 
-def _live(absent: Sequence[bool], shares: Sequence[Any], policy: str) -> list[Any]:
+def live(absent: Sequence[bool], shares: Sequence[Any], policy: str | None) -> list[Any]:
     """Each table's share in an average: absent ones may leave it, if others stay."""
     shares = shares if any(shares) else [mpf(1)] * len(shares)
     if policy != "skip":
@@ -263,7 +212,7 @@ def _live(absent: Sequence[bool], shares: Sequence[Any], policy: str) -> list[An
 
 
 @dataclass(frozen=True, slots=True)
-class _Tables:
+class Tables:
     """The reductions over tables; `counts` are those that say which are absent."""
 
     setting: Setting
@@ -290,14 +239,14 @@ class _Tables:
             return on(_alone(raw, counts, self.setting))
         if name == "sum" and self.setting.task != "multilabel":
             parts = zip(self._joint(), self.shares, strict=True)
-            return _mean([on(cells if c else None) for cells, c in parts], self.shares, whole=False)
-        absent = [_absent(table) for table in self.counts]
-        shares = _live(absent, self.shares, self.setting.absent)
+            return mean([on(cells if c else None) for cells, c in parts], self.shares, whole=False)
+        absent = [self.setting.absent is not None and is_absent(t) for t in self.counts]
+        shares = live(absent, self.shares, self.setting.absent)
         if name == "per_class":
             return on(self._own(self.component, absent))
         numbers = [on(self._own(k, absent)) if c else Dual(mpf(0)) for k, c in enumerate(shares)]
         if name == "sum":
-            return _mean(numbers, shares, whole=False)
+            return mean(numbers, shares, whole=False)
         if name == "weighted":
             weights = [(t[0] + t[1]) * Dual(mpf(c)) for t, c in zip(self.raw, shares, strict=True)]
             if any((t[0] + t[1]) * c for t, c in zip(self.counts, shares, strict=True)):
@@ -308,8 +257,8 @@ class _Tables:
         if name == "worst":
             return _smallest(numbers)
         if name == "geomean":
-            return _geometric_mean(numbers, shares)
-        return _mean(numbers, shares)  # macro, samples, and weighted without positives
+            return _geometricmean(numbers, shares)
+        return mean(numbers, shares)  # macro, samples, and weighted without positives
 
     def _own(self, k: int, absent: Sequence[bool]) -> list[Dual] | None:
         """The cells of one table of several; None where its value is 0."""
@@ -320,10 +269,11 @@ class _Tables:
 
     def _joint(self) -> list[list[Dual] | None]:
         """The cells of every class as parts of one K x K table; None where the sums are 0."""
-        live = [k for k, share in enumerate(self.shares) if share]
-        others, s = len(live) - 1, mpf(self.setting.smooth)
+        some = [k for k, share in enumerate(self.shares) if share]
+        others, s = len(some) - 1, mpf(self.setting.smooth)
         smooth = (s, s * others, s * others, s * others**2)
-        if sum(self.counts[k][0] + self.counts[k][1] > 0 for k in live) > 1:
+        present = sum(self.counts[k][0] + self.counts[k][1] > 0 for k in some)
+        if self.setting.absent is None or present > 1:
             return [_added(table, smooth) for table in self.raw]
         if self.setting.absent == "zero":
             return [None] * len(self.raw)
@@ -337,7 +287,7 @@ def _total(numbers: Sequence[Dual]) -> Dual:
     return reduce(add, numbers)
 
 
-def _mean(numbers: Sequence[Dual], shares: Sequence[Any], whole: bool = True) -> Dual:
+def mean(numbers: Sequence[Dual], shares: Sequence[Any], whole: bool = True) -> Dual:
     """The mean by shares, or else the sum; a share of 0 takes no part, NaN or not."""
     parts = [Dual(mpf(0))]
     size = sum(shares) if whole else mpf(1)
@@ -349,10 +299,10 @@ def _smallest(numbers: Sequence[Dual]) -> Dual:
     """The smallest; numbers that tie share its slope equally."""
     least = min(n.value for n in numbers)
     tied = [n for n in numbers if n.value - least <= TIE * max(1, abs(least))]
-    return _mean(tied, [mpf(1)] * len(tied))
+    return mean(tied, [mpf(1)] * len(tied))
 
 
-def _geometric_mean(numbers: Sequence[Dual], shares: Sequence[Any]) -> Dual:
+def _geometricmean(numbers: Sequence[Dual], shares: Sequence[Any]) -> Dual:
     """Where a number is 0 the mean is 0: it does not feel the others, and its slope in that
     number has no limit."""
     zero = [n for n in numbers if n.value == 0]
@@ -360,295 +310,4 @@ def _geometric_mean(numbers: Sequence[Dual], shares: Sequence[Any]) -> Dual:
         names = [name for n in zero for name, slope in n.slopes.items() if slope != 0]
         return numbers[0] if len(numbers) == 1 else Dual(mpf(0), dict.fromkeys(names, mp.nan))
     on = DualArithmetic()
-    return on.call("exp", [_mean([on.call("log", [n]) for n in numbers], shares)])
-
-
-def _zeroed(text: syntax.Text) -> syntax.Text:
-    """The text with 0 for its largest parts over cells that hold no element term."""
-    zero = syntax.Number(Fraction(0))
-
-    def part(node: syntax.Expression) -> syntax.Expression:
-        if not mentions(text, TERMS, node):
-            return zero if mentions(text, CELLS, node) else node
-        if isinstance(node, syntax.Sum):
-            signs = zip(node.operands, (False, *node.subtracts), strict=True)
-            kept = [(o, s) for o, s in signs if mentions(text, TERMS, o)]
-            plain = [o for o in node.operands if not mentions(text, TERMS, o)]
-            if any(mentions(text, CELLS, o) for o in plain):
-                operands = (zero, *(part(o) for o, _ in kept))
-                return replace(node, operands=operands, subtracts=tuple(s for _, s in kept))
-        return syntax.rebuilt(node, part)
-
-    last = text.definitions[-1]
-    return replace(text, definitions=(*text.definitions[:-1], replace(last, body=part(last.body))))
-
-
-@dataclass(slots=True)
-class _Element:
-    """One input. `v` weighs in the counts, `u` in the element terms; `jump` is how much rounding
-    of p moves the slope A'. `derivative`, `size` and `move` are of the loss in p."""
-
-    n: int
-    k: int
-    m: int
-    hot: Any
-    y: Any
-    v: Any
-    u: Any
-    p: Any
-    q: Any
-    a: Any
-    b: Any
-    slope: Any
-    jump: Any
-    derivative: Any = 0
-    size: Any = 0
-    move: Any = 0
-
-
-def loss_and_gradient(
-    text: syntax.Text,
-    tensors: Tensors,
-    parameters: Mapping[str, float],
-    setting: Setting,
-    rounding: float = 0,
-) -> Loss:
-    """The loss of a batch and its derivative in every input. Raises `ValueError` where the loss
-    is no finite real number; a derivative without a limit is NaN."""
-    with mp.workdps(DIGITS):
-        split, apart = mentions(text, ["per_class"]), setting.per == "sample"
-        elements = _elements(text, tensors, setting, rounding)
-        size = range(len(tensors.input))
-        groups = [
-            _group(text, tensors, parameters, setting, elements, samples)
-            for samples in ([[n] for n in size] if apart else [list(size)])
-        ]
-        losses = []
-        for group, share in zip(
-            groups, _portions([g.share for g in groups], setting.reduction), strict=True
-        ):
-            shares = [share * c for c in _portions(group.shares, setting.reduction)]
-            found = group.metric.results() if share else [Dual(mpf(0))] * len(shares)
-            found = found if setting.minimize else [Dual(mpf(1)) - f for f in found]
-            losses.append([c * f.value if c else c for c, f in zip(shares, found, strict=True)])
-            group.spread(_mean(found, shares, whole=False))
-        value: Any = losses if split else [row[0] for row in losses]
-        value = value if apart else value[0]
-        if setting.reduction != "none":
-            value = sum(map(sum, losses))
-        shape = tensors.input
-        gradient = _nested(shape, _chained(elements, setting, lambda e: e.derivative, sign=-1))
-        sizes = _nested(shape, _chained(elements, setting, lambda e: e.size))
-        return Loss(
-            value, gradient, sizes, _nested(shape, _chained(elements, setting, lambda e: e.move))
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """What one value of the metric is of: the batch or a sample. `rows` are the elements of each
-    table, `pool` the factor of each class in it; `share` is the sample's in the mean over
-    samples, `shares` those of the metric's values, several under per_class."""
-
-    metric: _Metric
-    rows: list[list[_Element]]
-    pool: list[Any]
-    term: Callable[[float], tuple[Any, list[tuple[_Element, Any, Any]]]]
-    share: Any
-    shares: list[Any]
-
-    def spread(self, loss: Dual) -> None:
-        """Add the loss's derivatives to the elements'."""
-        for index, row in enumerate(self.rows):
-            plus, minus = weights_of(_cells(loss, index))
-            for e in row:
-                reach = e.v * self.pool[e.k]
-                positive, negative = _times(reach * e.y, plus), _times(reach * (1 - e.y), minus)
-                parts = abs(positive) + abs(negative)
-                e.derivative += _times(e.slope, positive - negative)
-                e.size += _times(abs(e.slope), parts)
-                e.move += _times(e.jump, parts)
-        for key, slope in loss.slopes.items():
-            if isinstance(key, tuple) and key[0] in TERMS:
-                for e, positive, negative in self.term(key[1])[1]:
-                    e.derivative += slope * (positive + negative)
-                    e.size += abs(slope) * (abs(positive) + abs(negative))
-
-
-def _times(factor: Any, number: Any) -> Any:
-    return factor * number if factor else mpf(0)
-
-
-def _portions(shares: Sequence[Any], reduction: str) -> list[Any]:
-    """What multiplies each loss before they are added up."""
-    whole = sum(shares) if reduction == "mean" else 1
-    return [share / whole if whole else mpf(0) for share in shares]
-
-
-def _group(
-    text: syntax.Text,
-    tensors: Tensors,
-    parameters: Mapping[str, float],
-    setting: Setting,
-    elements: Sequence[_Element],
-    samples: Sequence[int],
-) -> _Group:
-    own = [e for e in elements if e.n in samples]
-    columns = len(tensors.input[0]) if tensors.input else len(setting.class_weight or [1])
-    ones = [mpf(1)] * columns
-    classes = ones
-    if setting.class_weight and setting.task != "binary":
-        classes = [mpf(c) for c in setting.class_weight]
-    given = tensors.sample_weight or [1.0] * len(tensors.input)
-    importance = [mpf(given[n]) * any(e.v for e in own if e.n == n) for n in samples]
-    pooled = mentions(text, ["samples"])
-    rows = [[e for e in own if e.k == k] for k in range(columns)]
-    if pooled:
-        rows = [[e for e in own if e.n == n] for n in samples]
-    pool = classes if pooled else ones
-    counts = [_counts(row, pool) for row in rows]
-    gone = [_absent(table) for table in counts]
-
-    def term(gamma: float) -> tuple[Any, list[tuple[_Element, Any, Any]]]:
-        return _term(own, setting.task == "multiclass", classes, tensors.indices, gamma)
-
-    weights = importance if pooled else classes
-    metric = _Metric(text, parameters, setting, counts, weights, lambda _, gamma: term(gamma)[0])
-    share, shares = mpf(1), [mpf(1)]
-    if setting.per == "sample":
-        leaves = setting.task == "binary" and setting.absent == "skip" and gone[0]
-        share = mpf(0) if leaves else importance[0]
-    if mentions(text, ["per_class"]):
-        shares = _live(gone, classes, setting.absent)
-    return _Group(metric, rows, pool, term, share, shares)
-
-
-def _counts(row: Sequence[_Element], pool: Sequence[Any]) -> list[Any]:
-    cells = [mpf(0)] * 4
-    for e in row:
-        for i, part in enumerate((e.y * e.a, e.y * e.b, (1 - e.y) * e.a, (1 - e.y) * e.b)):
-            cells[i] += pool[e.k] * e.v * part
-    return cells
-
-
-def _term(
-    elements: Sequence[_Element], joint: bool, classes: Sequence[Any], indices: bool, gamma: float
-) -> tuple[Any, list[tuple[_Element, Any, Any]]]:
-    """Focal loss, which under gamma = 0 is cross-entropy, and for each element its derivative in
-    p, the part of y and that of 1 - y. Multiclass (`joint`) has the first part alone."""
-    total, size, g = mpf(0), mpf(0), mpf(gamma)
-    slopes = []
-    for e in elements:
-        c = e.u * classes[e.k]
-        if not joint:
-            size += c
-        elif indices or e.k == 0:
-            size += c * e.hot if indices else e.u
-        sides = []
-        for y, p, q in ((e.y, e.p, e.q), (mpf(0) if joint else 1 - e.y, e.q, e.p)):
-            slope = mpf(0)
-            if c * y != 0:
-                if p == 0:
-                    raise ValueError("an element term is infinite")
-                log = mp.log(p)
-                total -= c * y * q**g * log
-                slope = c * y * ((g * q ** (g - 1) * log if g and q else 0) - q**g / p)
-            sides.append(slope)
-        slopes.append((e, sides[0], -sides[1]))
-    if size == 0:
-        return mpf(0), []
-    return total / size, [(e, one / size, other / size) for e, one, other in slopes]
-
-
-def _elements(
-    text: syntax.Text, tensors: Tensors, setting: Setting, rounding: float
-) -> list[_Element]:
-    """Every input, class after class within each place."""
-    found = []
-    joint, pooled = setting.task == "multiclass", mentions(text, ["samples"])
-    for n, sample in enumerate(tensors.input):
-        sample_weight = mpf(tensors.sample_weight[n]) if tensors.sample_weight else mpf(1)
-        for m in range(len(sample[0])):
-            z = [mpf(row[m]) for row in sample]
-            pairs = _probabilities(z, joint, setting.from_probabilities)
-            for k, (p, q) in enumerate(pairs):
-                hot = mpf(tensors.target[n][k][m])
-                smoothing = mpf(setting.label_smoothing)
-                y = hot * (1 - smoothing) + smoothing / (len(z) if joint else 2)
-                v = mpf(tensors.weight[n][k][m] if tensors.weight else 1)
-                u = v if setting.per == "sample" else v * sample_weight
-                a, b, slope = _label(p, q, setting)
-                if setting.hard:
-                    a = mpf(z.index(max(z)) == k if joint else p > q)
-                    b = 1 - a
-                jump = mpf(0)
-                if rounding:
-                    near = [p * (1 + d * mpf(rounding)) for d in (-1, 1)]
-                    slopes = [slope, *(_label(x, 1 - x, setting)[2] for x in near)]
-                    jump = max(slopes) - min(slopes)
-                counted = v if pooled else u
-                found.append(_Element(n, k, m, hot, y, counted, u, p, q, a, b, slope, jump))
-    return found
-
-
-def _probabilities(z: Sequence[Any], joint: bool, given: bool) -> list[tuple[Any, Any]]:
-    """p and 1 - p, neither by subtraction from the other."""
-    if given:
-        return [(p, 1 - p) for p in z]
-    if not joint:
-        return [logistic(x)[:2] for x in z]
-    powers = [mp.exp(x - max(z)) for x in z]
-    others = [sum((x for j, x in enumerate(powers) if j != k), mpf(0)) for k in range(len(z))]
-    return [(x / (x + rest), rest / (x + rest)) for x, rest in zip(powers, others, strict=True)]
-
-
-def _label(p: Any, q: Any, setting: Setting) -> tuple[Any, Any, Any]:
-    """A, 1 - A and A' of the surrogate; the mean of them over several thresholds."""
-    arguments = dict(setting.arguments)
-    thresholds = arguments.pop("thresholds", None)
-    if thresholds is not None:
-        each = [replace(setting, arguments={**arguments, "threshold": t}) for t in thresholds]
-        columns = zip(*(_label(p, q, one) for one in each), strict=True)
-        a, b, slope = (sum(column) / len(each) for column in columns)
-        return a, b, slope
-    if isinstance(setting.surrogate, str):
-        return soft_label(p, q, setting.surrogate, arguments)
-    scope = {name: Dual(mpf(value)) for name, value in arguments.items()}
-    scope["p"] = Dual(p, {"p": mpf(1)})
-    if mentions(setting.surrogate, ["z"]):
-        scope["z"] = Dual(mp.log(p / q), {"p": 1 / (p * q)})
-    found = walk(setting.surrogate, DualArithmetic(), scope)
-    return found.value, 1 - found.value, found.slopes.get("p", mpf(0))
-
-
-def _chained(
-    elements: Sequence[_Element],
-    setting: Setting,
-    part: Callable[[_Element], Any],
-    sign: int = 1,
-) -> list[Any]:
-    """Derivatives in p → derivatives in the inputs; under sign = 1 the sizes of their parts."""
-    if setting.from_probabilities:
-        return [part(e) for e in elements]
-    if setting.task != "multiclass":
-        return [part(e) * e.p * e.q for e in elements]
-    places: dict[tuple[int, int], list[_Element]] = {}
-    for e in elements:
-        places.setdefault((e.n, e.m), []).append(e)
-    found = []
-    for e in elements:
-        others = sum(o.p * part(o) for o in places[e.n, e.m] if o is not e)
-        found.append(e.p * (e.q * part(e) + sign * others))
-    return found
-
-
-def _nested(
-    shape: Sequence[Sequence[Sequence[float]]], numbers: list[Any]
-) -> list[list[list[Any]]]:
-    """Numbers in the order of the elements, (N, M, C), as (N, C, M)."""
-    rest = iter(numbers)
-    found = []
-    for sample in shape:
-        places = [[next(rest) for _ in sample] for _ in sample[0]]
-        found.append([[place[k] for place in places] for k in range(len(sample))])
-    return found
+    return on.call("exp", [mean([on.call("log", [n]) for n in numbers], shares)])
