@@ -65,9 +65,10 @@ def tables(given: Given, task: str, by_sample: bool = False, joint: bool = False
             f"pos_label {given.pos_label!r} is for a binary task; here every class is positive once"
         )
         raise fail("MC0501", fact, "pass labels=[...], the classes that count")
-    found = {"binary": _binary, "multiclass": _classes, "multilabel": _columns}[task](
-        given, by_sample
-    )
+    if task == "multiclass":
+        found = _classes(given, joint)
+    else:
+        found = _columns(given) if task == "multilabel" else _binary(given, by_sample)
     weight, sample_weight = _weights(given.sample_weight, found.shape, task, by_sample)
     if joint and weight is not None:
         weight = _exact(weight, math.prod(found.shape))
@@ -119,7 +120,7 @@ def _binary(given: Given, by_sample: bool) -> _Found:
     return _Found(true.shape, [pos_label], [0], lambda k: masks)
 
 
-def _classes(given: Given, by_sample: bool) -> _Found:
+def _classes(given: Given, joint: bool) -> _Found:
     one = "a multiclass metric takes one label for each sample: shape (n,)"
     true, predicted = _pair(given, _ARGMAX, 1, None, one)
     if true.ndim == 2 and true.shape[1] > 2 and _one_hot(true) and _one_hot(predicted):
@@ -127,6 +128,10 @@ def _classes(given: Given, by_sample: bool) -> _Found:
         raise fail("MC0506", "y_true and y_pred are one-hot rows, not labels", hint)
     kinds = _kinds(true, predicted)
     names = kinds if given.labels is None else _listed(given.labels, true.dtype.kind in "US")
+    if joint and (others := [kind for kind in kinds if kind not in names]):
+        fact = f"labels leaves out {others[0]!r}, which occurs"
+        hint = "sums over classes need all of them: list every class, or leave those samples out"
+        raise fail("MC0506", fact, hint)
     if len(names) > _MANY and given.labels is None:
         fact = f"y_true and y_pred have {len(names)} different labels"
         raise fail("MC0506", fact, "give class labels; real numbers have no confusion matrix")
@@ -141,7 +146,7 @@ def _classes(given: Given, by_sample: bool) -> _Found:
     return _Found(true.shape, names, range(len(names)), members)
 
 
-def _columns(given: Given, by_sample: bool) -> _Found:
+def _columns(given: Given) -> _Found:
     one = "a multilabel metric takes a column of 0 and 1 for each class: shape (n, C)"
     true, predicted = _pair(given, _THRESHOLD, 2, None, one)
     for name, array in (("y_true", true), ("y_pred", predicted)):

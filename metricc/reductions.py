@@ -22,12 +22,14 @@ class Level:
     """Tables as a reduction looks at them.
 
     `share` is what the value of each is multiplied by, `counted` what a mean divides by: under
-    absent="zero" an absent table has no share and counts.
+    absent="zero" an absent table has no share and counts. `even` is the share of tables where no
+    table that counts has a value.
     """
 
     cells: tuple[Array, ...]
     share: Array
     counted: Array
+    even: Array | None = None
 
 
 def of_level(name: str, cells: Cells, share: Array, absent: str | None, smooth: float) -> Level:
@@ -40,7 +42,8 @@ def of_level(name: str, cells: Cells, share: Array, absent: str | None, smooth: 
         case "weighted":
             support = share * (cells[0] + cells[1])
             none = support.sum(-1, keepdims=True) == 0
-            return _slices(cells, np.where(none, share, support), absent, smooth)
+            made = _slices(cells, np.where(none, share, support), absent, smooth)
+            return replace(made, even=share if absent is None else None)
         case "pooled":
             summed = [(share * cell).sum(-1, keepdims=True) for cell in cells]
             seen, scored = alone(summed, absent, smooth)
@@ -130,6 +133,9 @@ class Reducer:
         elif np.isnan(self.settled):
             unknown = counted == 0 if reduction == "per_class" else unknown
             share, counted = np.where(bad, 0, share), np.where(bad, 0, counted)
+            if tables.even is not None:  # as scikit-learn: the mean of those that have one
+                lost = (counted.sum(-1, keepdims=True) == 0) & ~none
+                share = counted = np.where(lost, tables.even, counted)
             unknown = unknown | bad if reduction in ("per_class", "micro") else unknown
             if reduction == "sum":
                 unknown = bad.any(-1, keepdims=True) & ~(share > 0).any(-1, keepdims=True)

@@ -80,7 +80,8 @@ class ConfusionMetric(Metric):
     def _count_classes(self, preds: Tensor, target: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
         rows = len(target) if self.by_sample else 1
         start = torch.arange(rows, device=target.device).reshape(-1, 1) * self.size
-        preds, target, kept = (x.reshape(rows, -1) for x in (preds, target, kept))
+        size = target.numel() // max(rows, 1)
+        preds, target, kept = (x.reshape(rows, size) for x in (preds, target, kept))
 
         def each(labels: Tensor, where: Tensor) -> Tensor:
             places = (labels + start)[where & kept]
@@ -124,9 +125,12 @@ class ConfusionMetric(Metric):
     def compute(self) -> Tensor:
         """The metric, a scalar (per_class: a number a class) in float64."""
         states: list[Any] = [getattr(self, cell) for cell in CELLS]
-        if self.by_sample:  # a list, or after a reduction over ranks one tensor
-            none = [torch.zeros(1, self.size, dtype=torch.float64)]
-            states = [s if isinstance(s, Tensor) else torch.cat(list(s) or none) for s in states]
+        if self.by_sample:  # lists, or after a reduction over ranks tensors
+            lists = [[s] if isinstance(s, Tensor) else s for s in states]
+            # A sample in which nothing counts leaves the mean; without any there is one such.
+            device = lists[0][0].device if lists[0] else self.device
+            none = torch.zeros(1, self.size, dtype=torch.float64, device=device)
+            states = [torch.cat([*rows, none]) for rows in lists]
         cells = tuple(state.cpu().numpy() for state in states)
         number = self.number(cells)
         return torch.as_tensor(number, dtype=torch.float64, device=states[0].device)

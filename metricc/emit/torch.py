@@ -70,6 +70,7 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
         "scale": scale,
         "sign": sign,
         "if_wanted": "",
+        "known": KNOWN if surrogate.hard else "",
         "pair_args": own["store"],
         "soft": soft.text,
         "count": str(len(CELLS) + len(elements)),
@@ -88,9 +89,11 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
     text = "".join(file.fill(fragment, known) for fragment in fragments)
     tools = file.fill(file.TOOLS, {"policy_arguments": "", "policy_checks": ""})
     called |= soft.guards | ({"_ratio"} if elements else set())
+    text += file.KNOWN if surrogate.hard else ""
     text += elements.text + tools + listed_guards(called)
     return text.replace("<<math>>", "import math\n\n" if soft.math or "math." in text else "")
 
 
+KNOWN = "    w_plus, w_minus = _known(w_plus), _known(w_minus)\n"
 ELEMENT_SUMS = """
         sums += tuple(l.sum() if v is None else torch.dot(l, v.to(dtype)) for l, _ in losses)"""

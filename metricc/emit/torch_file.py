@@ -43,12 +43,17 @@ JOINT = (
 )
 
 
+def absent_default(task: str, joint: bool) -> str:
+    """The policy for absent classes where the user names none."""
+    return "skip" if task == "multiclass" and not joint else "diagonal"
+
+
 def absent(options: ir.Options, joint: bool) -> list[str]:
     """The rule for absent classes, as the header states it."""
     where = "a sample" if options.per == "sample" else "a batch"
     if options.task == "binary":
         return [ONE_TABLE if options.per == "batch" else ONE_TABLE.replace("batch", "sample")]
-    default = "skip" if options.task == "multiclass" else "diagonal"
+    default = absent_default(options.task, joint)
     return [CLASSES.format(where=where, default=default), *[JOINT] * joint]
 
 
@@ -159,6 +164,14 @@ def _present(TP, FN, FP, TN, absent, smooth):
     live = 1 if absent == "diagonal" else 1 - missing
     return TP + smooth, FN + smooth, FP + smooth, TN + smooth, scored, live
 '''
+
+# With hard counts a root or logarithm of 0 is common, and its slope would drown all others.
+KNOWN = """
+
+def _known(w):
+    \"\"\"w, or 0 where it has no bound: at a root or logarithm of a hard count of 0.\"\"\"
+    return w * (abs(w) < 1e15)
+"""
 
 # Small functions that every file ends with.
 TOOLS = '''
@@ -321,7 +334,7 @@ def _pair(input, counts, absent, smooth<<pair_args>>):
     """What backward maps over the batch: the derivatives of the loss<<and_losses>>."""
     *cells, _, live = _present(*counts, absent, smooth)
     w_plus, w_minus = weights(*cells<<parameters>>)
-    return <<scale>>torch.stack([_tensor(live * w_plus, input), _tensor(live * w_minus, input)])
+<<known>>    return <<scale>>torch.stack([_tensor(live * w_plus, input), _tensor(live * w_minus, input)])
 '''
 
 SCALAR_PAIR_WITH_ELEMENTS = '''
@@ -336,7 +349,7 @@ def _pair(input, counts, absent, smooth<<pair_args>>):
     """What backward maps over the batch: the derivatives of the loss<<and_losses>>."""
     *cells, scored, live = _present(*counts[:4], absent, smooth)
     w_plus, w_minus, *slopes = weights(*cells, *_means(counts)<<parameters>>)
-    slopes = [_ratio(<<sign>>scored * slope, sum(counts[:4])) for slope in slopes]
+<<known>>    slopes = [_ratio(<<sign>>scored * slope, sum(counts[:4])) for slope in slopes]
     pair = [<<scale>>live * w_plus, <<scale>>live * w_minus, *slopes]
     return torch.stack([_tensor(x, input) for x in pair])
 '''

@@ -602,7 +602,7 @@ def _scalars(counts, class_weight, absent, smooth<<pair_args>>):
 <<means>>    options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
     loss = <<direction>>value(*cells<<mean_args>><<parameters>>, **options)
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>, **options)
-    pair = [<<scale>>plus, <<scale>>minus<<slope_results>>]
+<<known>>    pair = [<<scale>>plus, <<scale>>minus<<slope_results>>]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
     return loss, pair, <<share>>
 ''',
@@ -613,7 +613,7 @@ def _scalars(counts, absent, smooth<<pair_args>>):
     *cells, scored, live = _present(*counts[:4], absent, smooth)
 <<means>>    loss = <<direction>>scored * value(*cells<<mean_args>><<parameters>>)
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>)
-    pair = [<<scale>>live * plus, <<scale>>live * minus<<slope_results>>]
+<<known>>    pair = [<<scale>>live * plus, <<scale>>live * minus<<slope_results>>]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
     counted = sum(counts[:4]) > 0
     return loss, pair, counted & (live > 0) if absent == "skip" else counted
@@ -626,7 +626,7 @@ def _scalars(counts, <<class_weight_in>>sample_weight, absent, smooth<<pair_args
 <<means>>    options = {"sample_weight": share, "absent": absent, "smooth": smooth}
     loss = <<direction>>value(*cells<<mean_args>><<parameters>>, **options)
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>, **options)
-    pair = [<<scale>>plus, <<scale>>minus<<slope_results>>]
+<<known>>    pair = [<<scale>>plus, <<scale>>minus<<slope_results>>]
     pair = torch.stack([_tensor(w, share).expand_as(share) for w in pair])
     return loss, <<pair_result>>, loss.new_ones(())
 ''',

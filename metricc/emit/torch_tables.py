@@ -16,6 +16,7 @@ from metricc.functions import CELLS
 from metricc.surrogates import Surrogate
 
 
+KNOWN = "    plus, minus = (_known(torch.as_tensor(w)) for w in (plus, minus))\n"
 IMPORTS = "import math\nfrom collections.abc import Sequence\n\n"
 
 
@@ -70,7 +71,8 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     holes = {
         **head(plan, options, scalars, _keywords(shape)),
         **own,
-        **_signature(options, shape, own),
+        **_signature(options, shape, own, "joint" in plan.levels),
+        "known": KNOWN if surrogate.hard else "",
         **_counting(shape, soft, surrogate, elements, given),
         **_scalar_code(options, shape, soft, elements, own),
     }
@@ -85,7 +87,7 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     kind = "given" if given else "softmax" if shape.softmax else "sigmoid"
     fragments += [table.LOSSES[kind] if elements else ""]
     text = "".join(file.fill(fragment, holes) for fragment in fragments)
-    text += elements.text
+    text += elements.text + (file.KNOWN if surrogate.hard else "")
     wanted = " * (absent is not None)" if shape.classes else ""
     if "_present" in used:
         text += file.fill(file.PRESENT, {"if_wanted": wanted})
@@ -174,11 +176,13 @@ def _keywords(shape: _Shape) -> str:
     return f", {share}=None, absent=None, smooth=0.0"
 
 
-def _signature(options: ir.Options, shape: _Shape, own: dict[str, str]) -> dict[str, str]:
+def _signature(
+    options: ir.Options, shape: _Shape, own: dict[str, str], joint: bool
+) -> dict[str, str]:
     """The holes of the loss function, its module and its autograd function."""
     index = "int = -100" if shape.softmax else "float | None = None"
     given = [("ignore_index", index), ("label_smoothing", "float = 0.0"), ("smooth", "float = 0.0")]
-    given.append(("absent", f'str = "{"skip" if shape.softmax else "diagonal"}"'))
+    given.append(("absent", f'str = "{file.absent_default(options.task, joint)}"'))
     if shape.classes:
         given.insert(0, ("class_weight", "Sequence[float] | Tensor | None = None"))
         given.insert(1, ("classes", "Sequence[int] | None = None"))

@@ -6,6 +6,9 @@ training     loss and gradient: mpmath, autograd, gradcheck, dtypes, edges
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from metricc import ir
 from metricc.load import load
 from metricc.save import record, same, unedited
@@ -26,9 +29,23 @@ def check_source(
     except (Exception, SystemExit) as error:
         checks.append(ir.Check("import", f"{type(error).__name__}: {error}", "runs", False))
         return ir.Report(options.name, tuple(checks))
-    checks += derivation.checks(module, plan.program)
-    checks += training.checks(module, plan.program, options)
+    with _one_thread():
+        checks += derivation.checks(module, plan)
+        checks += training.checks(module, plan, options, surrogate)
     return ir.Report(options.name, tuple(checks))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Threads of torch only wait for each other on batches as small as the ones here."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _drift(text: str, fresh: str) -> ir.Check:

@@ -250,7 +250,7 @@ def _elements(
                 jump = mpf(0)
                 if rounding:
                     near = [p * (1 + d * mpf(rounding)) for d in (-1, 1)]
-                    slopes = [slope, *(_label(x, 1 - x, setting)[2] for x in near)]
+                    slopes = [slope, *(_label(x, q, setting)[2] for x in near)]
                     jump = max(slopes) - min(slopes)
                 counted = v if pooled else u
                 found.append(_Element(n, k, m, y, counted, u, p, q, a, b, slope, jump))

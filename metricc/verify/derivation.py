@@ -101,20 +101,22 @@ class _Parsed:
             return Dual(mpf(generator.uniform(0, 1)))
 
         names = self.metric.variables
-        for _ in range(20):
-            point = {n: Dual(mpf(generator.uniform(0, 1))) for n in names}
-            try:
-                self._walked(point, reduction)
-            except (ValueError, ZeroDivisionError):
-                continue
-            if len(found) == len(self.metric.tables):
-                break
+        with mp.workdps(DIGITS):
+            for _ in range(20):
+                point = {n: Dual(mpf(generator.uniform(0, 1))) for n in names}
+                try:
+                    self._walked(point, reduction)
+                except (ValueError, ZeroDivisionError):
+                    continue
+                if len(found) == len(self.metric.tables):
+                    break
         return found
 
     def symbol(self, name: str, evaluate: Callable[[Point], Any]) -> str:
         """The term that a reduction in the text is, recognized by its value on one table."""
         probe, wanted = self._probes
-        number = evaluate({cell: Dual(x) for cell, x in probe.items()}).value
+        with mp.workdps(DIGITS):
+            number = evaluate({cell: Dual(x) for cell, x in probe.items()}).value
         for symbol, (reduction, value) in wanted.items():
             if reduction == name and abs(number - value) < mpf(10) ** -30 * max(1, abs(number)):
                 return symbol
@@ -232,7 +234,7 @@ def _form_error(
     import sympy
 
     try:
-        value, slopes = dual_of(function, place)
+        value, slopes = dual_of(function, place, limits=False)
     except (ZeroDivisionError, ValueError):
         return None
     expected = _expected(program.metric, value, slopes)

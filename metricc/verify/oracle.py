@@ -11,7 +11,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
-from itertools import cycle
 from operator import add, eq, ge, gt, le, lt, mul, ne
 from typing import Any, Protocol
 
@@ -264,21 +263,27 @@ def dual(
 
 
 def dual_of(
-    function: Callable[[Mapping[str, Dual]], Dual], point: Mapping[str, Any]
+    function: Callable[[Mapping[str, Dual]], Dual], point: Mapping[str, Any], limits: bool = True
 ) -> tuple[Any, list[Any]]:
     """Value and derivatives of a function of named numbers at a point, in the names' order.
 
     Where the function itself is 0/0, each is its limit along two different paths from `NUDGE`
-    inside the domain; one that the paths disagree on has no limit and is NaN. Raises `ValueError`
-    outside the real numbers.
+    inside the domain; one that the paths disagree on has no limit and is NaN. Without `limits` it
+    raises `ZeroDivisionError`; `ValueError` outside the real numbers.
     """
     with mp.workdps(DIGITS):
         try:
             found = _at(function, point)
         except ZeroDivisionError:
+            if not limits:
+                raise
+            paths = ((1, 1, 1, 1), (2, 3, 5, 7))
             one, two = (
-                _at(function, {n: mpf(x) + d * NUDGE for (n, x), d in zip(point.items(), path)})
-                for path in (cycle((1,)), cycle((2, 3, 5, 7)))
+                _at(
+                    function,
+                    {n: mpf(x) + path[i % 4] * NUDGE for i, (n, x) in enumerate(point.items())},
+                )
+                for path in paths
             )
             found = [limit(a, b) for a, b in zip(one, two, strict=True)]
         return found[0], found[1:]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from metricc import syntax
@@ -74,9 +75,10 @@ class Plain:
         """The metric of some samples; under per_class one number a class."""
         parts = [v * y * a, v * y * (1 - a), v * (1 - y) * a, v * (1 - y) * (1 - a)]
         if mentions(self.text, ["samples"]):
-            tables = [{c: x[n].sum() for c, x in zip(CELLS, parts)} for n in range(len(p))]
+            rows = [[x[n].sum() for x in parts] for n in range(len(p))]
         else:
-            tables = [{c: x[:, k].sum() for c, x in zip(CELLS, parts)} for k in range(p.shape[1])]
+            rows = [[x[:, k].sum() for x in parts] for k in range(p.shape[1])]
+        tables = [dict(zip(CELLS, row, strict=True)) for row in rows]
         scope = {n: _Torch().number(Fraction(x)) for n, x in self.parameters.items()}
 
         def term(name: str, gamma: float) -> Any:
@@ -84,13 +86,11 @@ class Plain:
 
         scope |= {n: term(n, 0.0) for n in ("bce", "ce") if mentions(self.text, [n])}
         if self.setting.task == "binary" and not mentions(self.text, ["samples"]):
-            (one,) = tables
-            scope |= one
-            tables = [one, dict(zip(CELLS, reversed(list(one.values()))))]
+            scope |= tables[0]
+            tables.append(dict(zip(CELLS, rows[0][::-1], strict=True)))
         components = range(len(tables)) if mentions(self.text, ["per_class"]) else [0]
         return [
-            walk(self.text, _Torch(term), scope, lambda name, e, k=k: _reduced(name, e, tables, k))
-            for k in components
+            walk(self.text, _Torch(term), scope, partial(_reduced, tables, k)) for k in components
         ]
 
     def label(self, p: Any, z: Any) -> Any:
@@ -145,7 +145,7 @@ def _steps(p: Any, delta: float, threshold: float) -> Any:
 
 
 def _reduced(
-    name: str, evaluate: Callable[[Mapping[str, Any]], Any], tables: list[Any], component: int
+    tables: list[Any], component: int, name: str, evaluate: Callable[[Mapping[str, Any]], Any]
 ) -> Any:
     import torch
 

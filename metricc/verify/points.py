@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -61,7 +62,7 @@ def tables(joint: bool) -> Iterator[tuple[list[Table], bool]]:
     `joint` ones are a K x K table seen from each of its classes, some of which are absent.
     """
     generator = random.Random(2)
-    for index in range(24):
+    for index in range(36):
         size = 2 + index % 3
         if joint:
             draw = [[_count(generator, index) for _ in range(size)] for _ in range(size)]
@@ -120,19 +121,13 @@ def arguments(surrogate: surrogates.Surrogate) -> list[dict[str, Any]]:
     others |= {"thresholds": (0.25, 0.625), "mus": (0.375, 0.625)}
     for index, (name, _, (low, high)) in enumerate(surrogate.arguments):
         if name not in surrogates.USUAL and name not in others:  # a formula's own
-            ends = (None if abs(x) == float("inf") else _fraction(x) for x in (low, high))
-            parameter = ir.Parameter(name, None, syntax.Interval(*ends))
+            least, most = (None if abs(x) == float("inf") else Fraction(x) for x in (low, high))
+            parameter = ir.Parameter(name, None, syntax.Interval(least, most))
             others[name] = inside(parameter, index)
     found: list[dict[str, Any]] = [dict(defaults), {name: others[name] for name in defaults}]
     steep = "L" in defaults and surrogate.curve is None
     found += [{**defaults, "L": 73.0}] if steep else []
     return found if defaults else [{}]
-
-
-def _fraction(number: float) -> Any:
-    from fractions import Fraction
-
-    return Fraction(number)
 
 
 def batch(

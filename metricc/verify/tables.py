@@ -81,16 +81,18 @@ def values(
     smooth: float = 0.0,
     class_weight: Sequence[float] | None = None,
     elements: Mapping[tuple[str, float], float] | None = None,
+    moved: Any = 0,
 ) -> Values:
     """The metric at raw counts (TP, FN, FP, TN) of every class (binary: of the first; under
     samples(...): of every sample, whose weights are `class_weight` then) and at the values of
-    the element terms, by name and gamma. Raises `ValueError` outside the real numbers."""
+    the element terms, by name and gamma. Each reduction is `moved` by a relative step of its own
+    before the numbers are joined. Raises `ValueError` outside the real numbers."""
     with mp.workdps(DIGITS):
         given = elements or {}
         counts = [[mpf(c) for c in table] for table in tables]
         shares = [mpf(c) for c in class_weight] if class_weight else [mpf(1)] * len(counts)
         setting = Setting(task=task, absent=absent, smooth=smooth)
-        metric = Metric(text, parameters, setting, counts, shares, lambda *key: given[key])
+        metric = Metric(text, parameters, setting, counts, shares, lambda *key: given[key], moved)
         found = metric.results()
         total = reduce(add, found)
         slopes = [cells_of(total, index) for index in range(len(counts))]
@@ -113,6 +115,7 @@ class Metric:
     counts: list[list[Any]]
     shares: list[Any]
     term: Callable[[str, float], Any]
+    moved: Any = 0  # how far each reduction is moved before the numbers are joined
 
     def results(self) -> list[Dual]:
         """The metric; under per_class one number a table."""
@@ -151,7 +154,13 @@ class Metric:
             counts = [[cell.value for cell in table] for table in both]
             settled = Setting(task="binary", absent=None)
             tables = Tables(settled, both, counts, [mpf(1)] * 2, component)
-        return walk(self.text, arithmetic, scope, tables.reduction)  # type: ignore[no-any-return]
+
+        def reduction(name: str, evaluate: Callable[[Mapping[str, Any]], Any]) -> Dual:
+            found = tables.reduction(name, evaluate)
+            step = int(abs(found.value) * 10**6) % 11 - 5 if self.moved else 0
+            return found * Dual(1 + self.moved * step) if step else found
+
+        return walk(self.text, arithmetic, scope, reduction)  # type: ignore[no-any-return]
 
 
 def one_against_rest(joint: Sequence[Sequence[Any]], k: int) -> tuple[Any, Any, Any, Any]:
@@ -243,7 +252,8 @@ class Tables:
         absent = [self.setting.absent is not None and is_absent(t) for t in self.counts]
         shares = live(absent, self.shares, self.setting.absent)
         if name == "per_class":
-            return on(self._own(self.component, absent))
+            k = self.component
+            return on(self._own(k, absent) if shares[k] else None)
         numbers = [on(self._own(k, absent)) if c else Dual(mpf(0)) for k, c in enumerate(shares)]
         if name == "sum":
             return mean(numbers, shares, whole=False)
@@ -297,6 +307,8 @@ def mean(numbers: Sequence[Dual], shares: Sequence[Any], whole: bool = True) -> 
 
 def _smallest(numbers: Sequence[Dual]) -> Dual:
     """The smallest; numbers that tie share its slope equally."""
+    if any(mp.isnan(n.value) for n in numbers):
+        return mean(numbers, [mpf(1)] * len(numbers))
     least = min(n.value for n in numbers)
     tied = [n for n in numbers if n.value - least <= TIE * max(1, abs(least))]
     return mean(tied, [mpf(1)] * len(tied))

@@ -9,7 +9,6 @@ from typing import Any
 from mpmath import mp, mpf
 
 from metricc import ir
-from metricc.functions import CELLS
 from metricc.verify.oracle import DIGITS
 from metricc.verify.points import Table, parameter_sets, tables, worse
 from metricc.verify.tables import Values, is_absent, values
@@ -41,7 +40,10 @@ def prepared(plan: ir.Plan) -> list[Totals]:
     for index, (several, extreme) in enumerate(tables(joint)):
         parameters = sets[index % len(sets)]
         terms = tuple(
-            (str(t.expression.func), float(a[0].subs(parameters)) if (a := t.expression.args) else 0.0)
+            (
+                str(t.expression.func),
+                float(a[0].subs(parameters)) if (a := t.expression.args) else 0.0,
+            )
             for t in metric.elements
         )
         elements = tuple((1 + 7 * index % 5 + i) / 4 for i in range(len(terms)))
@@ -52,16 +54,12 @@ def prepared(plan: ir.Plan) -> list[Totals]:
             smooth = 0.5 * ((index + step) % 5 == 2)
             shares = SHARES[: len(several)] if (index + step) % 3 == 1 else None
 
-            def at(
-                counts: Sequence[Sequence[Any]],
-                given: tuple[Any, ...] = (parameters, metric.task, absent, smooth, shares),
-                known: dict[Any, float] = dict(zip(terms, elements)),  # noqa: B006
-            ) -> Values:
-                return values(metric.text, counts, *given, known)
-
+            given = (parameters, metric.task, absent, smooth, shares)
+            known = dict(zip(terms, elements, strict=True))
             try:
-                exact = at(several)
-                beside = at(_moved(several))
+                exact = values(metric.text, several, *given, known)
+                joins = NEAR if plan.outer is not None else 0
+                beside = values(metric.text, _moved(several), *given, known, joins)
             except (ZeroDivisionError, ValueError, OverflowError):
                 continue  # the metric has no value here
             options = {**parameters, "absent": absent, "smooth": smooth, share: shares}
@@ -130,11 +128,15 @@ def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Any:
     else:
         rows = exact.slopes if name == "gradient" else exact.weights
         near = beside.slopes if name == "gradient" else beside.weights
+        if plan.outer is not None and any(mp.isnan(x) for row in exact.slopes for x in row):
+            return mpf(0)  # what joins the terms has no slope here
         for column in range(len(rows[0])):
             shapes.append(len(size))
             wanted.append([row[column] for row in rows])
             others.append([row[column] for row in near])
-            scales.append([_scale(exact.slopes[k], call.tables[k], rows[k][column], cancels) for k in size])
+            scales.append(
+                [_scale(exact.slopes[k], call.tables[k], rows[k][column], cancels) for k in size]
+            )
         for key in call.terms:
             shapes.append(0)
             wanted.append([exact.terms.get(key, mpf(0)) / len(exact.values)])

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from types import ModuleType
 from typing import Any
 
-from mpmath import mp, mpf
+from mpmath import mpf
 
 from metricc import ir
-from metricc.functions import CELLS
-from metricc.surrogates import surrogate
-from metricc.verify.oracle import DIGITS, Batch, loss_and_gradient, walk
-from metricc.verify.points import batch, parameter_sets, ugly, worse
+from metricc.surrogates import Surrogate
+from metricc.verify.batches import Tensors
+from metricc.verify.case import Case, case, compared, flat, gradient, judged, tensors
+from metricc.verify.points import CLASSES, arguments, batch, lacking, parameter_sets, ugly, worse
 
 # dtype → (allowed error of the loss, allowed relative error of a gradient element): float64 and
 # float32 as the project promises; halves are computed in float32 and rounded once at the end.
@@ -25,56 +25,39 @@ BUDGET = {
     "float16": (1e-5, 2.0**-10),
 }
 AUTOGRAD_ALLOWED = 1e-10
+EXACT_ALLOWED = 1e-12
+SHARES = (1.0, 0.0, 2.5)  # of the classes
+POLICIES = ("diagonal", "skip", "zero")
 
 
-@dataclass(frozen=True)
-class _Case:
-    """One setting of the loss under test: parameters and surrogate arguments."""
-
-    loss: Callable[..., Any]
-    parameters: Mapping[str, float]
-    arguments: Mapping[str, float]
-    program: ir.Program
-    options: ir.Options
-
-    def __call__(self, inputs: Any, targets: Any, weights: Any = None) -> Any:
-        return self.loss(inputs, targets, weight=weights, **self.parameters, **self.arguments)
-
-    def exact(self, data: Batch, rounding: float) -> tuple[Any, list[Any], list[Any], list[Any]]:
-        soft = surrogate(self.options.surrogate)
-        return loss_and_gradient(
-            self.program.metric.text,
-            data,
-            self.parameters,
-            soft.name,
-            self.arguments,
-            self.options.from_probabilities,
-            self.options.goal == "minimize",
-            # Where the slope jumps, rounding p alone may choose the other side.
-            rounding if soft.kinked else 0,
-        )
-
-
-def checks(module: ModuleType, program: ir.Program, options: ir.Options) -> list[ir.Check]:
+def checks(
+    module: ModuleType, plan: ir.Plan, options: ir.Options, surrogate: Surrogate
+) -> list[ir.Check]:
     """Every check of the training pass, each with what it measured."""
     loss = getattr(module, f"{options.name}_loss", None)
     if loss is None:
         return [ir.Check(f"{options.name}_loss()", "missing", "present", False)]
-    cases = [
-        _Case(loss, parameters, arguments, program, options)
-        for parameters in parameter_sets(program.metric)
-        for arguments in _arguments(options.surrogate)
-    ]
+    chosen = list(product(parameter_sets(plan.metric), arguments(surrogate)))
+    if options.task != "binary" and len(chosen) > 2:  # each once, not each with each
+        chosen = [chosen[0], chosen[len(chosen) // 2], chosen[-1]]
+    cases = [case(loss, plan, options, surrogate, *both) for both in chosen]
+    first, last = cases[0], cases[-1]
     named: list[tuple[str, Callable[[], ir.Check]]] = [
         *((f"{dtype} against mpmath", lambda d=dtype: _accuracy(cases, d)) for dtype in BUDGET),
-        ("autograd of the plain forward", lambda: _autograd(cases[0])),
-        ("gradcheck", lambda: _gradcheck(cases[-1], second=False)),
-        ("gradgradcheck", lambda: _gradcheck(cases[-1], second=True)),
-        ("upstream gradient", lambda: _upstream(cases[0])),
-        ("blocks", lambda: _blocks(cases[0], module)),
-        ("weight 2 = sample twice", lambda: _repeated(cases[0])),
-        ("finite on ugly batches", lambda: _finite(cases)),
+        ("policies", lambda: _policies(first)),
+        ("masked and ignored", lambda: _masked(first)),
+        ("autograd of the plain forward", lambda: _autograd(first)),
+        ("gradcheck", lambda: _gradcheck(last, second=False)),
+        ("gradgradcheck", lambda: _gradcheck(last, second=True)),
+        ("upstream gradient", lambda: _upstream(first)),
+        ("blocks", lambda: _blocks(first, module)),
+        ("weight 2 = sample twice", lambda: _repeated(first)),
     ]
+    if options.task != "binary":
+        named.append(("classes", lambda: _classes(first, plan)))
+    if first.wide and plan.outer is None:
+        named.append(("samples", lambda: _samples(first)))
+    named.append(("finite on ugly batches", lambda: _finite(cases)))
     results = []
     for name, check in named:
         try:
@@ -85,139 +68,137 @@ def checks(module: ModuleType, program: ir.Program, options: ir.Options) -> list
     return results
 
 
-def _arguments(text: str) -> list[Mapping[str, float]]:
-    """The surrogate's defaults and others; where it has a steepness, the paper's too."""
-    defaults = surrogate(text).defaults
-    others = {"threshold": 0.25, "mu": 0.375, "delta": 0.3125, "L": 4.0}
-    found: list[Mapping[str, float]] = [defaults, {name: others[name] for name in defaults}]
-    found += [{"L": 73.0, "threshold": 0.5}] if "L" in defaults else []
-    return found if defaults else [defaults]
+def _batch(case: Case, size: int, spread: float, seed: int, weighted: bool) -> Tensors:
+    """About `size` elements in the layout (N, C, M) that suits the loss."""
+    task, given = case.setting.task, case.setting.from_probabilities
+    return batch(task, _shape(case, size), spread, seed, given, weighted)
 
 
-def _tensors(data: Batch, dtype: str) -> tuple[Any, Any, Any]:
-    import torch
-
-    kind = getattr(torch, dtype)
-    inputs = torch.tensor(data.inputs, dtype=kind, requires_grad=True)
-    targets = torch.tensor(data.targets, dtype=kind)
-    weights = None if data.weights is None else torch.tensor(data.weights, dtype=kind)
-    return inputs, targets, weights
+def _shape(case: Case, size: int) -> tuple[int, int, int]:
+    c = 1 if case.setting.task == "binary" else CLASSES
+    if not case.wide:
+        return max(2, size // c), c, 1
+    m = 5
+    return max(2, size // (c * m)), c, m
 
 
-def _gradient(case: _Case, data: Batch, dtype: str) -> tuple[Any, Any, Batch]:
-    """Loss, gradient, and the batch as the dtype holds it."""
-    inputs, targets, weights = _tensors(data, dtype)
-    loss = case(inputs, targets, weights)
-    loss.backward()
-    held = Batch(
-        inputs.detach().double().tolist(),
-        targets.double().tolist(),
-        None if weights is None else weights.double().tolist(),
-    )
-    return loss.detach(), inputs.grad, held
-
-
-def _accuracy(cases: list[_Case], dtype: str) -> ir.Check:
-    import torch
-
-    allowed_loss, allowed_gradient = BUDGET[dtype]
-    smallest = mpf(torch.finfo(getattr(torch, dtype)).tiny)
+def _accuracy(cases: list[Case], dtype: str) -> ir.Check:
     worst_loss = worst_gradient = mpf(0)
     elements = 0
-    for case in cases:
-        probabilities = case.options.from_probabilities
-        for spread, seed, weighted in ((1.5, 1, False), (8.0, 2, True), (0.1, 3, False)):
-            data = batch(40, spread, seed, probabilities, weighted)
-            loss, gradient, held = _gradient(case, data, dtype)
-            with mp.workdps(DIGITS):
-                unit = 2.0**-53 if dtype == "float64" else 2.0**-24  # halves run in float32
-                exact, slopes, sizes, moves = case.exact(held, 8 * unit)
-                size = max(abs(exact), abs(1 - exact), mpf(10) ** -3)
-                worst_loss = worse(worst_loss, abs(mpf(loss.double().item()) - exact) / size)
-                rows = zip(gradient.double().tolist(), slopes, sizes, moves, strict=True)
-                for got, slope, part, move in rows:
-                    if part >= smallest:
-                        error = max(abs(mpf(got) - slope) - move, mpf(0)) / part
-                        worst_gradient = worse(worst_gradient, error)
-                        elements += 1
-    measured = f"{float(worst_loss):.1e} loss, {float(worst_gradient):.1e} gradient"
-    allowed = f"{allowed_loss:.0e}, {allowed_gradient:.1e}"
-    passed = bool(worst_loss <= allowed_loss and worst_gradient <= allowed_gradient)
-    return ir.Check(f"{dtype} against mpmath, {elements} elements", measured, allowed, passed)
+    for one in cases:
+        task, given = one.setting.task, one.setting.from_probabilities
+        shapes = [_shape(one, 40)] * 3
+        if task != "binary":
+            shapes = [shapes[0], (3, 4, 5), (4, 2, 4)]
+        elif one.wide:
+            shapes = [shapes[0], (4, 1, 7), (10, 1, 3)]
+        for shape, (spread, seed) in zip(shapes, ((1.5, 1), (8.0, 2), (0.1, 3)), strict=True):
+            data = batch(task, shape, spread, seed, given, seed == 2, soft=seed != 3)
+            if one.wide and seed == 3:
+                weights = [0.5 * (1 + i % 4) for i in range(shape[0])]
+                data = replace(data, sample_weight=weights)
+            loss, slope, count = judged(one, data, dtype)
+            worst_loss, worst_gradient = worse(worst_loss, loss), worse(worst_gradient, slope)
+            elements += count
+    name = f"{dtype} against mpmath, {elements} elements"
+    return _verdict(name, worst_loss, worst_gradient, BUDGET[dtype], elements)
 
 
-class _TorchArithmetic:
-    """Plain differentiable torch operations for the oracle's tree walk."""
-
-    def number(self, value: Fraction) -> Any:
-        import torch
-
-        return torch.tensor(float(value), dtype=torch.float64)
-
-    def power(self, base: Any, exponent: Any) -> Any:
-        return base**exponent
-
-    def call(self, function: str, arguments: list[Any]) -> Any:
-        import torch
-
-        if function in ("min", "max"):
-            total = arguments[0]
-            for other in arguments[1:]:
-                total = (torch.minimum if function == "min" else torch.maximum)(total, other)
-            return total
-        return getattr(torch, function)(arguments[0])
-
-    def compare(self, left: Any, right: Any) -> int:
-        return int((left > right).item()) - int((left < right).item())
+def _verdict(
+    name: str, loss: Any, gradient: Any, allowed: tuple[float, float], elements: int
+) -> ir.Check:
+    measured = f"{float(loss):.1e} loss, {float(gradient):.1e} gradient"
+    passed = bool(loss <= allowed[0] and gradient <= allowed[1]) and elements > 0
+    return ir.Check(name, measured, f"{allowed[0]:.0e}, {allowed[1]:.1e}", passed)
 
 
-def plain_loss(case: _Case, inputs: Any, targets: Any, weights: Any) -> Any:
-    """The loss spelled naively, for autograd to differentiate: no blocks, no formulas by hand."""
+def _policies(one: Case) -> ir.Check:
+    """Absent classes, smoothing, shares of classes, and reductions, in float64."""
+    task = one.setting.task
+    data = _batch(one, 20, 1.5, 4, False)
+    soft = _batch(one, 20, 1.5, 6, True)
+    runs: list[tuple[Case, Tensors]] = [(one.changed(label_smoothing=0.1), soft)]
+    for absent, every in product(POLICIES, (False, True)):
+        smooth = 0.5 if absent == "diagonal" and every else 0.0
+        batches = lacking(task, data, every)
+        runs.append((one.changed(absent=absent, smooth=smooth), batches))
+        if one.wide:  # absent from one sample alone
+            mixed = Tensors(data.input, [batches.target[0], *data.target[1:]], data.weight)
+            runs.append((one.changed(absent=absent, smooth=0.25), mixed))
+    runs.append((one.changed(absent="skip", smooth=0.5), lacking(task, data, True)))
+    if task != "binary":
+        shared = one.changed(class_weight=SHARES)
+        runs.append((shared.changed(label_smoothing=0.2), soft))
+        runs += [(shared.changed(absent=p), lacking(task, data, False)) for p in POLICIES]
+    if one.several:
+        runs += [(one.changed(reduction=r), soft) for r in ("sum", "none")]
+    worst_loss = worst_gradient = mpf(0)
+    elements = 0
+    for varied, tested in runs:
+        loss, slope, count = judged(varied, tested)
+        worst_loss, worst_gradient = worse(worst_loss, loss), worse(worst_gradient, slope)
+        elements += count
+    name = f"absent classes and other policies, {len(runs)} batches"
+    return _verdict(name, worst_loss, worst_gradient, BUDGET["float64"], elements)
+
+
+def _masked(one: Case) -> ir.Check:
+    """What is masked out or ignored is NaN here: nothing is learned there, all else as ever."""
     import torch
 
-    p = inputs if case.options.from_probabilities else torch.sigmoid(inputs)
-    a = _plain_surrogate(p, surrogate(case.options.surrogate).name, case.arguments)
-    v = torch.ones_like(targets) if weights is None else weights
-    cells = [
-        (v * targets * a).sum(),
-        (v * targets * (1 - a)).sum(),
-        (v * (1 - targets) * a).sum(),
-        (v * (1 - targets) * (1 - a)).sum(),
-    ]
-    scope = dict(zip(CELLS, cells, strict=True))
-    scope |= {n: torch.tensor(x, dtype=torch.float64) for n, x in case.parameters.items()}
-    value = walk(case.program.metric.text, _TorchArithmetic(), scope)
-    return value if case.options.goal == "minimize" else 1 - value
+    task = one.setting.task
+    worst_loss = worst_gradient = mpf(0)
+    touched = 0
+    for seed in (0, 1):
+        data = _batch(one, 24, 1.5, 20 + seed, seed == 1)
+        if task != "binary":
+            data = batch(task, (4, CLASSES, 5), 1.5, 20 + seed, one.setting.from_probabilities)
+            data = Tensors(data.input, _indexed(data) if task == "multiclass" else data.target)
+        input, target, weight = tensors(data, task)
+        keep = torch.ones(len(input), dtype=torch.bool)
+        if seed == 0:
+            keep = torch.ones_like(target, dtype=torch.bool)
+            keep.view(-1)[1::7] = False
+        if seed == 1 or one.wide:
+            keep[1] = False
+        ignored = torch.zeros_like(target, dtype=torch.bool)
+        ignored.view(-1)[3::8] = True
+        kept = keep.reshape(*keep.shape, *[1] * (target.dim() - keep.dim())) & ~ignored
+        wide = kept.unsqueeze(1) if task == "multiclass" else kept
+        spoiled = torch.where(wide, input.detach(), torch.nan).requires_grad_()
+        index = {} if task == "multiclass" else {"ignore_index": -1.0}
+        labels = target.masked_fill(ignored, -100 if task == "multiclass" else -1)
+        loss = one(spoiled, labels, weight, mask=keep, **index)
+        loss.backward()
+        n, c, m = len(data.input), len(data.input[0]), len(data.input[0][0])
+        held = wide.expand_as(input).reshape(n, c, m).double()
+        given = 1 if data.weight is None else torch.tensor(data.weight, dtype=torch.float64)
+        weighed = replace(data, weight=(held * given).tolist())
+        found = compared(one, weighed, loss.detach(), spoiled.grad)
+        worst_loss, worst_gradient = worse(worst_loss, found[0]), worse(worst_gradient, found[1])
+        touched += int((spoiled.grad[~wide.expand_as(input)] != 0).sum())
+    name = f"masked and ignored elements, {touched} with a gradient"
+    verdict = _verdict(name, worst_loss, worst_gradient, BUDGET["float64"], 1)
+    return verdict if touched == 0 else replace(verdict, passed=False)
 
 
-def _plain_surrogate(p: Any, name: str, arguments: Mapping[str, float]) -> Any:
-    """A(p) as its definition reads."""
+def _indexed(data: Tensors) -> Any:
+    """Targets with one label a place: the likeliest."""
+    rows = [list(zip(*sample, strict=True)) for sample in data.target]
+    hot = [[[float(k == row.index(max(row))) for k in range(len(row))] for row in r] for r in rows]
+    return [[list(column) for column in zip(*places, strict=True)] for places in hot]
+
+
+def _autograd(one: Case) -> ir.Check:
+    data = _batch(one, 120, 1.5, 5, True)
+    loss, found, *_ = gradient(one, data)
     import torch
 
-    if name == "soft":
-        return p
-    if name == "amplified":
-        return torch.sigmoid(arguments["L"] * (p - arguments["threshold"]))
-    if name == "heaviside":
-        delta, threshold = arguments["delta"], arguments["threshold"]
-        half = min(threshold, 1 - threshold) / 2
-        rising = 0.5 + (1 - 2 * delta) * (p - threshold) / (2 * half)
-        low = p * delta / (threshold - half)
-        high = 1 - (1 - p) * delta / (1 - threshold - half)
-        return torch.where(
-            p < threshold - half, low, torch.where(p > threshold + half, high, rising)
-        )
-    u = ((p - arguments["mu"]) / arguments["delta"]).clamp(-1, 1)
-    return (1 + u + (torch.sin(torch.pi * u) / torch.pi if "cosine" in name else 0)) / 2
-
-
-def _autograd(case: _Case) -> ir.Check:
-    data = batch(200, 1.5, 5, case.options.from_probabilities, True)
-    loss, gradient, _ = _gradient(case, data, "float64")
-    inputs, targets, weights = _tensors(data, "float64")
-    plain = plain_loss(case, inputs, targets, weights)
+    z, y = (torch.tensor(x, dtype=torch.float64) for x in (data.input, data.target))
+    v = torch.tensor(data.weight, dtype=torch.float64)
+    plain = one.plain().loss(z.requires_grad_(), y, v)
     plain.backward()
-    error = _difference(gradient, inputs.grad)
+    error = _difference(found, z.grad.reshape(found.shape))
     error = worse(error, abs(loss.item() - plain.item()))
     passed = error <= AUTOGRAD_ALLOWED
     return ir.Check("autograd of the plain forward", f"{error:.1e}", "1e-10", passed)
@@ -229,68 +210,153 @@ def _difference(got: Any, wanted: Any) -> float:
     return float((got - wanted).abs().max().item() / largest)
 
 
-def _gradcheck(case: _Case, second: bool) -> ir.Check:
+def _gradcheck(one: Case, second: bool) -> ir.Check:
     import torch
 
-    data = batch(7, 1.0, 7, case.options.from_probabilities, True)
-    weights = [1.0, 2.0, 0.5, 1.0, 0.0, 1.0, 3.0]
-    inputs, targets, weight = _tensors(Batch(data.inputs, data.targets, weights), "float64")
-    if not case.options.from_probabilities:
-        inputs = inputs.detach().clone()
-        inputs[0] = 0.0  # where |z| has a kink
-        inputs.requires_grad_()
     name = "gradgradcheck" if second else "gradcheck"
+    if one.setting.hard:
+        return ir.Check(name, "decisions are steps: not comparable", "any", None)
+    task, given = one.setting.task, one.setting.from_probabilities
+    c = 1 if task == "binary" else CLASSES
+    data = batch(task, (2, c, 4) if one.wide else (7 if c == 1 else 4, c, 1), 1.0, 7, given)
+    flat_input = [float(x) for x in flat(data.input)]
+    weights = torch.tensor([1.0, 2.0, 0.5, 1.0, 0.0, 1.0, 3.0], dtype=torch.float64)
+    input, target, _ = tensors(data, task)
+    shape = target.shape if task != "multiclass" else (input.shape[0], *input.shape[2:])
+    weight = weights.repeat(len(flat_input))[: target.numel()].reshape(target.shape)
+    if len(shape) < target.dim():
+        weight = weight[:, 0]
+    if not given and not one.rough:
+        input = input.detach().clone()
+        input.view(-1)[0] = 0.0  # where |z| has a kink
+        input.requires_grad_()
     check = getattr(torch.autograd, name)
-    passed = bool(check(lambda x: case(x, targets, weight), (inputs,), raise_exception=False))
+    passed = bool(check(lambda x: one(x, target, weight), (input,), raise_exception=False))
     return ir.Check(name, "agrees" if passed else "differs", "agrees", passed)
 
 
-def _upstream(case: _Case) -> ir.Check:
+def _upstream(one: Case) -> ir.Check:
     """Losses are scaled before backward; a gradient that ignores the scale is wrong."""
-    data = batch(50, 1.5, 9, case.options.from_probabilities, False)
-    _, gradient, _ = _gradient(case, data, "float64")
-    inputs, targets, weights = _tensors(data, "float64")
-    (-3.75 * case(inputs, targets, weights)).backward()
-    error = _difference(inputs.grad / -3.75, gradient)
-    return ir.Check("upstream gradient -3.75", f"{error:.1e}", "1e-12", error <= 1e-12)
+    import torch
+
+    data = _batch(one, 50, 1.5, 9, False)
+    _, found = gradient(one, data)
+    input, target, weight = tensors(data, one.setting.task)
+    (-3.75 * one(input, target, weight)).backward()
+    error = _difference(input.grad / -3.75, found)
+    if one.several:  # each loss has an upstream gradient of its own
+        input.grad = None
+        losses = one.changed(reduction="none")(input, target, weight)
+        factors = torch.arange(1, losses.numel() + 1, dtype=torch.float64).reshape(losses.shape)
+        parts = torch.zeros_like(found)
+        for factor, loss in zip(factors.flatten(), losses.flatten(), strict=True):
+            parts += factor * torch.autograd.grad(loss, input, retain_graph=True)[0]
+        losses = one.changed(reduction="none")(input, target, weight)
+        (factors * losses).sum().backward()
+        error = worse(error, _difference(input.grad, parts))
+    return _small("upstream gradient -3.75", error)
 
 
-def _blocks(case: _Case, module: ModuleType) -> ir.Check:
+def _small(name: str, error: float) -> ir.Check:
+    return ir.Check(name, f"{error:.1e}", f"{EXACT_ALLOWED:.0e}", error <= EXACT_ALLOWED)
+
+
+def _blocks(one: Case, module: ModuleType) -> ir.Check:
     """A batch that is cut into blocks against the same batch in one piece."""
-    data = batch(101, 1.5, 13, case.options.from_probabilities, True)
-    loss, gradient, _ = _gradient(case, data, "float64")
+    task, given = one.setting.task, one.setting.from_probabilities
+    shapes = [(101, 1, 1)] if task == "binary" else [(20, CLASSES, 1), (3, CLASSES, 17)]
+    shapes = [(5, shapes[0][1], 17)] if one.wide else shapes
+    error = 0.0
     whole = getattr(module, "_BLOCK", 1)
-    try:
-        module._BLOCK = 3  # type: ignore[attr-defined]
-        pieces, parts, _ = _gradient(case, data, "float64")
-    finally:
-        module._BLOCK = whole  # type: ignore[attr-defined]
-    error = worse(_difference(parts, gradient), abs(loss.item() - pieces.item()))
-    return ir.Check("many blocks = one block", f"{error:.1e}", "1e-12", error <= 1e-12)
+    for shape in shapes:
+        data = batch(task, shape, 1.5, 13, given, True)
+        loss, found = gradient(one, data)
+        try:
+            module._BLOCK = 3  # type: ignore[attr-defined]
+            pieces, parts = gradient(one, data)
+        finally:
+            module._BLOCK = whole  # type: ignore[attr-defined]
+        error = worse(error, worse(_difference(parts, found), abs(loss.item() - pieces.item())))
+    return _small("many blocks = one block", error)
 
 
-def _repeated(case: _Case) -> ir.Check:
-    data = batch(30, 1.5, 11, case.options.from_probabilities, False)
-    twice = [float(1 + i % 2) for i in range(30)]
-    weighted = Batch(data.inputs, data.targets, twice)
-    indices = [i for i in range(30) for _ in range(int(twice[i]))]
-    repeated = Batch([data.inputs[i] for i in indices], [data.targets[i] for i in indices])
-    one, two = (_gradient(case, d, "float64")[0].item() for d in (weighted, repeated))
-    error = abs(one - two)
-    return ir.Check("weight 2 = sample twice", f"{error:.1e}", "1e-12", error <= 1e-12)
+def _rows(data: Tensors, indices: list[int]) -> Tensors:
+    """Some samples of a batch without weights."""
+    return Tensors([data.input[i] for i in indices], [data.target[i] for i in indices])
 
 
-def _finite(cases: list[_Case]) -> ir.Check:
+def _repeated(one: Case) -> ir.Check:
+    data = _batch(one, 30, 1.5, 11, False)
+    twice = [float(1 + i % 2) for i in range(len(data.input))]
+    weighted = replace(data, sample_weight=twice)
+    repeated = _rows(data, [i for i, count in enumerate(twice) for _ in range(int(count))])
+    error = abs(gradient(one, weighted)[0].item() - gradient(one, repeated)[0].item())
+    return _small("weight 2 = sample twice", error)
+
+
+def _classes(one: Case, plan: ir.Plan) -> ir.Check:
+    """Classes that are left out against shares of 0; where it is a mean, one class at a time."""
+    import torch
+
+    data = _batch(one, 30, 1.5, 15, False)
+    input, target, _ = tensors(data, one.setting.task)
+
+    def found(**options: Any) -> Any:
+        loss = one(input, target, **options)
+        return torch.cat(
+            [loss.reshape(1), *(g.flatten() for g in torch.autograd.grad(loss, input))]
+        )
+
+    pairs = [
+        (found(classes=[0, 2]), found(class_weight=[1, 0, 1])),
+        (found(exclude_background=True), found(class_weight=[0, 1, 1])),
+    ]
+    name = "classes left out = shares of 0"
+    (first, *others) = plan.metric.terms
+    if plan.outer is None and not others and first.reduction in ("macro", "per_class"):
+        each = torch.stack([found(classes=[k]) for k in range(CLASSES)])
+        pairs.append((found(), each.mean(0)))
+        name = "all classes = one at a time"
+    error = 0.0
+    for got, wanted in pairs:
+        error = worse(error, _difference(got, wanted))
+    return _small(name, error)
+
+
+def _samples(one: Case) -> ir.Check:
+    """A mean over samples against one sample at a time."""
+    import torch
+
+    data = _batch(one, 30, 1.5, 17, False)
+    loss, slopes = gradient(one, data)
+    parts = [gradient(one, _rows(data, [i])) for i in range(len(data.input))]
+    error = abs(loss.item() - sum(part.item() for part, _ in parts) / len(parts))
+    joined = torch.cat([slope for _, slope in parts]) / len(parts)
+    return _small("all samples = one at a time", worse(error, _difference(slopes, joined)))
+
+
+def _finite(cases: list[Case]) -> ir.Check:
     import torch
 
     failed: list[str] = []
     batches = 0
-    for case in cases:
-        for name, data in ugly(case.options.from_probabilities).items():
-            for dtype in BUDGET:
-                loss, gradient, _ = _gradient(case, data, dtype)
-                batches += 1
-                if not (torch.isfinite(loss) and torch.isfinite(gradient).all()):
-                    failed.append(f"{name} in {dtype}")
+    for one in cases:
+        task, given = one.setting.task, one.setting.from_probabilities
+        several = ugly(task, given, wide=one.wide)
+        policies = POLICIES if task != "binary" or one.wide else POLICIES[:1]
+        for policy, (name, data), dtype in product(policies, several.items(), BUDGET):
+            loss, slopes = gradient(one.changed(absent=policy), data, dtype)
+            batches += 1
+            if not (torch.isfinite(loss) and torch.isfinite(slopes).all()):
+                failed.append(f"{name} in {dtype}")
+        for dtype in BUDGET:
+            shape = (0,) if task == "binary" else (0, CLASSES)
+            input = torch.zeros(shape, dtype=getattr(torch, dtype), requires_grad=True)
+            target = torch.zeros(shape[:1], dtype=torch.long) if task == "multiclass" else input
+            loss = one(input, target.detach())
+            loss.backward()
+            batches += 1
+            if not torch.isfinite(loss):
+                failed.append(f"nothing in {dtype}")
     measured = f"{len(failed)} not" + (f": {failed[0]}" if failed else "")
     return ir.Check(f"finite on {batches} ugly batches", measured, "0 not", not failed)

@@ -1,0 +1,185 @@
+"""One loss under test: how it is called, what it should be, and how far off it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mpmath import mp, mpf
+
+from metricc import ir, syntax
+from metricc.surrogates import Surrogate
+from metricc.verify.batches import Loss, Tensors, loss_and_gradient
+from metricc.verify.oracle import DIGITS, mentions
+from metricc.verify.plain import Plain
+from metricc.verify.points import worse
+from metricc.verify.tables import Setting
+
+
+@dataclass(frozen=True)
+class Case:
+    """The generated function with one setting: parameters, surrogate arguments, policies."""
+
+    loss: Callable[..., Any]
+    text: syntax.Text
+    parameters: Mapping[str, float]
+    setting: Setting
+    rough: bool  # the slope jumps, or rounding p changes it by more than its own rounding
+
+    def __call__(self, input: Any, target: Any, weight: Any = None, **others: Any) -> Any:
+        """The loss; only what differs from the constructor's defaults is passed."""
+        usual = Setting(absent=usual_policy(self.setting.task, self.text))
+        given = {**self.parameters, **self.setting.arguments}
+        for name in ("absent", "smooth", "label_smoothing", "class_weight", "reduction"):
+            chosen = getattr(self.setting, name)
+            if chosen != getattr(usual, name):
+                given[name] = chosen
+        return self.loss(input, target, weight=weight, **{**given, **others})
+
+    def changed(self, **changes: Any) -> Case:
+        return replace(self, setting=replace(self.setting, **changes))
+
+    @property
+    def pooled(self) -> bool:
+        """Whether the tables are of samples."""
+        return mentions(self.text, ["samples"])
+
+    @property
+    def wide(self) -> bool:
+        """Whether a weight per sample is another thing than one per element."""
+        return self.pooled or self.setting.per == "sample"
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several losses, which `reduction` brings together."""
+        return self.setting.per == "sample" or mentions(self.text, ["per_class"])
+
+    def exact(self, data: Tensors, unit: float = 2.0**-53) -> Loss:
+        rounding = 8 * unit if self.rough else 0
+        return loss_and_gradient(self.text, data, self.parameters, self.setting, rounding)
+
+    def plain(self) -> Plain:
+        return Plain(self.text, self.parameters, self.setting)
+
+
+def usual_policy(task: str, text: syntax.Text) -> str:
+    """What happens to absent classes where nothing is said."""
+    return "skip" if task == "multiclass" and not mentions(text, ["sum"]) else "diagonal"
+
+
+def case(
+    loss: Callable[..., Any],
+    plan: ir.Plan,
+    options: ir.Options,
+    surrogate: Surrogate,
+    parameters: Mapping[str, float],
+    arguments: Mapping[str, Any],
+) -> Case:
+    curve = surrogate.curve
+    setting = Setting(
+        task=options.task,
+        per=options.per,
+        from_probabilities=options.from_probabilities,
+        minimize=options.goal == "minimize",
+        surrogate=surrogate.name if curve is None else curve.text,
+        hard=surrogate.hard,
+        centre=surrogate.centre,
+        arguments=arguments,
+        absent=usual_policy(options.task, plan.metric.text),
+    )
+    rough = surrogate.kinked or curve is not None
+    return Case(loss, plan.metric.text, parameters, setting, rough)
+
+
+def rounded(data: Tensors, dtype: str) -> Tensors:
+    """The batch as a dtype holds it; class indices stay what they are."""
+    import torch
+
+    kind = getattr(torch, dtype)
+
+    def held(numbers: Any) -> Any:
+        return None if numbers is None else torch.tensor(numbers, dtype=kind).double().tolist()
+
+    return Tensors(*map(held, (data.input, data.target, data.weight, data.sample_weight)))
+
+
+def tensors(data: Tensors, task: str, dtype: str = "float64") -> tuple[Any, Any, Any]:
+    """Input (a leaf), target and weight as the loss takes them: M is left out where it is 1.
+
+    Multiclass targets that are one-hot become class indices.
+    """
+    import torch
+
+    kind = getattr(torch, dtype)
+    input = torch.tensor(data.input, dtype=kind)
+    target = torch.tensor(data.target, dtype=kind)
+    weight = None if data.weight is None else torch.tensor(data.weight, dtype=kind)
+    if task == "multiclass":
+        if bool(((target == 0) | (target == 1)).all()):
+            target = target.argmax(1, keepdim=True)
+        weight = None if weight is None else weight[:, :1]
+    found: list[Any] = [input, target, weight]
+    single = input.shape[2] == 1
+    for i, tensor in enumerate(found):
+        if tensor is not None:
+            tensor = tensor.squeeze(2) if single else tensor
+            joint = task == "multiclass" and tensor.shape[1] == 1 and i > 0
+            found[i] = tensor.squeeze(1) if task == "binary" or joint else tensor
+    if data.sample_weight is not None:
+        found[2] = torch.tensor(data.sample_weight, dtype=kind)
+    return found[0].requires_grad_(), found[1], found[2]
+
+
+def gradient(case: Case, data: Tensors, dtype: str = "float64") -> tuple[Any, Any]:
+    """The loss and its gradient (of the sum, where there are several)."""
+    input, target, weight = tensors(data, case.setting.task, dtype)
+    loss = case(input, target, weight)
+    loss.sum().backward()
+    return loss.detach(), input.grad
+
+
+def judged(case: Case, data: Tensors, dtype: str = "float64") -> tuple[Any, Any, int]:
+    """The largest errors of loss and gradient elements, and how many elements were judged.
+
+    Nothing is judged where the loss is no finite real number.
+    """
+    data = rounded(data, dtype)
+    return compared(case, data, *gradient(case, data, dtype), dtype)
+
+
+def compared(
+    case: Case, data: Tensors, loss: Any, slopes: Any, dtype: str = "float64"
+) -> tuple[Any, Any, int]:
+    """What was found for a batch against what the oracle says."""
+    import torch
+
+    smallest = mpf(torch.finfo(getattr(torch, dtype)).tiny)
+    with mp.workdps(DIGITS):
+        unit = 2.0**-53 if dtype == "float64" else 2.0**-24  # halves run in float32
+        try:
+            exact = case.exact(data, unit)
+        except (ValueError, ZeroDivisionError):
+            return mpf(0), mpf(0), 0
+        worst = [mpf(0), mpf(0)]
+        elements = 0
+        for got, wanted in zip(loss.double().reshape(-1).tolist(), flat(exact.value), strict=True):
+            if not mp.isnan(wanted):
+                size = max(abs(wanted), abs(1 - wanted), mpf(10) ** -3)
+                worst[0] = worse(worst[0], abs(mpf(got) - wanted) / size)
+        columns = map(flat, (exact.gradient, exact.sizes, exact.moves))
+        for got, wanted, size, move in zip(
+            slopes.double().reshape(-1).tolist(), *columns, strict=True
+        ):
+            if size >= smallest and not mp.isnan(wanted):
+                error = max(abs(mpf(got) - wanted) - move, mpf(0)) / size
+                worst[1] = worse(worst[1], error)
+                elements += 1
+    return worst[0], worst[1], elements
+
+
+def flat(numbers: Any) -> list[Any]:
+    """Nested lists as one."""
+    if not isinstance(numbers, list):
+        return [numbers]
+    return [x for inner in numbers for x in flat(inner)]
