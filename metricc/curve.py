@@ -94,10 +94,10 @@ def _parameters(
         usual, (low, high) = USUAL[name]
         interval = Interval(Fraction(low), Fraction(high))
         found.append(ir.Parameter(name, Fraction(usual), interval))
-    for node in syntax.walk(definition.body):
-        if isinstance(node, syntax.Call) and node.function not in FUNCTIONS:
+    for part in syntax.walk(definition.body):
+        if isinstance(part, syntax.Call) and part.function not in FUNCTIONS:
             hint = f"a surrogate calls {', '.join(FUNCTIONS)} alone"
-            raise _wrong(read, node, f"`{node.function}` is not known", hint, "MC0201")
+            raise _wrong(read, part, f"`{part.function}` is not known", hint, "MC0201")
     return tuple(found)
 
 

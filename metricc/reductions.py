@@ -67,7 +67,7 @@ def alone(cells: Cells, absent: str | None, smooth: float) -> tuple[tuple[Array,
 def _missing(cells: Cells) -> Array:
     """1 for tables without positives or without negatives."""
     TP, FN, FP, TN = cells
-    return ((TP + FN == 0) | (FP + TN == 0)).astype(np.float64)
+    return np.where((TP + FN == 0) | (FP + TN == 0), 1.0, 0.0)
 
 
 def _smoothed(cells: Cells, smooth: float) -> tuple[Array, ...]:
@@ -129,7 +129,7 @@ class Reducer:
         self.undefined.append((name, bad))
         unknown = np.zeros_like(bad)
         if self.settled is None:
-            unknown = bad if reduction == "per_class" else bad.any(-1, keepdims=True)
+            unknown = bad if reduction == "per_class" else _any(bad)
         elif np.isnan(self.settled):
             unknown = counted == 0 if reduction == "per_class" else unknown
             share, counted = np.where(bad, 0, share), np.where(bad, 0, counted)
@@ -138,7 +138,7 @@ class Reducer:
                 share = counted = np.where(lost, tables.even, counted)
             unknown = unknown | bad if reduction in ("per_class", "micro") else unknown
             if reduction == "sum":
-                unknown = bad.any(-1, keepdims=True) & ~(share > 0).any(-1, keepdims=True)
+                unknown = _any(bad) & ~_any(share > 0)
         fill = 0.0 if self.settled is None or np.isnan(self.settled) else self.settled
         values = Partial(
             np.where(share > 0, np.where(none, fill, part.number), 0.0),
@@ -148,14 +148,18 @@ class Reducer:
         )
         found = _reduced(reduction, values, share, counted)
         found = replace(found, undefined=found.undefined | unknown)
-        parts = (found.number, found.undefined, found.vanishing, found.size)
-        return Partial(*(np.broadcast_to(part, bad.shape) for part in parts))
+        return Partial(
+            np.broadcast_to(found.number, bad.shape),
+            np.broadcast_to(found.undefined, bad.shape),
+            np.broadcast_to(found.vanishing, bad.shape),
+            np.broadcast_to(found.size, bad.shape),
+        )
 
 
 def _reduced(reduction: str, values: Partial, share: Array, counted: Array) -> Partial:
     e = values.number
     total = counted.sum(-1, keepdims=True)
-    vanishing = values.vanishing.any(-1, keepdims=True)
+    vanishing = _any(values.vanishing)
     match reduction:
         case "per_class" | "micro":
             return values
@@ -169,7 +173,7 @@ def _reduced(reduction: str, values: Partial, share: Array, counted: Array) -> P
             negative = (e < 0) & (-e > NOISE * values.size) & (counted > 0)
             logs = np.log(np.maximum(e, 0))
             number = np.exp(_sum(counted, logs) / total)
-            none = negative.any(-1, keepdims=True) | (total == 0)
+            none = _any(negative) | (total == 0)
             return Partial(number, none, np.zeros_like(vanishing), abs(number))
     number, size = _sum(share, e) / total, _sum(share, values.size) / total
     return Partial(number, total == 0, vanishing, size)
@@ -178,3 +182,7 @@ def _reduced(reduction: str, values: Partial, share: Array, counted: Array) -> P
 def _sum(share: Array, e: Array) -> Array:
     """The weighted sum over tables; what has no share adds nothing, infinite or not."""
     return np.asarray(np.where(share > 0, share * e, 0.0).sum(-1, keepdims=True))
+
+
+def _any(mask: Mask) -> Mask:
+    return np.asarray(mask.any(-1, keepdims=True))

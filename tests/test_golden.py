@@ -60,9 +60,18 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, float], Callable[..., floa
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+# Losses of several tables: name → (formula, options).
+CLASS_CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "macro_f1": ("f1", {"task": "multiclass"}),
+    "rk": ("multiclass_mcc", {"task": "multiclass"}),
+    "bce_dice": ("0.5*bce + 0.5*(1 - f1)", {"task": "multilabel", "per": "sample"}),
+    "worst_recall": ("worst(recall)", {"task": "multilabel", "surrogate": "p^2*(3 - 2*p)"}),
+}
+
+
+@pytest.mark.parametrize("name", [*CASES, *CLASS_CASES])
 def test_source_is_the_golden_file(name: str, update_golden: bool) -> None:
-    formula, options, *_ = CASES[name]
+    formula, options, *_ = (CASES | CLASS_CASES)[name]
     source = metricc.compile(formula, name=name, **options).source
     path = GOLDEN / f"{name}_loss.py"
     if update_golden:
@@ -101,3 +110,55 @@ def test_golden_file_is_right(name: str) -> None:
         shift = step * np.eye(40)[i]
         slope = (by_hand(z + shift) - by_hand(z - shift)) / (2 * step)
         assert leaf.grad[i].item() == pytest.approx(slope, rel=1e-5, abs=1e-9)
+
+
+def soft_tables(z: np.ndarray, y: np.ndarray, name: str) -> np.ndarray:
+    """(TP, FN, FP, TN) of every class and sample, of shape (samples, classes, 4)."""
+    if CLASS_CASES[name][1]["task"] == "multiclass":
+        a = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    else:
+        p = 1 / (1 + np.exp(-z))
+        a = p**2 * (3 - 2 * p) if name == "worst_recall" else 1 / (1 + np.exp(-10 * (p - 0.5)))
+    parts = (y * a, y * (1 - a), (1 - y) * a, (1 - y) * (1 - a))
+    return np.stack([part.sum(2) for part in parts], -1)
+
+
+def class_loss(z: np.ndarray, y: np.ndarray, name: str) -> float:
+    tables = soft_tables(z, y, name)
+    tp, fn, fp, _ = np.moveaxis(tables if name == "bce_dice" else tables.sum(0), -1, 0)
+    if name == "worst_recall":
+        return float(1 - (tp / (tp + fn)).min())
+    if name == "macro_f1":
+        return float(1 - (2 * tp / (2 * tp + fn + fp)).mean())
+    if name == "rk":
+        t, p, s = tp + fn, tp + fp, (tp + fn).sum()
+        return float(1 - (tp.sum() * s - (t * p).sum()) / np.sqrt((s**2 - p @ p) * (s**2 - t @ t)))
+    bce = (np.log1p(np.exp(z)) - y * z).mean((1, 2))
+    return float((0.5 * bce + 0.5 * (1 - (2 * tp / (2 * tp + fn + fp)).mean(1))).mean())
+
+
+@pytest.mark.parametrize("name", CLASS_CASES)
+def test_golden_class_file_is_right(name: str) -> None:
+    module = load_file(GOLDEN / f"{name}_loss.py", f"golden_{name}")
+    loss = getattr(module, "".join(p.capitalize() for p in name.split("_")) + "Loss")()
+    generator = np.random.default_rng(1)
+    z = generator.normal(size=(5, 3, 8))
+    if CLASS_CASES[name][1]["task"] == "multiclass":
+        indices = generator.integers(0, 3, (5, 8))
+        y = np.moveaxis(np.eye(3)[indices], -1, 1)
+        target = torch.tensor(indices)
+    else:
+        y = (generator.random((5, 3, 8)) < 0.5).astype(float)
+        y[..., 0], y[..., 1] = 0, 1
+        target = torch.tensor(y)
+    leaf = torch.tensor(z, requires_grad=True)
+    out = loss(leaf, target)
+    out.backward()
+    assert leaf.grad is not None
+    assert out.item() == pytest.approx(class_loss(z, y, name), rel=1e-12)
+    step = 1e-6
+    for place in list(np.ndindex(*z.shape))[::11]:
+        shift = np.zeros_like(z)
+        shift[place] = step
+        slope = (class_loss(z + shift, y, name) - class_loss(z - shift, y, name)) / (2 * step)
+        assert leaf.grad[place].item() == pytest.approx(slope, rel=1e-5, abs=1e-9)

@@ -151,3 +151,142 @@ def test_what_is_no_surrogate_is_refused(text: str, words: str) -> None:
     with pytest.raises(MetriccError) as caught:
         metricc.compile("f1", surrogate=text)
     assert words in str(caught.value)
+
+
+# -- lists of centres, decisions, formulas ---------------------------------------------------------
+
+
+def random_batch(task: str = "binary") -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    z = torch.randn(40, 3, generator=generator, dtype=torch.float64)
+    if task == "multiclass":
+        return z, torch.randint(0, 3, (40,), generator=generator)
+    return z, (torch.rand(40, 3, generator=generator) < 0.3).double()
+
+
+def gradient(loss: Callable[..., torch.Tensor], z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    leaf = z.clone().requires_grad_()
+    loss(leaf, y).backward()
+    assert leaf.grad is not None
+    return leaf.grad
+
+
+@pytest.mark.parametrize(
+    ("name", "centre", "by_hand"),
+    [
+        ("heaviside", "threshold", heaviside),
+        ("score_oriented(cosine)", "mu", cosine),
+        ("score_oriented(uniform)", "mu", uniform),
+    ],
+)
+def test_a_list_of_centres_is_the_mean(
+    name: str, centre: str, by_hand: Callable[..., Array]
+) -> None:
+    centres = (0.3, 0.5, 0.6)
+    text = f"{name.rstrip(')')}{', ' if '(' in name else '('}{centre}s=[0.3, 0.5, 0.6])"
+    p = P[1:-1] + 1e-4
+    values, slopes = soft_counts(text, p)
+    assert values == pytest.approx(
+        np.mean([by_hand(p, **{centre: c}) for c in centres], axis=0), abs=2e-4
+    )
+    one = [soft_counts(name, p, **{centre: c}) for c in centres]
+    assert slopes == pytest.approx(np.mean([s for _, s in one], axis=0), abs=1e-12)
+    assert str(surrogate(text)) == text
+    loss = metricc.loss("f1", surrogate=text)
+    assert getattr(loss, f"{centre}s") == centres
+    loss.set_surrogate(**{f"{centre}s": (0.25,)})
+    z, y = random_batch()
+    assert loss(z, y) == metricc.loss("f1", surrogate=name, **{centre: 0.25})(z, y)
+
+
+@pytest.mark.parametrize("inner", ["soft", "amplified", "heaviside", "score_oriented(cosine)"])
+@pytest.mark.parametrize("task", ["binary", "multilabel", "multiclass"])
+def test_straight_through_counts_decisions(task: str, inner: str) -> None:
+    """Forward the hard metric, backward the gradient of hard + soft - soft.detach()."""
+    z, y = random_batch(task)
+    head, _, prior = inner.rstrip(")").partition("(")
+    text = f"straight_through({', '.join([head, *[prior] * bool(prior)])})"
+    loss = metricc.loss("macro(f1)", task=task, surrogate=text)
+    labels = torch.nn.functional.one_hot(y, 3).double() if task == "multiclass" else y
+
+    def plain(z: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        p = torch.softmax(z, 1) if task == "multiclass" else torch.sigmoid(z)
+        hard = (p > 0.5).double()
+        if task == "multiclass":
+            hard = torch.nn.functional.one_hot(p.argmax(1), 3).double()
+        soft = {
+            "soft": lambda: p,
+            "amplified": lambda: torch.sigmoid(10 * (p - 0.5)),
+            "heaviside": lambda: torch.where(
+                p < 0.25, 0.4 * p, torch.where(p > 0.75, 0.6 + 0.4 * p, 0.5 + 1.6 * (p - 0.5))
+            ),
+            "score_oriented(cosine)": lambda: sol(((p - 0.5) / 0.1).clamp(-1, 1)),
+        }[inner]()
+        a = hard + soft - soft.detach()
+        dims = None if task == "binary" else 0
+        tp, fn = (labels * a).sum(dims), (labels * (1 - a)).sum(dims)
+        fp, tn = ((1 - labels) * a).sum(dims), ((1 - labels) * (1 - a)).sum(dims)
+        f1 = 2 * tp / (2 * tp + fn + fp)
+        f1 = (f1 + 2 * tn / (2 * tn + fn + fp)) / 2 if task == "binary" else f1
+        return 1 - f1.mean()
+
+    assert loss(z, y).item() == pytest.approx(plain(z, y).item(), rel=1e-12)
+    torch.testing.assert_close(gradient(loss, z, y), gradient(plain, z, y), rtol=1e-10, atol=1e-14)
+
+
+def sol(u: torch.Tensor) -> torch.Tensor:
+    return (1 + u + torch.sin(torch.pi * u) / torch.pi) / 2
+
+
+def test_hard_counts_of_zero_do_not_explode() -> None:
+    """The slope of a root has no bound at 0, where hard counts often are."""
+    z, y = torch.tensor([-3.0, -2, -1, -4]), torch.tensor([1.0, 1, 0, 0])
+    for formula in ("gmean", "fowlkes_mallows", "-log(f1)"):
+        grads = gradient(metricc.loss(formula, surrogate="straight_through"), z, y)
+        assert grads.abs().max() < 1e3
+
+
+@pytest.mark.parametrize(
+    ("formula", "named"),
+    [
+        ("1/(1+exp(-L*(p-0.5)))", "amplified"),
+        ("1/(1+exp(-L*(p-threshold)))", "amplified"),
+        ("p", "soft"),
+        ("1/(1 + exp(-z))", "soft"),
+        ("min(1, max(0, (p - mu + d)/(2*d)))", "score_oriented(uniform)"),
+    ],
+)
+@pytest.mark.parametrize("task", ["binary", "multilabel", "multiclass"])
+def test_a_formula_is_the_surrogate_that_it_says(formula: str, named: str, task: str) -> None:
+    if task == "multiclass" and "z" in formula:
+        with pytest.raises(MetriccError, match="write the surrogate in p"):
+            metricc.compile("f1", task=task, surrogate=formula)
+        return
+    text = f"s(d = 0.25, mu = 0.5) = {formula}" if "2*d" in formula else formula
+    z, y = random_batch(task)
+    one, other = (metricc.loss("f1", task=task, surrogate=s) for s in (text, named))
+    assert one(z, y).item() == pytest.approx(other(z, y).item(), rel=1e-12)
+    torch.testing.assert_close(gradient(one, z, y), gradient(other, z, y), rtol=1e-10, atol=1e-15)
+
+
+def test_a_formula_is_accurate_far_from_its_centre() -> None:
+    """1 - A and the slope of a steep logistic in float32, where p is 1e-13 away from 0."""
+    z = torch.tensor([-30.0, 30.0, 0.2, -0.1], requires_grad=True)
+    y = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    one = metricc.loss("f1", surrogate="1/(1+exp(-L*(p-0.5)))", L=73.0)
+    exact = gradient(metricc.loss("f1", L=73.0), z.detach().double(), y.double())
+    found = gradient(one, z.detach(), y)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=0)
+
+
+def test_arguments_of_a_formula() -> None:
+    m = metricc.compile("f1", surrogate="power(k = 3 in (1, inf)) = p^k", name="p3")
+    assert "A(p) = p^k" in m.source and "It rises from 0 to 1." in m.source
+    loss = m.loss(k=2.0)
+    loss.set_surrogate(k=4.0)
+    z, y = random_batch()
+    assert loss(z, y) == m.loss(k=4.0)(z, y)
+    with pytest.raises(ValueError, match="k must lie in"):
+        m.loss(k=0.5)
+    with pytest.raises(MetriccError, match="argument of the metric and of the surrogate"):
+        metricc.compile("fbeta", surrogate="s(beta = 1 in (0, inf)) = p^beta")

@@ -226,7 +226,7 @@ def test_samples_is_the_mean_of_tables_of_their_own() -> None:
     z, y = data("multilabel", (6, 4))
     loss = metricc.loss("samples(f1)", task="multilabel")
     tables = [by_hand("multilabel", z[i : i + 1], y[i : i + 1]).sum(0) for i in range(6)]
-    tables = [t + [1, 0, 0, 1] if 0 in (t[0] + t[1], t[2] + t[3]) else t for t in tables]
+    tables = [t + np.array([1, 0, 0, 1]) if 0 in (t[0] + t[1], t[2] + t[3]) else t for t in tables]
     same(loss(z, y), torch.tensor(1 - np.mean([f1_of(t) for t in tables])))
     whole = metricc.loss("samples(f1)")
     same(whole(z, y), metricc.loss("f1", per="sample")(z, y))

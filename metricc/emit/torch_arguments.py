@@ -22,8 +22,8 @@ def arguments(
     names = [name for name, *_ in [*own, *soft]]
     checks = {p.name: _check(p.name, p.interval) for p in parameters}
     for name, value, (low, high) in surrogate.arguments:
-        bounds = (None if abs(x) == float("inf") else Fraction(x) for x in (low, high))
-        interval = syntax.Interval(*bounds)
+        least, most = (None if abs(x) == float("inf") else Fraction(x) for x in (low, high))
+        interval = syntax.Interval(least, most)
         one = isinstance(value, tuple)
         checks[name] = _each(name, interval) if one else _check(name, interval)
     checked = [name for name, check in checks.items() if check]

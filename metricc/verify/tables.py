@@ -157,8 +157,10 @@ class Metric:
 
         def reduction(name: str, evaluate: Callable[[Mapping[str, Any]], Any]) -> Dual:
             found = tables.reduction(name, evaluate)
-            step = int(abs(found.value) * 10**6) % 11 - 5 if self.moved else 0
-            return found * Dual(1 + self.moved * step) if step else found
+            if not self.moved or mp.isnan(found.value):
+                return found
+            step = 2 * (int(abs(found.value) * 10**6) % 6) - 5  # the same for the same number
+            return found * Dual(1 + self.moved * step)
 
         return walk(self.text, arithmetic, scope, reduction)  # type: ignore[no-any-return]
 

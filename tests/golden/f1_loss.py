@@ -37,7 +37,7 @@ from torch import Tensor
 
 __all__ = ["F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '0a888a76bb64094ce96fe96176dc0ab55d4be762b28bc14de002c2162d9b2829'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '3493ed4a4724088de5e32cef9631f834283b886f96feeb2495fcdc038052d157'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -311,10 +311,13 @@ def _narrow(g, dtype):
     return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
 
 
+def _on_cpu(input):
+    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _at_once(input):
     """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    at_once = not (torch.compiler.is_compiling() or torch.is_grad_enabled())
-    return at_once and input.device.type == "cpu"
+    return _on_cpu(input) and not torch.is_grad_enabled()
 
 
 def _dtype(input):

@@ -39,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '0e8a9f38d824fe4ab16cc762ee9f449202f07accdea16cde12bc263748cb9b28'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'ae44b83d01a9eb7e048f01fef57bf667bf226f851718d010f64eedf657e5e30f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -65,7 +65,7 @@ def gradient(TP, FN, FP, TN, beta=1.0):
 def weights(TP, FN, FP, TN, beta=1.0):
     """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
     x1 = FP + beta**2 * (TP + FN)
-    x2 = _ratio(beta**2 + 1, (TP + x1)**2)
+    x2 = _ratio(beta**2 + 1, (TP + x1) ** 2)
     return x1 * x2, TP * x2
 
 
@@ -301,10 +301,13 @@ def _narrow(g, dtype):
     return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
 
 
+def _on_cpu(input):
+    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _at_once(input):
     """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    at_once = not (torch.compiler.is_compiling() or torch.is_grad_enabled())
-    return at_once and input.device.type == "cpu"
+    return _on_cpu(input) and not torch.is_grad_enabled()
 
 
 def _dtype(input):

@@ -38,7 +38,7 @@ from torch import Tensor
 
 __all__ = ["GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': 'fb266807bc97a4b5be038edd31b12fa462abbf5bb4e23f18a1e135569546dcd5'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': 'a5878f1d5f29134ff4858921f698608e153250a4c020e793fe0c8956c8bbcaa3'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -287,10 +287,13 @@ def _narrow(g, dtype):
     return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
 
 
+def _on_cpu(input):
+    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _at_once(input):
     """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    at_once = not (torch.compiler.is_compiling() or torch.is_grad_enabled())
-    return at_once and input.device.type == "cpu"
+    return _on_cpu(input) and not torch.is_grad_enabled()
 
 
 def _dtype(input):

@@ -48,7 +48,7 @@ from torch import Tensor
 
 __all__ = ["MccLoss", "mcc_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '8922e1ec8c277d9feb1b82bdb593bacc8fb8696377ec980c422dc138ea04df47'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '7cbfb123f4bf5115fce1433107694fc4bee626078613e670b4ac2a524faafd3d'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -336,10 +336,13 @@ def _narrow(g, dtype):
     return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
 
 
+def _on_cpu(input):
+    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _at_once(input):
     """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    at_once = not (torch.compiler.is_compiling() or torch.is_grad_enabled())
-    return at_once and input.device.type == "cpu"
+    return _on_cpu(input) and not torch.is_grad_enabled()
 
 
 def _dtype(input):

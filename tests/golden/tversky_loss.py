@@ -41,7 +41,7 @@ from torch import Tensor
 
 __all__ = ["TverskyLoss", "tversky_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '950634bd063884633a0138d3a5ebf741d451559862f0b057d30c414d4f1aa265'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'a4e9b4d27b119a938741a81e1c35100579034daf5243c410c1906adcdf9bb5e8'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -103,7 +103,9 @@ def tversky_loss(
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / 2
-    return _TverskyFunction.apply(input, target, weight, absent, smooth, alpha, beta, L, threshold)[0]
+    return _TverskyFunction.apply(input, target, weight, absent, smooth, alpha, beta, L, threshold)[
+        0
+    ]
 
 
 class TverskyLoss(torch.nn.Module):
@@ -326,10 +328,13 @@ def _narrow(g, dtype):
     return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
 
 
+def _on_cpu(input):
+    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _at_once(input):
     """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    at_once = not (torch.compiler.is_compiling() or torch.is_grad_enabled())
-    return at_once and input.device.type == "cpu"
+    return _on_cpu(input) and not torch.is_grad_enabled()
 
 
 def _dtype(input):

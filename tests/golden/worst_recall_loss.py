@@ -1,0 +1,433 @@
+"""worst_recall as a PyTorch loss: 1 - worst_recall of soft predictions, with its exact gradient.
+
+    loss = WorstRecallLoss()
+    loss(logits, target).backward()
+
+Metric     worst_recall = worst(recall), where TPR = TP/(TP + FN); recall = TPR
+Loss       1 - worst_recall. The metric is a score (proved from the signs of w_plus and w_minus).
+Gradient   d loss/dz_ik = -v_ik (y_ik w_plus_k - (1 - y_ik) w_minus_k) dA/dz_ik
+           w_plus = dM/dTP - dM/dFN = d_worst(TP/(TP + FN))*(1/(TP + FN))
+           w_minus = dM/dTN - dM/dFP = 0
+           for each class; d_worst is 1 for the worst class, else 0
+Surrogate  A(p) = p^2*(3 - 2*p), p = sigmoid(z), z the input; given as a formula. It rises from 0 to
+           1.
+Training   Warning: predicting all positive already reaches the best worst_recall; combine it with a
+           metric that punishes that.
+Classes    A class without positives, or without negatives, is absent from a batch.
+           absent='diagonal' gives it one unit of weight in TP and in TN: the right empty prediction
+           is then perfect, a wrong one is not, and gradients push the right way. absent='skip'
+           leaves it out of averages (where all are absent, as 'diagonal'), absent='zero' scores it
+           0. The default here is 'diagonal'; smooth is added to all four counts. 0/0 is 0; loss and
+           gradient are finite for every finite input.
+Tensors    input: logits of shape (N, C, ...); target: labels in [0, 1] of the same shape; weight:
+           per element, per position (N, ...) or per sample (N,), at least 0; mask: bool, likewise,
+           and ignore_index: a label: what is masked out (False) or ignored counts nothing, gets
+           gradient 0, and may be NaN. class_weight: how often each class counts in averages;
+           classes, exclude_background: those that do. float16 and bfloat16 inputs are summed in
+           float32 and give a float32 loss; the counts are float64 (float32 on devices without).
+
+Made by metricc 0.1.0:  metricc compile 'worst(recall)' --name worst_recall --task multilabel --surrogate 'p^2*(
+    3 - 2*p
+)'
+Derivatives proved: rational functions.
+Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["WorstRecallLoss", "worst_recall_loss", "gradient", "value", "weights"]
+
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'a1212e69fa4c9ae6b149afbaa2cf85a283235055b697c32ec1e540d50c0d10e4'}  # fmt: skip  # noqa: E501
+
+_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_TINY = 2.2250738585072014e-308  # the smallest normal float64
+_HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
+
+
+def value(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
+    """The metric on counts of shape (..., classes)."""
+    TP, FN, FP, TN, share, counted = _slices(TP, FN, FP, TN, class_weight, absent, smooth)
+    return _worst(_ratio(TP, TP + FN), share, counted).squeeze(-1)
+
+
+def gradient(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
+    """Its derivatives in TP, FN, FP and TN."""
+    TP, FN, FP, TN, share, counted = _slices(TP, FN, FP, TN, class_weight, absent, smooth)
+    P = TP + FN
+    share = _worst_slope(_ratio(TP, TP + FN), share, counted)
+    return share * _ratio(FN, P**2), share * _ratio(-TP, P**2), 0, 0
+
+
+def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
+    """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
+    TP, FN, FP, TN, share, counted = _slices(TP, FN, FP, TN, class_weight, absent, smooth)
+    return _worst_slope(_ratio(TP, TP + FN), share, counted) * _ratio(1, TP + FN), 0
+
+
+def worst_recall_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    class_weight: Sequence[float] | Tensor | None = None,
+    classes: Sequence[int] | None = None,
+    exclude_background: bool = False,
+    ignore_index: float | None = None,
+    label_smoothing: float = 0.0,
+    smooth: float = 0.0,
+    absent: str = "diagonal",
+) -> Tensor:
+    """The loss of logits of shape (N, C, ...): a scalar. ValueError if they misfit."""
+    _policy(absent, smooth, label_smoothing)
+    target, weight = _arrange(input, target, weight, mask, ignore_index)
+    class_weight = _shares(input, class_weight, classes, exclude_background)
+    arguments = (class_weight, label_smoothing, absent, smooth)
+    return _WorstRecallFunction.apply(input, target, weight, *arguments)[0]
+
+
+class WorstRecallLoss(torch.nn.Module):
+    """`worst_recall_loss` as a module. It holds no state."""
+
+    def __init__(
+        self,
+        *,
+        class_weight: Sequence[float] | Tensor | None = None,
+        classes: Sequence[int] | None = None,
+        exclude_background: bool = False,
+        ignore_index: float | None = None,
+        label_smoothing: float = 0.0,
+        smooth: float = 0.0,
+        absent: str = "diagonal",
+    ):
+        super().__init__()
+        _policy(absent, smooth, label_smoothing)
+        self.class_weight = None if class_weight is None else tuple(map(float, class_weight))
+        self.classes = None if classes is None else tuple(map(int, classes))
+        self.exclude_background = exclude_background
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.smooth = smooth
+        self.absent = absent
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        return worst_recall_loss(
+            input,
+            target,
+            weight=weight,
+            mask=mask,
+            class_weight=self.class_weight,
+            classes=self.classes,
+            exclude_background=self.exclude_background,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            smooth=self.smooth,
+            absent=self.absent,
+        )
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class _WorstRecallFunction(torch.autograd.Function):
+    """Forward reduces the batch to the counts of every class, backward maps their weights over it.
+
+    On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
+    """
+
+    @staticmethod
+    def forward(input, target, weight, class_weight, label_smoothing, absent, smooth):
+        keep = _at_once(input) and input.requires_grad
+        kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
+        counts = _count(input, target, weight, kept if keep else None, label_smoothing)
+        loss, pair, share = _scalars(counts, class_weight, absent, smooth)
+        return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        input, target, weight, *ctx.arguments = inputs
+        _, share, pair, ctx.kept = output
+        ctx.save_for_backward(input, target, weight, pair)
+        ctx.mark_non_differentiable(share, pair, ctx.kept)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx, grad_loss, *_):
+        nothing = (None,) * (2 + len(ctx.arguments))
+        if grad_loss is None:
+            return None, *nothing
+        input, target, weight, pair = ctx.saved_tensors
+        class_weight, label_smoothing, absent, smooth = ctx.arguments
+        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+            counts = _count(input, target, weight, None, label_smoothing)
+            pair = _scalars(counts, class_weight, absent, smooth)[1]
+        pair = pair * grad_loss
+        if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
+            g = _map(input, target, weight, pair, label_smoothing)
+        else:  # what is kept turns into the gradient; another backward finds none
+            kept, ctx.kept = ctx.kept, None
+            g = _finish(kept, target, weight, pair, label_smoothing)
+        return _narrow(g, input.dtype), *nothing
+
+
+def _scalars(counts, class_weight, absent, smooth):
+    """The loss, what backward maps over the batch, and how each loss counts in a mean."""
+    cells = counts[:4]
+    options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
+    loss = 1 - value(*cells, **options)
+    plus, minus = weights(*cells, **options)
+    pair = [-plus, -minus]
+    pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
+    return loss, pair, loss.new_ones(())
+
+
+def _soft(z):
+    """A(p), 1 - A(p) and dA/dz, p = sigmoid(z)."""
+    p = torch.sigmoid(z)
+    q = torch.sigmoid(-z)
+    return p**2 * (3 - 2 * p), q**2 * (2 * p + 1), (6 * p * q) * p * q
+
+
+def _count(input, target, weight, kept, label_smoothing):
+    """TP, FN, FP, TN of every class: float64, of shape (C,) each."""
+    counts = torch.zeros(4, input.shape[1], dtype=_wide(input), device=input.device)
+    for _, (z, y, v, s) in _pieces(input, target, weight, kept):
+        z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
+        a, b, d = _soft(z)
+        n = 1 - y
+        if v is not None:
+            y, n = y * v, n * v
+        # Four sums of their own terms: a count taken as a difference of sums would cancel.
+        terms = y * a, y * b, n * a, n * b
+        counts += torch.stack([term.sum((0, 2)) for term in terms])
+        if s is not None:
+            s.copy_(d)
+    cells = counts[:4]
+    if _at_once(input) and len(input) and cells.min() < -1e-5 * cells.abs().sum():
+        raise ValueError("target must be in [0, 1] and weight not negative")
+    return counts.unbind()
+
+
+def _ready(z, y, v, label_smoothing):
+    """Input, labels and weight of a piece; what weighs nothing is made harmless (it may be NaN)."""
+    y = y.to(z.dtype)
+    if v is not None:
+        v = v.to(z.dtype)
+        z, y = z.masked_fill(v == 0, 0), y.masked_fill(v == 0, 0)
+    if label_smoothing:
+        y = y * (1 - label_smoothing) + label_smoothing / 2
+    return z, y, v
+
+
+def _map(input, target, weight, pair, label_smoothing):
+    """The gradient in one expression, which compilers and autograd can follow."""
+    ((rows, (z, y, v)),) = _pieces(input, target, weight)
+    z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
+    plus, minus = _spread(pair, rows)
+    g = _sides(y, v, plus, minus) * _soft(z)[2]
+    return g.reshape(input.shape)
+
+
+def _finish(slope, target, weight, pair, label_smoothing):
+    """The gradient from the slope, in place."""
+    for rows, (s, y, v) in _pieces(slope, target, weight):
+        _, y, v = _ready(s, y, v, label_smoothing)
+        plus, minus = _spread(pair, rows)
+        s.mul_(_sides(y, v, plus, minus))
+    return slope
+
+
+def _pieces(*tensors):
+    """The tensors as (samples, classes, positions), with the rows that each piece holds.
+
+    Where this runs at once they are cut into pieces that fit a CPU's cache.
+    """
+    N, C, M = *tensors[0].shape[:2], math.prod(tensors[0].shape[2:])
+    flat = [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
+    if not _at_once(tensors[0]):
+        return [(slice(None), flat)]
+    size = _BLOCK * torch.get_num_threads() // max(C, 1)
+    width = max(1, min(M, size))
+    height = max(1, size // width)
+    return [
+        (
+            slice(i, i + height),
+            [None if t is None else t[i : i + height, :, j : j + width] for t in flat],
+        )
+        for i in range(0, N, height)
+        for j in range(0, M, width)
+    ]
+
+
+def _spread(pair, rows):
+    """The weights of the gradient for a piece: of shape (rows or 1, classes, 1) each."""
+    return [w[:, None] for w in pair]
+
+
+def _sides(y, v, plus, minus):
+    """v (y plus - (1 - y) minus). lerp is exact at y = 0 and y = 1."""
+    g = torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+    return g if v is None else g * v
+
+
+def _slices(TP, FN, FP, TN, share, absent, smooth):
+    """The counts that each class is judged by, its share in averages, and its weight there.
+
+    A class without positives or without negatives is absent.
+    """
+    TP, FN, FP, TN, share = _tables(TP, FN, FP, TN, share)
+    counted = share
+    if absent is not None:
+        missing = (TP + FN == 0) | (FP + TN == 0)
+        TP, TN = TP + missing.to(TP), TN + missing.to(TP)
+        present = share * ~missing
+        if absent == "skip":  # an average of nothing is never taken
+            share = counted = torch.where(present.sum(-1, keepdim=True) > 0, present, share)
+        elif absent == "zero":
+            share = present
+    return TP + smooth, FN + smooth, FP + smooth, TN + smooth, share, counted
+
+
+def _tables(*tables):
+    """Counts and share as floating tensors of one shape; no share is a share of 1."""
+    *cells, share = tables
+    cells = [x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64) for x in cells]
+    share = torch.ones_like(cells[0]) if share is None else share.to(cells[0]).expand_as(cells[0])
+    return *cells, share
+
+
+def _worst(e, share, counted):
+    """The smallest value of the classes that count."""
+    e = torch.where(share > 0, e, 0)
+    return torch.where(counted > 0, e, _HUGE).amin(-1, keepdim=True)
+
+
+def _worst_slope(e, share, counted):
+    """1 for the smallest value; several share it."""
+    smallest = (torch.where(share > 0, e, 0) == _worst(e, share, counted)) & (counted > 0)
+    return (smallest & (share > 0)) / smallest.sum(-1, keepdim=True).clamp(min=1)
+
+
+def _arrange(input, target, weight, mask, ignore_index):
+    """Target and weight as they fit the input: (N, C or 1, ...)."""
+    _fit(input, target=target, weight=weight, mask=mask)
+    if input.dim() < 2:
+        raise ValueError(f"input has shape {tuple(input.shape)}; it must be (N, C, ...)")
+    if target.shape != input.shape:
+        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
+    weight = _placed(weight, input, "weight")
+    mask = _placed(mask, input, "mask")
+    keep = None
+    if ignore_index is not None:  # NaN ignores NaN
+        keep = ~(target.isnan() if ignore_index != ignore_index else target == ignore_index)
+    for kept in (keep, mask):
+        if kept is not None:
+            weight = kept.to(_dtype(input)) if weight is None else torch.where(kept, weight, 0)
+    return target, weight
+
+
+def _placed(tensor, input, name):
+    """A weight or mask per element, per position or per sample, as (N, C or 1, ...)."""
+    if tensor is None or tensor.shape == input.shape:
+        return tensor
+    positions = (input.shape[0], *input.shape[2:])
+    if tensor.shape == input.shape[:1]:
+        tensor = tensor.reshape(-1, *[1] * (input.dim() - 2)).expand(positions)
+    if tensor.shape != positions:
+        shapes = f"{tuple(input.shape)}, {positions} or {tuple(input.shape[:1])}"
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
+    return tensor.unsqueeze(1)
+
+
+def _shares(input, class_weight, classes, exclude_background):
+    """The weight of each class in averages; None where all weigh 1."""
+    if class_weight is None and classes is None and not exclude_background:
+        return None
+    C = input.shape[1]
+    share = _tensor(torch.ones(C) if class_weight is None else class_weight, input)
+    if share.shape != (C,) or not (share >= 0).all():
+        raise ValueError(f"class_weight must be {C} numbers of at least 0, one a class")
+    if classes is not None:
+        listed = torch.zeros_like(share)
+        listed[list(classes)] = 1
+        share = share * listed
+    if exclude_background:
+        share = share * (torch.arange(C, device=input.device) > 0)
+    return share
+
+
+def _narrow(g, dtype):
+    """To the input's type; halves saturate rather than overflow."""
+    largest = torch.finfo(dtype).max
+    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
+
+
+def _on_cpu(input):
+    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _at_once(input):
+    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
+    return _on_cpu(input) and not torch.is_grad_enabled()
+
+
+def _dtype(input):
+    """The working precision, which the loss has too: half inputs are computed in float32."""
+    return torch.float64 if input.dtype == torch.float64 else torch.float32
+
+
+def _wide(input):
+    """The precision of the counts and of all that is computed from them."""
+    return torch.float32 if input.device.type == "mps" else torch.float64
+
+
+def _tensor(x, like):
+    return torch.as_tensor(x, dtype=_wide(like), device=like.device)
+
+
+def _fit(input, **others):
+    """ValueError for what is no real tensor on the input's device, or needs a gradient."""
+    for name, tensor in {"input": input, **others}.items():
+        if tensor is None and name in ("weight", "mask"):
+            continue
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
+        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+            raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
+        if name == "mask" and tensor.dtype != torch.bool:
+            raise ValueError(f"mask must be a bool tensor, not {tensor.dtype}")
+        if tensor.device != input.device:
+            raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
+        if name != "input" and tensor.requires_grad:
+            raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
+
+
+def _policy(absent, smooth, label_smoothing):
+    """ValueError for what is no policy."""
+    if absent not in ("diagonal", "skip", "zero"):
+        raise ValueError(f'absent must be "diagonal", "skip" or "zero", not {absent!r}')
+    if not 0 <= smooth < float("inf"):
+        raise ValueError(f"smooth must be at least 0, not {smooth}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1], not {label_smoothing}")
+
+
+def _ratio(a, b):
+    """a / b, finite for every b: |b| is at least _TINY, the quotient at most _HUGE."""
+    if isinstance(b, Tensor):
+        tiny = torch.finfo(b.dtype).tiny
+        return (a / torch.where(b.abs() < tiny, tiny, b)).clamp(-_HUGE, _HUGE)
+    quotient = a / (_TINY if abs(b) < _TINY else b)
+    if isinstance(quotient, Tensor):
+        return quotient.clamp(-_HUGE, _HUGE)
+    return min(max(quotient, -_HUGE), _HUGE)
