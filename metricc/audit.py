@@ -6,6 +6,7 @@ down is worth. Both at least 0 everywhere: a score. Both at most 0: an error rat
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import sympy
@@ -13,9 +14,10 @@ import sympy
 from metricc import ir
 from metricc.algebra import sign_of
 from metricc.functions import CELLS
-from metricc.numeric import inside, mpf, sample, value_at
+from metricc.numeric import inside, mp, mpf, sample, value_at
 
 POINTS = 200
+TABLES = 100  # of several classes
 
 
 def audit(plan: ir.Plan) -> ir.Audit:
@@ -25,7 +27,7 @@ def audit(plan: ir.Plan) -> ir.Audit:
     """
     metric = plan.metric
     found: set[int] = set()
-    proved, depends = True, False
+    proved, depends, points = True, False, POINTS
     for term, program in zip(metric.tables, plan.programs, strict=True):
         outer, how = {1}, "proved"
         if plan.outer is not None:
@@ -40,6 +42,9 @@ def audit(plan: ir.Plan) -> ir.Audit:
         signs, how = _signs(plan.outer or plan.program, f"M_{term.symbol.name}")
         proved = proved and how == "proved"
         found |= {-sign for sign in signs}
+    if not metric.single and not found <= {0, 1} and not found <= {0, -1}:
+        # Signs of terms one by one say little: look at tables, where the terms belong together.
+        found, proved, points = _on_tables(plan), False, TABLES
     direction: ir.Direction = "mixed"
     if found <= {0, 1}:
         direction = "score"
@@ -50,7 +55,7 @@ def audit(plan: ir.Plan) -> ir.Audit:
     constant = depends and len(plan.programs) == 1 and metric.task != "multiclass"
     return ir.Audit(
         direction=direction,
-        direction_proof=how if proved else f"sampled at {POINTS} points",
+        direction_proof=how if proved else f"sampled at {points} points",
         degenerate=_degenerate(plan.program, direction) if constant else "",
         depends=depends,
         homogeneous=all(program.homogeneous for program in plan.programs),
@@ -68,6 +73,105 @@ def _signs(program: ir.Program, name: str) -> tuple[set[int], str]:
         if number is not None and abs(number) > 1e-12:
             found.add(1 if number > 0 else -1)
     return found or {0}, "sampled"
+
+
+CLASSES = 3
+
+
+def _on_tables(plan: ir.Plan) -> set[int]:
+    """The signs of what a more correct prediction is worth, on random tables of three classes.
+
+    In a multiclass task it moves from a wrong class j to the right one k: w_plus[k] + w_minus[j].
+    """
+    found: set[int] = set()
+    generator = random.Random(1)
+    for point in sample(plan.metric.unknowns, TABLES):
+        tables = _tables(generator, plan.metric.task)
+        weights = _weights(plan, tables, point)
+        if weights is None:
+            continue
+        moves = [w for pair in weights for w in pair]
+        if plan.metric.task == "multiclass":
+            moves = [
+                weights[k][0] + weights[j][1]
+                for k in range(CLASSES)
+                for j in range(CLASSES)
+                if j != k
+            ]
+        size = max(abs(w) for pair in weights for w in pair)
+        found |= {1 if w > 0 else -1 for w in moves if abs(w) > 1e-9 * size}
+    return found or {0}
+
+
+def _tables(generator: random.Random, task: str) -> list[dict[sympy.Symbol, Any]]:
+    """One-vs-rest counts of one table of three classes, or of three labels apart."""
+    if task != "multiclass":
+        return [
+            {s: mpf(10 ** generator.uniform(-1, 3)) for s in map(sympy.Symbol, CELLS)}
+            for _ in range(CLASSES)
+        ]
+    size = range(CLASSES)
+    joint = [[mpf(10 ** generator.uniform(-1, 3)) for _ in size] for _ in size]
+    total = sum(map(sum, joint))
+    found = []
+    for k in size:
+        right, true = joint[k][k], sum(joint[k])
+        said = sum(row[k] for row in joint)
+        cells = (right, true - right, said - right, total - true - said + right)
+        found.append(dict(zip(map(sympy.Symbol, CELLS), cells, strict=True)))
+    return found
+
+
+def _weights(
+    plan: ir.Plan, tables: list[dict[sympy.Symbol, Any]], point: dict[Any, Any]
+) -> list[tuple[Any, Any]] | None:
+    """(w_plus, w_minus) of each class at tables; None outside the domain."""
+    assert plan.outer is not None
+    point = dict(point)
+    parts = []
+    for term, program in zip(plan.metric.tables, plan.programs, strict=True):
+        own = tables
+        if term.reduction == "micro":
+            own = [{s: sum(t[s] for t in tables) for s in tables[0]}] * len(tables)
+        rows = [
+            [value_at(program.forms[n].expression, point | t, 30) for t in own]
+            for n in ("value", "w_plus", "w_minus")
+        ]
+        if any(number is None for row in rows for number in row):
+            return None
+        positives = [t[sympy.Symbol("TP")] + t[sympy.Symbol("FN")] for t in tables]
+        point[term.symbol], shares = _reduced(term.reduction, rows[0], positives)
+        parts.append((term, shares, rows[1], rows[2]))
+    total = [[mpf(0), mpf(0)] for _ in tables]
+    for term, shares, plus, minus in parts:
+        slope = value_at(plan.outer.forms[f"M_{term.symbol.name}"].expression, point, 30)
+        if slope is None:
+            return None
+        for k, share in enumerate(shares):
+            total[k][0] += slope * share * plus[k]
+            total[k][1] += slope * share * minus[k]
+    return [(plus, minus) for plus, minus in total]
+
+
+def _reduced(reduction: str, values: list[Any], positives: list[Any]) -> tuple[Any, list[Any]]:
+    """A reduction of the classes' values, and its slope in each."""
+    count, ones = len(values), [mpf(1)] * len(values)
+    match reduction:
+        case "sum":
+            return sum(values), ones
+        case "micro" | "per_class":
+            return values[0], ones
+        case "worst":
+            least = min(values)
+            return least, [mpf(v == least) for v in values]
+        case "geomean":
+            mean = mp.fprod(values) ** (mpf(1) / count) if min(values) > 0 else mpf(0)
+            return mean, [mean / (count * v) if v > 0 else mpf(0) for v in values]
+        case "weighted":
+            shares = [p / sum(positives) for p in positives]
+        case _:
+            shares = [mpf(1) / count] * count
+    return sum(s * v for s, v in zip(shares, values, strict=True)), shares
 
 
 def _degenerate(program: ir.Program, direction: ir.Direction) -> str:

@@ -136,7 +136,7 @@ def _check_surrogate(soft: surrogates.Surrogate, plan: ir.Plan, options: ir.Opti
         hint = "use soft or straight_through (--surrogate), or average: macro(...)"
         raise fail("MC0307", fact, hint)
     if metric.by_sample and options.per == "sample":
-        hint = "leave per=\"sample\" (--per) out, or write the metric without samples(...)"
+        hint = 'leave per="sample" (--per) out, or write the metric without samples(...)'
         raise fail("MC0501", "samples(...) has a table for each sample already", hint)
     if soft.curve is not None and soft.curve.variable == "z":
         if options.from_probabilities or options.task == "multiclass":

@@ -20,9 +20,7 @@ from metricc.functions import CELLS, LEVELS
 NEED_VALUES = frozenset({"worst", "geomean"})
 
 
-def compose(
-    metric: ir.Metric, programs: Sequence[ir.Program], outer: ir.Program | None
-) -> ir.Plan:
+def compose(metric: ir.Metric, programs: Sequence[ir.Program], outer: ir.Program | None) -> ir.Plan:
     """Join the programs of the terms; `outer` is that of G, None where G is the only term."""
     if metric.single:
         (program,) = programs
@@ -101,7 +99,7 @@ class _Composition:
             return writer.block(self.joined(writer, "value"))
         for name, share, parts in pending:
             outer = self.joined(writer, f"M_{name}")[0]
-            factor = writer.named("share", _times(outer, share))
+            factor = writer.named("slope", _times(outer, share))
             for total, part in zip(sums, parts, strict=True):
                 total.append(_times(factor, part))
         results = [_plus(total) for total in sums]
@@ -142,7 +140,9 @@ class _Writer:
 
     def __init__(self, metric: ir.Metric) -> None:
         self.assignments: list[tuple[str, syntax.Expression]] = []
-        self.taken = {*CELLS, *(p.name for p in metric.unknowns)}
+        # The target brings the counts to each level, with the classes' shares in averages.
+        levels = {f"{name}_{own}" for name in ("share", "counted") for own in LEVELS}
+        self.taken = {*CELLS, "share", "counted", *levels, *(p.name for p in metric.unknowns)}
         self.known: dict[syntax.Expression, str] = {}
 
     def include(self, block: ir.Block, cells: dict[str, str]) -> list[syntax.Expression]:

@@ -61,7 +61,9 @@ def curve(text: str) -> Surrogate:
     kinked = a.has(sympy.Max, sympy.Min) or "Select" in str(sympy.srepr(a))
     shown = str(definition.body)
     found = Curve(replace(read, definitions=(definition,), metric=None), block, variable, ends)
-    return Surrogate(text.strip(), shown, "given as a formula", tuple(arguments), "", kinked, False, found)
+    return Surrogate(
+        text.strip(), shown, "given as a formula", tuple(arguments), "", kinked, False, found
+    )
 
 
 def _definition(read: syntax.Text) -> syntax.Definition:

@@ -123,7 +123,7 @@ SIGNATURE_WORDS = frozenset(
     "L threshold thresholds mu delta p z self classes exclude_background label_smoothing "
     # of metricc.compile, value and score
     "formula name task surrogate from_probabilities maximize minimize "
-    "y_true y_pred y_score sample_weight pos_label zero_division".split()
+    "y_true y_pred y_score sample_weight pos_label zero_division labels num_classes num_labels".split()
 )
 MODULE_ATTRIBUTES = frozenset(
     "add_module apply bfloat16 buffers call_super_init children compile cpu cuda double "

@@ -390,6 +390,18 @@ class Plan:
             terms.append(("outer ", self.outer))
         return {f"{prefix}{n}": form for prefix, p in terms for n, form in p.forms.items()}
 
+    @property
+    def margins(self) -> bool:
+        """Whether sums over classes are subtracted, as margins of one table.
+
+        Then all classes count alike: of classes with weights of their own they are no margins.
+        """
+        return (
+            "joint" in self.levels
+            and self.outer is not None
+            and (self.outer.forms["value"].cancels)
+        )
+
     @cached_property
     def gradients(self) -> dict[str, Expr]:
         """Value, M_TP, M_FN, M_FP, M_TN, w_plus and w_minus of one table, for readers.
@@ -417,7 +429,9 @@ class Plan:
     def __str__(self) -> str:
         if self.metric.single:
             return str(self.program)
-        names = [v for v in self.metric.variables if v in {t.symbol.name for t in self.metric.elements}]
+        names = [
+            v for v in self.metric.variables if v in {t.symbol.name for t in self.metric.elements}
+        ]
         parts = (
             (self.value, ("value",)),
             (self.weights, ("w_plus", "w_minus", *(f"M_{n}" for n in names))),

@@ -358,7 +358,15 @@ class _Scope:
         if definition is None and not self.text.broken & {name, "import"}:
             parameters = [p.name for p in around.parameters]
             others = [*self.own, *self.imported.names]
-            known = [*CELLS, *parameters, *others, *FUNCTIONS, *REDUCTIONS, *ELEMENTS, *self.library]
+            known = [
+                *CELLS,
+                *parameters,
+                *others,
+                *FUNCTIONS,
+                *REDUCTIONS,
+                *ELEMENTS,
+                *self.library,
+            ]
             if name.lower() in NEEDS_PAIRS:
                 fact = f"`{name}` needs the counts of single pairs of classes"
                 hint = "formulas are over one-vs-rest counts: cohen_kappa, or multiclass_kappa"

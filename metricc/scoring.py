@@ -60,16 +60,14 @@ def value(plan: ir.Plan, cells: tuple[Any, ...], rules: Rules) -> Any:
     return _judged(plan, tables, share, judge, None)
 
 
-def score(
-    plan: ir.Plan, given: labels.Given, rules: Rules, per: str = "batch", single: bool = False
-) -> Any:
+def score(plan: ir.Plan, given: labels.Given, rules: Rules, per: str = "batch") -> Any:
     """The metric on (y_true, y_pred): a float, or an array with a number for each class.
 
     Raises `MetriccError` where `value` does, for scores or logits in the place of labels, and for
-    metrics that labels do not settle. `single` refuses those that are no single number.
+    metrics that labels do not settle.
     """
     judge = _judge(plan.metric, rules, scored=True)
-    _scorable(plan.metric, per, single)
+    _scorable(plan.metric, per, single=False)
     found = labels.tables(given, plan.metric.task, plan.metric.by_sample, "joint" in plan.levels)
     return _counted(plan, judge, found)
 
@@ -145,6 +143,9 @@ def _judged(
 ) -> Any:
     """The metric on raw counts; `share` weighs classes (or samples), `names` are theirs."""
     metric = plan.metric
+    if plan.margins and share is not None:
+        fact = f"{metric.name} subtracts sums over classes: they are margins of one table"
+        raise fail("MC0501", fact, "leave class_weight out: all classes count alike")
     scored: Array | float = 1.0
     reducer = None
     if metric.single:

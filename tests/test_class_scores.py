@@ -401,8 +401,10 @@ def test_value_is_the_generated_files_value(task: str, text: str, absent: str | 
     for shares in (None, [1.0, 0.0, 2.5])[: 1 + weighted]:
         found = metric.value(*counts, absent=absent, smooth=0.25, class_weight=shares)
         tensors = [torch.tensor(cell) for cell in counts]
-        key = "sample_weight" if by_sample else "class_weight"
-        given = {key: None if shares is None else torch.tensor(shares, dtype=torch.float64)}
+        given = {}
+        if shares is not None:
+            key = "sample_weight" if by_sample else "class_weight"
+            given[key] = torch.tensor(shares, dtype=torch.float64)
         wanted = metric.module().value(*tensors, absent=absent, smooth=0.25, **given)
         assert found.shape == (5, 2)
         close(found, wanted, 1e-11)

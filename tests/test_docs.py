@@ -203,7 +203,7 @@ def test_every_code_of_a_formula_has_its_sentence_and_an_example() -> None:
     assert [code for code, _ in headings] == sorted(formulas)
     for part in re.split(r"(?m)^### (?=MC)", text)[1:]:
         code = part[:6]
-        if code in formulas and code != "MC0306":  # an option's
+        if code in formulas and code not in ("MC0306", "MC0307", "MC0308"):  # options
             verb = "warns" if code in WARNINGS else "fails"
             assert f"```metric {verb} {code}\n" in part, code
 

@@ -16,7 +16,7 @@ FLOORS = (
     {"ir", "algebra", "network", "save", "statements", "phrases", "spelling", "remarks", "averaging"},
     {"extract", "numeric", "interpret", "labels"},
     {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load", "compose"},
-    {"library", "sources"},
+    {"library", "sources", "reductions"},
     {"imports", "curve"},
     {"emit", "verify", "identify", "adapters", "scoring"},
     {"compiled", "describe"},

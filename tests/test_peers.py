@@ -447,3 +447,22 @@ def test_counts_of_a_hundred_million_in_float32(text: str) -> None:
         found, wanted = function(*singles), np.atleast_1d(function(*counts))
         found = [float(x) for x in (found if len(wanted) > 1 else [found])]
         assert found == pytest.approx(wanted, rel=1e-5)
+
+
+HALVES = [("sum(f1)", "macro(f1)"), ("micro(balanced_accuracy)", "macro(f1)")]
+
+
+@pytest.mark.parametrize(("one", "two"), HALVES)
+def test_halves_of_two_reductions(one: str, two: str) -> None:
+    z, y = batch("multilabel")
+    value, gradient = pushed(soft(f"0.5*{one} + 0.5*{two}", "multilabel"), z, y)
+    parts = [pushed(soft(text, "multilabel"), z, y) for text in (one, two)]
+    close(value, sum(v for v, _ in parts) / 2)
+    close(gradient, sum(g for _, g in parts) / 2)
+
+
+def test_smoothing_of_a_joint_table_is_exact() -> None:
+    z, y = batch("multiclass")
+    tp, fn, fp, _ = tables(z, y)
+    wanted = (2 * (tp + 0.1) / (2 * tp + fn + fp + 0.2 + 2 * 0.3)).sum()
+    close(1 - soft("sum(f1)", "multiclass", smooth=0.1)(z, y), wanted, 1e-13)

@@ -248,32 +248,40 @@ def test_binary_reductions() -> None:
 
 @pytest.mark.parametrize("surrogate", ["amplified", "heaviside", "score_oriented(cosine)"])
 @pytest.mark.parametrize("from_probabilities", [False, True])
-def test_binary_is_the_oracle_of_one_table(surrogate: str, from_probabilities: bool) -> None:
-    arguments = {"L": 4.0, "threshold": 0.25} if surrogate == "amplified" else {}
-    arguments |= {"delta": 0.3125, "threshold": 0.25} if surrogate == "heaviside" else {}
-    arguments |= {"mu": 0.375, "delta": 0.3125} if "score" in surrogate else {}
+def test_binary_gradients(surrogate: str, from_probabilities: bool) -> None:
+    """Against differences, and the loss against naive NumPy."""
+    given = {
+        "amplified": {"L": 4.0, "threshold": 0.25},
+        "heaviside": {"delta": 0.3125, "threshold": 0.25},
+        "score_oriented(cosine)": {"mu": 0.375, "delta": 0.3125},
+    }[surrogate]
     generator = random.Random(4)
     z = [generator.uniform(0.01, 0.99) * (1 if from_probabilities else 3) for _ in range(20)]
     y = [generator.choice((0.0, 0.25, 1.0)) for _ in range(20)]
-    one = oracle.loss_and_gradient(
-        text(F1), oracle.Batch(z, y), {}, surrogate, arguments, from_probabilities, False, 2.0**-20
+    data = Tensors([[z]], [[y]])
+    setting = Setting(
+        task="binary",
+        surrogate=surrogate,
+        arguments=given,
+        from_probabilities=from_probabilities,
     )
-    two = loss_and_gradient(
-        text(F1),
-        Tensors([[z]], [[y]]),
-        {},
-        Setting(
-            task="binary",
-            surrogate=surrogate,
-            arguments=arguments,
-            from_probabilities=from_probabilities,
+    check_differences(F1, data, setting)
+    p = np.array(z) if from_probabilities else 1 / (1 + np.exp(-np.array(z)))
+    a = {
+        "amplified": lambda: 1 / (1 + np.exp(-4 * (p - 0.25))),
+        "heaviside": lambda: np.where(
+            p < 0.125, 2.5 * p, np.where(p > 0.375, 1 - 0.5 * (1 - p), 0.5 + 1.5 * (p - 0.25))
         ),
-        2.0**-20,
+        "score_oriented(cosine)": lambda: (1 + u(p) + np.sin(np.pi * u(p)) / np.pi) / 2,
+    }[surrogate]()
+    wanted = 1 - f1(counts(a, np.array(y), np.ones(20), axes=(0,)))
+    assert number(loss_and_gradient(text(F1), data, {}, setting)) == pytest.approx(
+        wanted, rel=1e-13
     )
-    assert abs(one[0] - two.value) < mpf(10) ** -140
-    for single, several in zip(one[1:], (two.gradient, two.sizes, two.moves), strict=True):
-        for a, b in zip(single, several[0][0], strict=True):
-            assert abs(a - b) < mpf(10) ** -130
+
+
+def u(p: Array) -> Array:
+    return np.clip((p - 0.375) / 0.3125, -1, 1)
 
 
 def test_a_lonely_table_that_is_absent() -> None:
@@ -290,11 +298,12 @@ def test_a_lonely_table_that_is_absent() -> None:
             assert float(found.values[0]) == pytest.approx(wanted, rel=1e-14)
             assert all(s == 0 for s in found.weights[0]) == (absent != "diagonal")
     mixed = text(f"0.5*bce + 0.5*(1 - {F1}) + 3")
-    zero = values(mixed, table, {}, "binary", "zero", elements={"bce": 0.5})
-    assert float(zero.values[0]) == 0.25  # everything beside bce is one part
-    assert zero.terms == {("bce", 0.0): 0.5}
-    taken = values(text(f"{F1} - 2*bce"), table, {}, "binary", "zero", elements={"bce": 0.5})
-    assert float(taken.values[0]) == -1 and taken.weights == [(0, 0)]
+    zero = values(mixed, table, {}, "binary", "zero", elements={("bce", 0.0): 0.5})
+    assert zero.values == [0] and zero.terms == {}  # a composite is 0 as a whole
+    skipped = values(mixed, table, {}, "binary", "skip", elements={("bce", 0.0): 0.5})
+    assert skipped.values == [mpf("3.25")] and skipped.terms == {("bce", 0.0): 0.5}
+    free = values(text(F1), table, {}, "binary", None, 1.0)
+    assert float(free.values[0]) == pytest.approx(1 / 3, rel=1e-14)
 
 
 def sample_tables(data: Tensors, task: str) -> list[Array]:
@@ -350,6 +359,32 @@ def test_samples(task: str) -> None:
     check_differences(f"samples({F1})", data, setting)
 
 
+def test_per_class_of_each_sample() -> None:
+    """One mean over all losses, with the shares of samples times those of classes."""
+    data = tensors("multilabel", (3, 3, 9), seed=2)
+    z, y = np.array(data.input), np.array(data.target)
+    y[0, 1] = 0  # class 1 is absent from sample 0
+    data = replace(data, target=y.tolist(), sample_weight=[1.0, 3.0, 0.5])
+    t = counts(1 / (1 + np.exp(-z)), y, np.ones_like(z), axes=(2,))
+    scores = 1 - f1(diagonal(t))
+    c = np.array([1.0, 2.0, 0.5])
+    for absent in ("diagonal", "skip", "zero"):
+        shares = np.array(data.sample_weight)[:, None] * c
+        shares[0, 1] *= absent != "skip"
+        losses = scores.copy()
+        losses[0, 1] = 1 if absent == "zero" else losses[0, 1]
+        wanted = {
+            "mean": (shares * losses).sum() / shares.sum(),
+            "sum": (shares * losses).sum(),
+        }
+        setting = Setting(per="sample", absent=absent, class_weight=c.tolist())
+        for reduction, value in wanted.items():
+            found = loss_and_gradient(
+                text(f"per_class({F1})"), data, {}, replace(setting, reduction=reduction)
+            )
+            assert number(found) == pytest.approx(value, rel=1e-13)
+
+
 def test_per_class() -> None:
     data = tensors("multilabel", seed=2)
     scores = 1 - f1(counts(*arrays(data, "multilabel")))
@@ -364,14 +399,18 @@ def test_per_class() -> None:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize("indices", [False, True])
-def test_cross_entropy_is_torchs(smoothing: float, indices: bool) -> None:
-    data = replace(tensors("multiclass", seed=5), indices=indices)
-    weight = torch.tensor([1.0, 0.5, 2.0, 0.0], dtype=torch.float64)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_cross_entropy_is_torchs(smoothing: float, weighted: bool) -> None:
+    """torch counts class weights of labels before they are smoothed; apart from that it agrees."""
+    data = tensors("multiclass", seed=5)
+    weight = torch.tensor([1.0, 0.5, 2.0, 0.0] if weighted else [1.0] * 4, dtype=torch.float64)
     z = torch.tensor(data.input, dtype=torch.float64, requires_grad=True)
     y = torch.tensor(data.target, dtype=torch.float64)
-    target = y.argmax(1) if indices else y
-    wanted = torch.nn.functional.cross_entropy(z, target, weight, label_smoothing=smoothing)
+    wanted = torch.nn.functional.cross_entropy(
+        z, y.argmax(1), weight, label_smoothing=smoothing, reduction="sum"
+    )
+    smooth = y * (1 - smoothing) + smoothing / 4
+    wanted = wanted / (weight[:, None] * smooth).sum()
     wanted.backward()
     setting = Setting(
         task="multiclass",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import torch
 
 import metricc
 import metricc.library
@@ -61,7 +64,7 @@ def test_other_surrogates_verify(name: str, surrogate: str, from_probabilities: 
         ("heaviside", "(low - mid) * below", "(mid - low) * below"),
         ("heaviside", "1 - high * q", "high * q"),
         ("score_oriented(cosine)", "-1 / delta", "-0.5 / delta"),
-        ("score_oriented(cosine)", "c * c, p * q", "c, p * q"),
+        ("score_oriented(cosine)", "c * c * p * q", "c * p * q"),
         ("score_oriented(uniform)", "0.5 - u", "0.5 + u"),
         ("score_oriented(uniform)", "(a > 0) & (b > 0)", "a > 0"),
     ],
@@ -76,6 +79,103 @@ def test_composed_metric_verifies(formula: str) -> None:
     assert report.passed, str(report)
 
 
+# Formula, options: the first few run always, a second or two each.
+VARIED: list[tuple[str, dict[str, Any]]] = [
+    ("macro(f1)", {"task": "multiclass"}),
+    ("0.5*bce + 0.5*(1 - f1)", {}),
+    ("sqrt(macro(f1)*macro(mcc))", {"task": "multilabel", "maximize": True}),
+    ("0.5*bce + 0.5*(1 - per_class(f1))", {"task": "multilabel"}),
+    ("mcc", {"surrogate": "straight_through(amplified, L=5)"}),
+    ("f1", {"surrogate": "amplified(thresholds=[0.1, 0.5])", "per": "sample"}),
+    ("multiclass_mcc", {"task": "multiclass", "surrogate": "straight_through"}),
+    ("multiclass_kappa", {"task": "multiclass", "from_probabilities": True}),
+    ("weighted(mcc)", {"task": "multiclass"}),
+    ("weighted(f1)", {"task": "multilabel", "per": "sample"}),
+    ("micro(jaccard)", {"task": "multiclass", "per": "sample"}),
+    ("macro(f1) - 0.1*worst(f1)", {"task": "multiclass", "maximize": True}),
+    ("worst(recall)", {"task": "multilabel"}),
+    ("geomean(recall)", {"task": "multilabel", "from_probabilities": True}),
+    ("per_class(f1)", {"task": "multilabel", "per": "sample"}),
+    ("per_class(tversky)", {"task": "multiclass"}),
+    ("samples(f1)", {}),
+    ("sqrt(samples(recall)*samples(precision))", {"task": "multilabel", "maximize": True}),
+    ("0.5*ce + 0.5*(1 - samples(f1))", {"task": "multiclass"}),
+    ("sum(f1)", {"task": "multilabel", "maximize": True}),
+    ("weighted(f1) + micro(recall) + macro(precision)", {"task": "multiclass", "maximize": True}),
+    (
+        "g(k = 2 in (0, 5)) = 0.5*focal(k) + 0.5*(1 - macro(f1)) + 0.1*ce; g",
+        {"task": "multiclass"},
+    ),
+    (
+        "g(k = 2 in (0, 5)) = 0.5*focal(k) + 0.5*(1 - f1) + 0.1*bce; g",
+        {"from_probabilities": True},
+    ),
+    ("0.5*focal(3) + 0.5*(1 - mcc)", {"task": "multilabel", "per": "sample"}),
+    (
+        "if macro(f1) > 0.5 then macro(recall) else micro(f1)",
+        {"task": "multilabel", "maximize": True},
+    ),
+    ("f1", {"surrogate": "s(k = 3) = p^k", "task": "multiclass"}),
+    ("f1", {"surrogate": "1/(1 + exp(-2*z))"}),
+    ("f1", {"surrogate": "clip((p - mu + delta)/(2*delta), 0, 1)", "task": "multilabel"}),
+    ("macro(f1)", {"surrogate": "heaviside(thresholds=[0.25, 0.5])", "task": "multiclass"}),
+    ("mcc", {"surrogate": "score_oriented(cosine)", "task": "multilabel", "per": "sample"}),
+    ("(macro(f1) + geomean(f1))/2", {}),
+]
+QUICK = 7
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        pytest.param(*row, marks=[pytest.mark.slow] * (i >= QUICK), id=f"{row[0]}, {row[1]}")
+        for i, row in enumerate(VARIED)
+    ],
+)
+def test_every_kind_of_file_verifies(formula: str, options: dict[str, Any]) -> None:
+    report = metricc.compile(formula, **options).verify()
+    assert report.passed, str(report)
+    assert len(report.checks) <= 26  # about a screen
+
+
+@pytest.mark.parametrize("name", ["macro", "per_class", "micro"])
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+@pytest.mark.parametrize("surrogate", ["amplified", "soft", "heaviside"])
+def test_classes_are_binary_losses(name: str, task: str, surrogate: str) -> None:
+    """Each class's loss is that of a binary file on its probabilities."""
+    several = metricc.compile(f"{name}(f1)", task=task, surrogate=surrogate).loss()
+    alone = metricc.compile("f1", surrogate=surrogate, from_probabilities=True).loss()
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(20, 3, 4, dtype=torch.float64, generator=generator, requires_grad=True)
+    index = torch.randint(3, (20, 4), generator=generator)
+    y = torch.nn.functional.one_hot(index, 3).movedim(-1, 1).double()
+    weight = torch.rand(20, dtype=torch.float64, generator=generator)
+    loss = several(z, index if task == "multiclass" else y, weight)
+    p = torch.softmax(z, 1) if task == "multiclass" else torch.sigmoid(z)
+    if name == "micro":
+        wanted = alone(p.reshape(20, -1), y.reshape(20, -1), weight)
+    else:
+        wanted = torch.stack([alone(p[:, k], y[:, k], weight) for k in range(3)]).mean()
+    assert abs(loss - wanted) < 1e-12
+    (found,), (right,) = (torch.autograd.grad(x, z, retain_graph=True) for x in (loss, wanted))
+    assert (found - right).abs().max() < 1e-12 * right.abs().max()
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+def test_samples_are_binary_losses(task: str) -> None:
+    per = {"per": "sample"} if task == "binary" else {}
+    formula = "f1" if task == "binary" else "samples(f1)"
+    several, alone = metricc.compile(formula, task=task, **per).loss(), metricc.compile("f1").loss()
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(20, 5, dtype=torch.float64, generator=generator, requires_grad=True)
+    y = (torch.rand(20, 5, dtype=torch.float64, generator=generator) < 0.4).double()
+    loss = several(z, y)
+    wanted = torch.stack([alone(z[n], y[n]) for n in range(20)]).mean()
+    assert abs(loss - wanted) < 1e-12
+    (found,), (right,) = (torch.autograd.grad(x, z, retain_graph=True) for x in (loss, wanted))
+    assert (found - right).abs().max() < 1e-12 * right.abs().max()
+
+
 def faulty(m: CompiledMetric, old: str, new: str) -> list[str]:
     """The names of the checks that fail when `old` is `new` in the generated text."""
     assert m.source.count(old) >= 1, old
@@ -87,7 +187,7 @@ def faulty(m: CompiledMetric, old: str, new: str) -> list[str]:
 @pytest.mark.parametrize(
     ("formula", "old", "new"),
     [
-        pytest.param("f1", "-L * pair", "L * pair", id="sign of the gradient"),
+        pytest.param("f1", "-L * torch.stack", "L * torch.stack", id="sign of the gradient"),
         pytest.param("f1", "_ratio(-2 * TP", "_ratio(2 * TP", id="sign of a partial"),
         pytest.param("gmean", "_ratio(root, 2 * TP)", "_ratio(2 * root, TP)", id="factor 4"),
         pytest.param(
@@ -106,7 +206,9 @@ def faulty(m: CompiledMetric, old: str, new: str) -> list[str]:
         pytest.param("f1", "g if v is None else g * v", "g", id="weight dropped in the gradient"),
         pytest.param("f1", "s.mul_(_sides", "s.copy_(_sides", id="slope dropped"),
         pytest.param("f1", "i : i + size]", "i : i + size - 1]", id="block boundary"),
-        pytest.param("f1", "_present(*_count(", "(*_count(", id="absent classes forgotten"),
+        pytest.param(
+            "f1", "FP + TN == 0)) * 1.0", "FP + TN == 0)) * 0.0", id="absent classes forgotten"
+        ),
         pytest.param("f1", "return weights", "return weights", id="nothing"),
     ],
 )
@@ -117,6 +219,87 @@ def test_seeded_fault_is_caught(formula: str, old: str, new: str) -> None:
         assert report.passed and report.checks[0].measured == "edited since it was generated"
     else:
         assert faulty(m, old, new)
+
+
+LABEL, CLASS = {"task": "multilabel"}, {"task": "multiclass"}
+SKIP_ALL = "torch.where(present.sum(-1, keepdim=True) > 0, present, share)"
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "old", "new"),
+    [
+        pytest.param("macro(f1)", LABEL, "[-L * plus,", "[L * plus,", id="sign"),
+        pytest.param(
+            "macro(f1)",
+            LABEL,
+            "missing = (TP + FN == 0) | (FP + TN == 0)",
+            "missing = (TP + FN < 0)",
+            id="absent classes forgotten",
+        ),
+        pytest.param(
+            "macro(f1)",
+            CLASS,
+            "return p * (g - (p * g).sum(1, keepdim=True))",
+            "return p * g",
+            id="softmax Jacobian dropped",
+        ),
+        pytest.param(
+            "macro(f1)",
+            LABEL,
+            "return _ratio(share, counted.sum(-1, keepdim=True))",
+            "return share",
+            id="wrong share",
+        ),
+        pytest.param("macro(f1)", CLASS, SKIP_ALL, "present", id="all classes skipped"),
+        pytest.param("macro(f1)", CLASS, ' = "skip"', ' = "zero"', id="another default"),
+        pytest.param("macro(f1)", CLASS, "/ y.shape[1]", "/ 2", id="label smoothing"),
+        pytest.param("macro(f1)", CLASS, "in (keep, mask)", "in (keep,)", id="mask dropped"),
+        pytest.param("macro(f1)", LABEL, "device) > 0)", "device) > 1)", id="background"),
+        pytest.param("macro(f1)", LABEL, "(0, M, width)", "(0, M, width + 1)", id="blocks"),
+        pytest.param(
+            "weighted(f1)", LABEL, "_support(TP, FN, class_weight)", "class_weight", id="support"
+        ),
+        pytest.param("micro(f1)", LABEL, "live * share", "live + 0 * share", id="pooled share"),
+        pytest.param(
+            "worst(f1)", LABEL, ".amin(-1, keepdim=True)", ".amax(-1, keepdim=True)", id="best"
+        ),
+        pytest.param(
+            "multiclass_mcc", CLASS, "keepdim=True) <= 1", "keepdim=True) <= 0", id="joint table"
+        ),
+        pytest.param(
+            "multiclass_mcc", CLASS, "FN + smooth * others", "FN + smooth", id="joint smooth"
+        ),
+        pytest.param("per_class(f1)", LABEL, "return loss * share", "return loss", id="reduction"),
+        pytest.param(
+            "f1",
+            {"per": "sample"},
+            "= weight.to(sample_weight), None",
+            "= sample_weight, weight",
+            id="weight of samples in the counts",
+        ),
+        pytest.param("f1", {"per": "sample"}, "& (live > 0)", "", id="sample that is skipped"),
+        pytest.param(
+            "0.5*ce + 0.5*(1 - macro(f1))",
+            CLASS,
+            "(cells[0] + cells[1])",
+            "sum(cells)",
+            id="size of cross-entropy",
+        ),
+        pytest.param("0.5*bce + 0.5*(1 - f1)", {}, "-torch.sigmoid(-z)", "-z", id="slope of bce"),
+        pytest.param("f1", {"surrogate": "straight_through"}, "(p > 0.5)", "(p > 0.6)", id="step"),
+        pytest.param(
+            "f1",
+            {"surrogate": "amplified(thresholds=[0.1, 0.5])"},
+            "for threshold in thresholds]",
+            "for threshold in thresholds[:1]]",
+            id="thresholds",
+        ),
+    ],
+)
+def test_seeded_fault_in_other_files_is_caught(
+    formula: str, options: dict[str, Any], old: str, new: str
+) -> None:
+    assert faulty(metricc.compile(formula, **options), old, new)
 
 
 @pytest.mark.parametrize("function", ["value", "gradient", "weights"])
@@ -131,7 +314,9 @@ def test_nan_is_never_right(function: str) -> None:
 
 def test_a_file_that_exits_is_a_failed_check() -> None:
     m = metricc.compile("f1")
-    report = check_source(m.source + "\nraise SystemExit(0)\n", m.source, m.plan, m.options, m.surrogate)
+    report = check_source(
+        m.source + "\nraise SystemExit(0)\n", m.source, m.plan, m.options, m.surrogate
+    )
     assert not report.passed
 
 

@@ -17,7 +17,9 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 
 
-def statements(block: ir.Block, reductions: Mapping[str, str] = _NONE) -> tuple[list[str], set[str]]:
+def statements(
+    block: ir.Block, reductions: Mapping[str, str] = _NONE
+) -> tuple[list[str], set[str]]:
     """The assignments of a block as lines of Python, then `return` of its results.
 
     Also returns the guarded functions that the lines call (`_ratio`, `_root` ...). `reductions`
@@ -61,9 +63,12 @@ class _Printer:
             case syntax.Call():
                 arguments = [self.text(a.value) for a in node.arguments]
                 if node.function in self.reductions:
-                    spelled = self.reductions[node.function].format(*arguments)
+                    template = self.reductions[node.function]
+                    if template.startswith("{}"):  # a factor
+                        arguments = [self.text(a.value, UNARY) for a in node.arguments]
+                    spelled = template.format(*arguments)
                     self.called |= set(re.findall(r"\b_[a-z]\w*(?=\()", spelled))
-                    return spelled, PRODUCT if " * " in spelled.split("(")[0] else ATOM
+                    return spelled, PRODUCT if template.startswith("{}") else ATOM
                 name = _PYTHON[node.function]
                 if name in ("_min", "_max"):  # two at a time
                     text = arguments[0]

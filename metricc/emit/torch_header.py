@@ -38,7 +38,10 @@ def docstring(
     if audit.degenerate:
         fact = f"Warning: predicting {audit.degenerate} already reaches the best {name}; "
         facts.append(("Training", [fact + "combine it with a metric that punishes that."]))
-    facts += [("Classes", file.absent(options, "joint" in plan.levels)), ("Tensors", _tensor_lines(plan, options))]
+    facts += [
+        ("Classes", file.absent(options, "joint" in plan.levels)),
+        ("Tensors", _tensor_lines(plan, options)),
+    ]
     lines = [file.TITLE.format(name=name, goal=goal), ""]
     lines += [
         line.format(name=name, pascal=options.pascal, required=_required(metric))
@@ -125,8 +128,10 @@ def _readable(expression: syntax.Expression) -> str:
 
 
 def _surrogate_lines(surrogate: Surrogate, options: ir.Options) -> list[str]:
-    logits = "p = softmax(z), z the input" if options.task == "multiclass" else (
-        "p = sigmoid(z), z the input"
+    logits = (
+        "p = softmax(z), z the input"
+        if options.task == "multiclass"
+        else ("p = sigmoid(z), z the input")
     )
     inside = "p the input" if options.from_probabilities else logits
     if surrogate.curve is not None:
@@ -154,6 +159,9 @@ def _threshold_lines(program: ir.Program, surrogate: Surrogate) -> list[str]:
 def _tensor_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
     kind = "probabilities in [0, 1]" if options.from_probabilities else "logits"
     texts = file.TENSORS[options.task].format(kind=kind)
+    if plan.margins:
+        start = texts.index(" class_weight:")
+        texts = texts[:start] + " All classes count alike: their sums are margins of one table."
     found = [texts + file.HALVES]
     vector = "per_class" in {term.reduction for term in plan.metric.tables}
     if options.per == "sample":
@@ -165,9 +173,7 @@ def _tensor_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
     return found
 
 
-def _made_by(
-    plan: ir.Plan, options: ir.Options, surrogate: Surrogate, version: str
-) -> list[str]:
+def _made_by(plan: ir.Plan, options: ir.Options, surrogate: Surrogate, version: str) -> list[str]:
     formula = _plain(plan.metric.formula.translate(SAME))
     words = ["metricc", "compile", formula, "--name", options.name]
     if options.task != "binary":

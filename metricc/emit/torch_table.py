@@ -79,7 +79,7 @@ def _joint(TP, FN, FP, TN, share, absent, smooth):
     added then.
     """
     TP, FN, FP, TN, share = _tables(TP, FN, FP, TN, share)
-    others = (share > 0).sum(-1, keepdim=True) - 1
+    others = (share > 0).to(TP).sum(-1, keepdim=True) - 1
     missing = ((share > 0) & (TP + FN > 0)).sum(-1, keepdim=True) <= 1
     missing = missing.to(TP) * (absent is not None)
     perfect = missing if absent == "skip" else 0
@@ -178,8 +178,10 @@ def _worst_slope(e, share, counted):
 
 def _geomean(e, share, counted):
     """The geometric mean of the classes that count."""
-    log = _log(torch.where(share > 0, e, 0))
-    return torch.exp(_ratio((counted * log).sum(-1, keepdim=True), counted.sum(-1, keepdim=True)))
+    e = torch.where(share > 0, e, 0)
+    zero = ((counted > 0) & (e <= 0)).any(-1, keepdim=True)
+    log = _ratio((counted * _log(e)).sum(-1, keepdim=True), counted.sum(-1, keepdim=True))
+    return torch.where(zero, 0, torch.exp(log))
 ''',
         ("_ratio", "_log"),
     ),
@@ -416,11 +418,11 @@ def _rest(p):
     others = (p - p * likely).sum(1, keepdim=True)
     return torch.lerp(1 - p, others.expand_as(p), likely)
 ''',
-    "given": '''
+    "given": """
 
 def _rest(p):
     return 1 - p
-''',
+""",
 }
 
 THROUGH = '''
@@ -586,20 +588,20 @@ def _placed(tensor, input, name):
 }
 
 # A weight per sample weighs the sample in a mean over samples; it is no part of its counts.
-SAMPLE_WEIGHT = '''\
+SAMPLE_WEIGHT = """\
     sample_weight = torch.ones(len(input), dtype=_wide(input), device=input.device)
     if weight is not None and weight.shape == input.shape[:1]:
         sample_weight, weight = weight.to(sample_weight), None
-'''
+"""
 
 # From counts to the loss and the weights of the gradient, by what the tables are.
 SCALARS = {
     "classes": '''
 
-def _scalars(counts, class_weight, absent, smooth<<pair_args>>):
+def _scalars(counts, <<class_weight_in>>absent, smooth<<pair_args>>):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
-<<means>>    options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
+<<means>>    options = {<<class_weight_option>>"absent": absent, "smooth": smooth}
     loss = <<direction>>value(*cells<<mean_args>><<parameters>>, **options)
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>, **options)
 <<known>>    pair = [<<scale>>plus, <<scale>>minus<<slope_results>>]

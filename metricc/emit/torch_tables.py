@@ -30,6 +30,7 @@ class _Shape:
     vector: bool  # there are several losses, which `reduction` brings together
     each: bool  # ... one a class
     pooled: bool  # the mean over samples is the metric's own
+    weighed: bool  # classes may count differently
 
     @property
     def kind(self) -> str:
@@ -53,6 +54,7 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
         options.per == "sample" or each,
         each,
         metric.by_sample,
+        options.task != "binary" and not plan.margins,
     )
     entry = torch_soft.PROBABILITIES if options.from_probabilities else torch_soft.LOGITS
     entry = torch_soft.SOFTMAX if shape.softmax else entry
@@ -76,8 +78,10 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
         **_counting(shape, soft, surrogate, elements, given),
         **_scalar_code(options, shape, soft, elements, own),
     }
-    holes["counts"] = " of shape (...)" if shape.kind == "binary" else (
-        f" of shape (..., {'samples' if shape.pooled else 'classes'})"
+    holes["counts"] = (
+        " of shape (...)"
+        if shape.kind == "binary"
+        else (f" of shape (..., {'samples' if shape.pooled else 'classes'})")
     )
     mapped = table.MAP_CLASSES if shape.softmax else table.MAP_SIGMOID
     fragments = [file.HEAD, table.SIGNATURE, table.SCALARS[shape.kind], "<<soft>>", table.COUNT]
@@ -96,7 +100,7 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
         if name in used:
             text += function.format(**words) if "{slice" in function else function
     text += file.fill(table.ARRANGE[options.task], holes)
-    text += table.SHARES if shape.classes else ""
+    text += table.SHARES if shape.weighed else ""
     text += table.REDUCED if shape.vector else ""
     policy = ", reduction" if shape.vector else ""
     checks = table.REDUCTION_CHECK if shape.vector else ""
@@ -136,7 +140,7 @@ def _with_levels(
     called = set[str]()
     if shape.kind == "binary":
         return scalars, called
-    share = "sample_weight" if shape.pooled else "class_weight"
+    share = "sample_weight" if shape.pooled else "class_weight" if shape.weighed else "None"
     before = []
     for level in plan.levels:
         suffix = f"_{level}" if len(plan.levels) > 1 else ""
@@ -172,8 +176,8 @@ def _keywords(shape: _Shape) -> str:
     """Arguments of the scalar functions after the parameters."""
     if shape.kind == "binary":
         return ""
-    share = "sample_weight" if shape.pooled else "class_weight"
-    return f", {share}=None, absent=None, smooth=0.0"
+    share = "sample_weight=None, " if shape.pooled else "class_weight=None, " * shape.weighed
+    return f", {share}absent=None, smooth=0.0"
 
 
 def _signature(
@@ -183,7 +187,7 @@ def _signature(
     index = "int = -100" if shape.softmax else "float | None = None"
     given = [("ignore_index", index), ("label_smoothing", "float = 0.0"), ("smooth", "float = 0.0")]
     given.append(("absent", f'str = "{file.absent_default(options.task, joint)}"'))
-    if shape.classes:
+    if shape.weighed:
         given.insert(0, ("class_weight", "Sequence[float] | Tensor | None = None"))
         given.insert(1, ("classes", "Sequence[int] | None = None"))
         given.insert(2, ("exclude_background", "bool = False"))
@@ -191,11 +195,11 @@ def _signature(
         given.append(("reduction", 'str = "mean"'))
     names = [name for name, _ in given]
     assigned = {name: name for name in names}
-    if shape.classes:
+    if shape.weighed:
         weight = "None if class_weight is None else tuple(map(float, class_weight))"
         assigned["class_weight"] = weight
         assigned["classes"] = "None if classes is None else tuple(map(int, classes))"
-    shares = [*["class_weight"] * shape.classes, *["sample_weight"] * shape.pooled]
+    shares = [*["class_weight"] * shape.weighed, *["sample_weight"] * shape.pooled]
     listed = "".join(f"{name}, " for name in shares)
     function = f"_{options.pascal}Function.apply(input, target, weight, *arguments)"
     if shape.vector:
@@ -210,8 +214,7 @@ def _signature(
     sample = options.per == "sample" or shape.pooled
     return {
         "options": "".join(f", {name}: {kind}" for name, kind in given),
-        "assign": "".join(f"        self.{n} = {v}\n" for n, v in assigned.items())
-        + own["assign"],
+        "assign": "".join(f"        self.{n} = {v}\n" for n, v in assigned.items()) + own["assign"],
         "stored": "".join(f", {name}=self.{name}" for name in names) + own["stored"],
         "input": "probabilities" if options.from_probabilities else "logits",
         "shape": "(N, C, ...)" if shape.classes else "(N, ...)",
@@ -221,7 +224,7 @@ def _signature(
         "and_sample_weights": "; weights of samples" if sample else "",
         "sample_weight": table.SAMPLE_WEIGHT if sample else "",
         "sample_weight_result": ", sample_weight" if sample else "",
-        "shares": share_line if shape.classes else "",
+        "shares": share_line if shape.weighed else "",
         "share_argument": listed,
         "share_in": "".join(f", {name}" for name in shares),
         "apply": apply,
@@ -317,19 +320,17 @@ def _scalar_code(
     """The holes of what turns counts into the loss and the weights of the gradient."""
     sign = "-" if options.goal == "maximize" else ""
     means = ""
+    weighed = " if class_weight is None else class_weight" if shape.weighed else ""
     if elements and shape.kind == "classes":
         total = "cells[0] + cells[1]" if shape.softmax else "sum(cells)"
         means = (
-            "    share = torch.ones_like(cells[0]) if class_weight is None else class_weight\n"
+            f"    share = torch.ones_like(cells[0]){weighed}\n"
             f"    total = (share * ({total})).sum(-1, keepdim=True)\n"
             "    means = [_ratio((share * x).sum(-1, keepdim=True), total) for x in counts[4:]]\n"
         )
         slope = f"_ratio({sign}slope * share, total)"
     elif elements and shape.kind == "binary":
-        means = (
-            "    total = sum(counts[:4])\n"
-            "    means = [_ratio(x, total) for x in counts[4:]]\n"
-        )
+        means = "    total = sum(counts[:4])\n    means = [_ratio(x, total) for x in counts[4:]]\n"
         slope = f"_ratio({sign}scored * slope, total)"
     elif elements:
         counted = "positives" if shape.softmax else "sum(cells)"
@@ -349,7 +350,8 @@ def _scalar_code(
         )
         if shape.softmax and elements:
             pool = pool.replace(
-                "    counts = [", "    positives = (share * (counts[0] + counts[1])).sum(-1)\n    counts = ["
+                "    counts = [",
+                "    positives = (share * (counts[0] + counts[1])).sum(-1)\n    counts = [",
             )
         result = "pair[..., None] * (1 if class_weight is None else class_weight)"
     else:
@@ -381,5 +383,6 @@ def _scalar_code(
         "upstream": upstream,
         "pool": pool,
         "pair_result": result,
-        "class_weight_in": "class_weight, " if shape.classes else "",
+        "class_weight_in": "class_weight, " if shape.weighed else "",
+        "class_weight_option": '"class_weight": class_weight, ' if shape.weighed else "",
     }

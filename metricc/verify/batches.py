@@ -23,15 +23,7 @@ from metricc.verify.oracle import (
     walk,
     weights_of,
 )
-from metricc.verify.tables import (
-    TERMS,
-    Metric,
-    Setting,
-    cells_of,
-    is_absent,
-    live,
-    mean,
-)
+from metricc.verify.tables import TERMS, Metric, Setting, cells_of, is_absent, live, mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +79,13 @@ def loss_and_gradient(
     parameters: Mapping[str, float],
     setting: Setting,
     rounding: float = 0,
+    unit: float = 0,
 ) -> Loss:
     """The loss of a batch and its derivative in every input. Raises `ValueError` where the loss
-    is no finite real number; a derivative without a limit is NaN."""
+    is no finite real number; a derivative without a limit is NaN.
+
+    `moves` are what rounding p by a relative `rounding` changes through the surrogate's slope, and
+    rounding the counts by about a relative `unit` through the metric's."""
     with mp.workdps(DIGITS):
         split, apart = mentions(text, ["per_class"]), setting.per == "sample"
         elements = _elements(text, tensors, setting, rounding)
@@ -106,7 +102,10 @@ def loss_and_gradient(
             found = group.metric.results() if any(shares) else [Dual(mpf(0))] * len(shares)
             found = found if setting.minimize else [Dual(mpf(1)) - f for f in found]
             losses.append([c * f.value if c else c for c, f in zip(shares, found, strict=True)])
-            group.spread(mean(found, shares, whole=False))
+            loss = mean(found, shares, whole=False)
+            group.spread(loss)
+            if unit and any(shares):
+                group.move(loss, mean(group.rounded(unit), shares, whole=False))
         value: Any = losses if split else [row[0] for row in losses]
         value = value if apart else value[0]
         if setting.reduction != "none":
@@ -148,6 +147,27 @@ class _Group:
                 for e, positive, negative in self.term(key[1])[1]:
                     e.derivative += slope * (positive + negative)
                     e.size += abs(slope) * (abs(positive) + abs(negative))
+
+    def rounded(self, unit: float) -> list[Dual]:
+        """The metric where each count is off by a few units; as it is where that has no value."""
+        counts = [
+            [count * (1 + mpf(unit) * ((3 * i + 5 * k) % 7 - 3)) for i, count in enumerate(table)]
+            for k, table in enumerate(self.metric.counts)
+        ]
+        try:
+            return replace(self.metric, counts=counts).results()
+        except (ValueError, ZeroDivisionError):
+            return self.metric.results()
+
+    def move(self, loss: Dual, near: Dual) -> None:
+        """Add to the elements' moves what the metric's slopes differ by; `near` is unsigned."""
+        for index, row in enumerate(self.rows):
+            one, two = (weights_of(cells_of(number, index)) for number in (loss, near))
+            changes = [abs(abs(a) - abs(b)) for a, b in zip(one, two, strict=True)]
+            plus, minus = (mpf(0) if mp.isnan(change) else change for change in changes)
+            for e in row:
+                reach = e.v * self.pool[e.k] * abs(e.slope)
+                e.move += _times(reach * e.y, plus) + _times(reach * (1 - e.y), minus)
 
 
 def _times(factor: Any, number: Any) -> Any:

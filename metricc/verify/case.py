@@ -56,8 +56,8 @@ class Case:
         return self.setting.per == "sample" or mentions(self.text, ["per_class"])
 
     def exact(self, data: Tensors, unit: float = 2.0**-53) -> Loss:
-        rounding = 8 * unit if self.rough else 0
-        return loss_and_gradient(self.text, data, self.parameters, self.setting, rounding)
+        given = (self.text, data, self.parameters, self.setting)
+        return loss_and_gradient(*given, rounding=8 * unit if self.rough else 0, unit=unit)
 
     def plain(self) -> Plain:
         return Plain(self.text, self.parameters, self.setting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from mpmath import mp, mpf
@@ -130,13 +131,18 @@ def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Any:
         near = beside.slopes if name == "gradient" else beside.weights
         if plan.outer is not None and any(mp.isnan(x) for row in exact.slopes for x in row):
             return mpf(0)  # what joins the terms has no slope here
-        for column in range(len(rows[0])):
+        columns = range(len(rows[0]))
+        for column in columns:
             shapes.append(len(size))
             wanted.append([row[column] for row in rows])
             others.append([row[column] for row in near])
-            scales.append(
-                [_scale(exact.slopes[k], call.tables[k], rows[k][column], cancels) for k in size]
-            )
+            allowed = [
+                _scale(exact.slopes[k], call.tables[k], rows[k][column], cancels) for k in size
+            ]
+            for k, i in product(size, columns if cancels else ()):
+                change = abs(near[k][i] - rows[k][i]) / NEAR  # of what is subtracted
+                allowed[k] = allowed[k] if mp.isnan(change) else max(allowed[k], change)
+            scales.append(allowed)
         for key in call.terms:
             shapes.append(0)
             wanted.append([exact.terms.get(key, mpf(0)) / len(exact.values)])

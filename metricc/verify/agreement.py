@@ -1,0 +1,112 @@
+"""One loss against itself: in blocks, with repeated samples, one class or sample at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from metricc import ir
+from metricc.verify.batches import Tensors
+from metricc.verify.case import Case, gradient, tensors
+from metricc.verify.points import CLASSES, batch, worse
+
+EXACT_ALLOWED = 1e-12
+
+
+def some(case: Case, size: int, spread: float, seed: int, weighted: bool) -> Tensors:
+    """About `size` elements in the layout (N, C, M) that suits the loss."""
+    task, given = case.setting.task, case.setting.from_probabilities
+    return batch(task, layout(case, size), spread, seed, given, weighted)
+
+
+def layout(case: Case, size: int) -> tuple[int, int, int]:
+    c = 1 if case.setting.task == "binary" else CLASSES
+    if not case.wide:
+        return max(2, size // c), c, 1
+    m = 5
+    return max(2, size // (c * m)), c, m
+
+
+def difference(got: Any, wanted: Any) -> float:
+    """The largest difference, relative to the largest element wanted."""
+    largest = wanted.abs().max().item() or 1.0
+    return float((got - wanted).abs().max().item() / largest)
+
+
+def small(name: str, error: float) -> ir.Check:
+    return ir.Check(name, f"{error:.1e}", f"{EXACT_ALLOWED:.0e}", error <= EXACT_ALLOWED)
+
+
+def blocks(one: Case, module: ModuleType) -> ir.Check:
+    """A batch that is cut into blocks against the same batch in one piece."""
+    task, given = one.setting.task, one.setting.from_probabilities
+    shapes = [(101, 1, 1)] if task == "binary" else [(20, CLASSES, 1), (3, CLASSES, 17)]
+    shapes = [(5, shapes[0][1], 17)] if one.wide else shapes
+    error = 0.0
+    whole = getattr(module, "_BLOCK", 1)
+    for shape in shapes:
+        data = batch(task, shape, 1.5, 13, given, True)
+        loss, found = gradient(one, data)
+        try:
+            module._BLOCK = 3  # type: ignore[attr-defined]
+            pieces, parts = gradient(one, data)
+        finally:
+            module._BLOCK = whole  # type: ignore[attr-defined]
+        error = worse(error, worse(difference(parts, found), abs(loss.item() - pieces.item())))
+    return small("many blocks = one block", error)
+
+
+def _rows(data: Tensors, indices: list[int]) -> Tensors:
+    """Some samples of a batch without weights."""
+    return Tensors([data.input[i] for i in indices], [data.target[i] for i in indices])
+
+
+def repeated(one: Case) -> ir.Check:
+    data = some(one, 30, 1.5, 11, False)
+    twice = [float(1 + i % 2) for i in range(len(data.input))]
+    weighted = replace(data, sample_weight=twice)
+    repeated = _rows(data, [i for i, count in enumerate(twice) for _ in range(int(count))])
+    error = abs(gradient(one, weighted)[0].item() - gradient(one, repeated)[0].item())
+    return small("weight 2 = sample twice", error)
+
+
+def classes(one: Case, plan: ir.Plan) -> ir.Check:
+    """Classes that are left out against shares of 0; where it is a mean, one class at a time."""
+    import torch
+
+    data = some(one, 30, 1.5, 15, False)
+    input, target, _ = tensors(data, one.setting.task)
+
+    def found(**options: Any) -> Any:
+        loss = one(input, target, **options)
+        return torch.cat(
+            [loss.reshape(1), *(g.flatten() for g in torch.autograd.grad(loss, input))]
+        )
+
+    pairs = [
+        (found(classes=[0, 2]), found(class_weight=[1, 0, 1])),
+        (found(exclude_background=True), found(class_weight=[0, 1, 1])),
+    ]
+    name = "classes left out = shares of 0"
+    (first, *others) = plan.metric.terms
+    if plan.outer is None and not others and first.reduction in ("macro", "per_class"):
+        each = torch.stack([found(classes=[k]) for k in range(CLASSES)])
+        pairs.append((found(), each.mean(0)))
+        name = "all classes = one at a time"
+    error = 0.0
+    for got, wanted in pairs:
+        error = worse(error, difference(got, wanted))
+    return small(name, error)
+
+
+def samples(one: Case) -> ir.Check:
+    """A mean over samples against one sample at a time."""
+    import torch
+
+    data = some(one, 30, 1.5, 17, False)
+    loss, slopes = gradient(one, data)
+    parts = [gradient(one, _rows(data, [i])) for i in range(len(data.input))]
+    error = abs(loss.item() - sum(part.item() for part, _ in parts) / len(parts))
+    joined = torch.cat([slope for _, slope in parts]) / len(parts)
+    return small("all samples = one at a time", worse(error, difference(slopes, joined)))
