@@ -362,9 +362,10 @@ def test_scores_are_the_losses_number(task: str, text: str, smooth: float, absen
             absent=absent,
             smooth=smooth,
         )
-        loss = metric.loss(absent=absent, smooth=smooth, class_weight=shares)
-        given = None if weight is None else torch.tensor(weight)
-        close(found, 1 - loss(20 * preds.double() - 10, target, weight=given), 1e-9)
+        given = {} if shares is None else {"class_weight": shares}
+        loss = metric.loss(absent=absent, smooth=smooth, **given)
+        weights = None if weight is None else torch.tensor(weight)
+        close(found, 1 - loss(20 * preds.double() - 10, target, weight=weights), 1e-9)
 
 
 @pytest.mark.parametrize("absent", POLICIES)

@@ -13,7 +13,17 @@ PACKAGE = Path(__file__).parent.parent / "metricc"
 FLOORS = (
     {"errors", "version", "examples"},
     {"syntax", "functions", "select", "factoring", "bounded"},
-    {"ir", "algebra", "network", "save", "statements", "phrases", "spelling", "remarks", "averaging"},
+    {
+        "ir",
+        "algebra",
+        "network",
+        "save",
+        "statements",
+        "phrases",
+        "spelling",
+        "remarks",
+        "averaging",
+    },
     {"extract", "numeric", "interpret", "labels"},
     {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load", "compose"},
     {"library", "sources", "reductions"},

@@ -96,7 +96,7 @@ VARIED: list[tuple[str, dict[str, Any]]] = [
     ("worst(recall)", {"task": "multilabel"}),
     ("geomean(recall)", {"task": "multilabel", "from_probabilities": True}),
     ("per_class(f1)", {"task": "multilabel", "per": "sample"}),
-    ("per_class(tversky)", {"task": "multiclass"}),
+    ("per_class(tversky(0.3, 0.7))", {"task": "multiclass"}),
     ("samples(f1)", {}),
     ("sqrt(samples(recall)*samples(precision))", {"task": "multilabel", "maximize": True}),
     ("0.5*ce + 0.5*(1 - samples(f1))", {"task": "multiclass"}),

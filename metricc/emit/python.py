@@ -134,10 +134,11 @@ def fold(line: str, width: int) -> str:
     if len(operands) > 1 and not line.lstrip().startswith("return "):
         operands[-1] += comma
         return "\n".join(fold(f"{margin}{operand}", width) for operand in operands)
-    end = max(line.rfind(")"), line.rfind("]"))
+    bare = _unquoted(line)
+    end = max(bare.rfind(")"), bare.rfind("]"))
     start, depth = -1, 0
     for position in range(end, -1, -1):
-        depth += (line[position] in ")]") - (line[position] in "([")
+        depth += (bare[position] in ")]") - (bare[position] in "([")
         if depth == 0:
             start = position
             break
@@ -162,29 +163,32 @@ def _opened(head: str, pieces: list[str], tail: str, width: int) -> str:
 def _operands(text: str) -> list[str]:
     """A sum's terms, or a product's factors, each but the first with its operator before it."""
     for operators in ((" + ", " - "), (" * ",)):
-        found, begin, depth = [], 0, 0
-        for position, character in enumerate(text):
-            depth += (character in "([{") - (character in ")]}")
-            if depth == 0 and position and text[position : position + 3] in operators:
-                found.append(text[begin:position])
-                begin = position + 1
-        if found:
-            return [*found, text[begin:]]
+        found = _split(text, operators)
+        if len(found) > 1:
+            return [found[0], *(part.removeprefix(" ") for part in found[1:])]
     return [text]
 
 
 def _pieces(text: str) -> list[str]:
     """The parts between the commas that stand outside brackets and quotes."""
-    pieces, begin, depth, quote = [], 0, 0, ""
-    for position, character in enumerate(text):
-        if character in "\"'" and quote in ("", character):
-            quote = "" if quote else character
-        elif not quote:
-            depth += (character in "([{") - (character in ")]}")
-            if character == "," and depth == 0:
-                pieces.append(text[begin:position].strip())
-                begin = position + 1
-    return [*pieces, text[begin:].strip()]
+    return [part.removeprefix(",").strip() for part in _split(text, (",",))]
+
+
+def _split(text: str, marks: tuple[str, ...]) -> list[str]:
+    """A text cut before each of `marks` that stands outside brackets and quotes."""
+    bare = _unquoted(text)
+    found, begin, depth = [], 0, 0
+    for position, character in enumerate(bare):
+        depth += (character in "([{") - (character in ")]}")
+        if depth == 0 and position and bare.startswith(marks, position):
+            found.append(text[begin:position])
+            begin = position
+    return [*found, text[begin:]]
+
+
+def _unquoted(text: str) -> str:
+    """The text with what stands in quotes blanked."""
+    return re.sub(r"\"[^\"]*\"|'[^']*'", lambda match: "_" * len(match[0]), text)
 
 
 def number(value: Fraction) -> tuple[str, int]:

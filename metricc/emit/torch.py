@@ -84,7 +84,9 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
         "finish_input": "input, " if elements else "",
         "finish_z": "z, " if elements else "",
         "map_losses": f" + _losses(z, y, weight, pair{own['loss_args']})" if elements else "",
-        "finish_losses": f".add_(_losses(z, y, v, pair{own['loss_args']}))" if elements else "",
+        "finish_losses": f"\n        s.add_(_losses(z, y, v, pair{own['loss_args']}))"
+        if elements
+        else "",
     }
     text = "".join(file.fill(fragment, known) for fragment in fragments)
     tools = file.fill(file.TOOLS, {"policy_arguments": "", "policy_checks": ""})

@@ -296,7 +296,7 @@ class _<<pascal>>Function(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None<<count_args>>)
             pair = _pair(input, counts, absent, smooth<<pair_args>>)
-        pair = pair * grad_loss
+        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair<<count_args>>)
         else:  # the slope turns into the gradient; another backward finds none
@@ -349,7 +349,8 @@ def _pair(input, counts, absent, smooth<<pair_args>>):
     """What backward maps over the batch: the derivatives of the loss<<and_losses>>."""
     *cells, scored, live = _present(*counts[:4], absent, smooth)
     w_plus, w_minus, *slopes = weights(*cells, *_means(counts)<<parameters>>)
-<<known>>    slopes = [_ratio(<<sign>>scored * slope, sum(counts[:4])) for slope in slopes]
+<<known>>    total = sum(counts[:4])
+    slopes = [(total > 0) * _ratio(<<sign>>scored * slope, total) for slope in slopes]
     pair = [<<scale>>live * w_plus, <<scale>>live * w_minus, *slopes]
     return torch.stack([_tensor(x, input) for x in pair])
 '''
@@ -360,21 +361,26 @@ def _map(input, target, weight, pair<<count_args>>):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
     y = target.to(z.dtype)
-    return _sides(y, weight, pair) * _soft(z<<soft_args>>)[2]<<map_losses>>
+    return _weighed(_sides(y, pair) * _soft(z<<soft_args>>)[2], weight)<<map_losses>>
 
 
 def _finish(slope, <<finish_input>>target, weight, pair<<loss_args>>):
     """The gradient from the slope, in place."""
     for s, <<finish_z>>y, v in _pieces(slope, <<finish_input>>target, weight):
         y = y.to(s.dtype)
-        s.mul_(_sides(y, v, pair))<<finish_losses>>
+        s.mul_(_sides(y, pair))
+        if v is not None:
+            s.mul_(v)<<finish_losses>>
     return slope
 
 
-def _sides(y, v, pair):
-    """v (y pair[0] - (1 - y) pair[1]). lerp is exact at y = 0 and y = 1."""
+def _sides(y, pair):
+    """y pair[0] - (1 - y) pair[1]. lerp is exact at y = 0 and y = 1."""
     plus, minus = pair<<two>>.to(y.dtype)
-    g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+    return torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 
@@ -422,9 +428,9 @@ LOSSES = '''
 
 def _losses(z, y, v, pair<<loss_args>>):
     """The element losses' part of the gradient."""
-    z = z.to(y.dtype)
-    g = sum(w * slope for w, (_, slope) in zip(pair[2:].to(y.dtype), <<element_calls>>))
-    return g if v is None else g * v
+    z, weights = z.to(y.dtype), pair[2:].to(y.dtype)
+    # The weight first: it and its sum in w may both be tiny.
+    return sum(_weighed(slope, v) * w for w, (_, slope) in zip(weights, <<element_calls>>))
 '''
 
 SET_SURROGATE = '''

@@ -262,7 +262,7 @@ class _<<pascal>>Function(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None, label_smoothing<<count_args>>)
             pair = _scalars(counts<<share_in>>, absent, smooth<<pair_args>>)[1]
-        pair = <<upstream>>
+        pair = (<<upstream>>).clamp(-_HUGE, _HUGE)
         if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair, label_smoothing<<count_args>>)
         else:  # what is kept turns into the gradient; another backward finds none
@@ -338,8 +338,8 @@ def _pieces(*tensors):
     height = max(1, size // width)
     return [
         (slice(i, i + height), [None if t is None else t[i : i + height, :, j : j + width] for t in flat])
-        for i in range(0, N, height)
-        for j in range(0, M, width)
+        for i in range(0, max(N, 1), height)
+        for j in range(0, max(M, 1), width)
     ]
 
 
@@ -348,9 +348,12 @@ def _spread(pair, rows):
     return [w[<<spread_index>>] for w in pair]
 
 
-def _sides(y, v, plus, minus):
-    """v (y plus - (1 - y) minus). lerp is exact at y = 0 and y = 1."""
-    g = torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+def _sides(y, plus, minus):
+    """y plus - (1 - y) minus. lerp is exact at y = 0 and y = 1."""
+    return torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 '''
 
@@ -361,7 +364,7 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     ((rows, (z, y, v)),) = _pieces(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     plus, minus<<and_rest>> = _spread(pair, rows)
-    g = _sides(y, v, plus, minus) * _soft(z<<soft_args>>)[2]<<map_losses>>
+    g = _weighed(_sides(y, plus, minus) * _soft(z<<soft_args>>)[2], v)<<map_losses>>
     return g.reshape(input.shape)
 
 
@@ -370,7 +373,9 @@ def _finish(slope, <<finish_input>>target, weight, pair, label_smoothing<<finish
     for rows, (s, <<finish_z>>y, v) in _pieces(slope, <<finish_input>>target, weight):
         <<ready_finish>>
         plus, minus<<and_rest>> = _spread(pair, rows)
-        s.mul_(_sides(y, v, plus, minus))<<finish_losses>>
+        s.mul_(_sides(y, plus, minus))
+        if v is not None:
+            s.mul_(v)<<finish_losses>>
     return slope
 '''
 
@@ -382,7 +387,7 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     p = <<to_p>><<q_line_map>>
     plus, minus<<and_rest>> = _spread(pair, rows)
-    g = _sides(y, v, plus, minus)<<times_slope>>
+    g = _sides(y, plus, minus)<<times_slope>>
     g = <<gradient_of>>
     return g.reshape(input.shape)
 
@@ -392,7 +397,7 @@ def _finish(probabilities, <<finish_input>>target, weight, pair, label_smoothing
     for rows, (p, <<finish_z>>y, v) in _pieces(probabilities, <<finish_input>>target, weight):
         <<ready_finish>><<q_line>>
         plus, minus<<and_rest>> = _spread(pair, rows)
-        g = _sides(y, v, plus, minus)<<times_slope>>
+        g = _sides(y, plus, minus)<<times_slope>>
         p.copy_(<<gradient_of>>)
     return probabilities
 '''
@@ -441,23 +446,21 @@ LOSSES = {
 
 def _losses(z, y, v, rest<<loss_args>>):
     """The element losses' part of the gradient."""
-    g = sum(w.to(z.dtype) * slope for w, (_, slope) in zip(rest, <<element_calls>>))
-    return g if v is None else g * v
+    # The weight first: it and its sum in w may both be tiny.
+    return sum(_weighed(slope, v) * w.to(z.dtype) for w, (_, slope) in zip(rest, <<element_calls>>))
 ''',
     "softmax": '''
 
 def _losses(z, p, q, y, v, rest<<loss_args>>):
     """The element losses' part of the gradient: p_k sum_j u_j - u_k, without cancellation."""
-    u = sum(w.to(p.dtype) * h for w, (_, h) in zip(rest, <<element_calls>>))
-    u = u if v is None else u * v
+    u = sum(_weighed(h, v) * w.to(p.dtype) for w, (_, h) in zip(rest, <<element_calls>>))
     return p * (u.sum(1, keepdim=True) - u) - q * u
 ''',
     "given": '''
 
 def _losses(z, p, q, y, v, rest<<loss_args>>):
     """The element losses' part of the gradient: -u_k / p_k."""
-    u = sum(w.to(p.dtype) * h for w, (_, h) in zip(rest, <<element_calls>>))
-    u = u if v is None else u * v
+    u = sum(_weighed(h, v) * w.to(p.dtype) for w, (_, h) in zip(rest, <<element_calls>>))
     return -u / p.clamp(min=1e-30)
 ''',
 }
@@ -495,18 +498,19 @@ def _arrange(input, target, weight, mask, ignore_index):
     if target.shape != (input.shape if target.is_floating_point() else positions):
         kind = f"{target.dtype} of shape {tuple(target.shape)}"
         raise ValueError(f"target is {kind}; it must be {shapes}, as integers (target.long())")
+    mask = _placed(mask, positions, "mask")
     if not target.is_floating_point():
         target = target.unsqueeze(1)
         keep = target != ignore_index
+        keep = keep if mask is None else keep & mask
         target = torch.where(keep, target, 0)
-        if _on_cpu(input) and len(target):  # a look at the values would wait for other devices
+        if _on_cpu(input) and target.numel():  # to look at the values, other devices would wait
             if not 0 <= target.min() <= target.max() < input.shape[1]:
                 raise ValueError(f"target must hold classes 0 to {input.shape[1] - 1}")
             keep = None if keep.all() else keep
     if weight is not None and weight.shape == input.shape[1:2] != input.shape[:1]:
         raise ValueError("weight is per sample or position; classes are weighed by class_weight")
 <<sample_weight>>    weight = _placed(weight, positions, "weight")
-    mask = _placed(mask, positions, "mask")
     for kept in (keep, mask):
         if kept is not None:
             weight = kept.to(_dtype(input)) if weight is None else torch.where(kept, weight, 0)
@@ -641,7 +645,8 @@ def _reduced(loss, share, reduction):
     if reduction == "none":
         return loss * share
     total = (loss * share).sum()
-    return total if reduction == "sum" else _ratio(total, share.sum())
+    counted = share.sum()
+    return total if reduction == "sum" else total / torch.where(counted > 0, counted, 1)
 '''
 
 REDUCTION_CHECK = """\

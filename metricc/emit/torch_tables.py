@@ -205,7 +205,7 @@ def _signature(
     if shape.vector:
         each = "share"
         if options.per == "sample":
-            each = "share * sample_weight" + ("[:, None]" if shape.each else "")
+            each = "share * sample_weight.to(share)" + ("[:, None]" if shape.each else "")
         apply = f"    loss, share, *_ = {function}\n    return _reduced(loss, {each}, reduction)"
     else:
         apply = f"    return {function}[0]"
@@ -257,7 +257,7 @@ def _counting(
         inside = "z, p, q, y, v" if shape.softmax else "z, y, v"
         losses = f" + _losses({inside}, rest{{args}})"
     loss_args = "".join(f", {name}" for name in elements.parameters)
-    through = "g" if given else "_through(p, g)"
+    through = "_weighed(g, v)" if given else "_weighed(_through(p, g), v)"
     gradient = through + losses.replace("{args}", loss_args)
     spread = ":, None"
     if shape.rows:
@@ -306,7 +306,9 @@ def _counting(
         "finish_args": finish_args,
         "ready_finish": ready,
         "map_losses": losses.replace("{args}", loss_args),
-        "finish_losses": f".add_({losses[3:].replace('{args}', loss_args)})" if elements else "",
+        "finish_losses": f"\n        s.add_({losses[3:].replace('{args}', loss_args)})"
+        if elements
+        else "",
     }
 
 
@@ -328,17 +330,17 @@ def _scalar_code(
             f"    total = (share * ({total})).sum(-1, keepdim=True)\n"
             "    means = [_ratio((share * x).sum(-1, keepdim=True), total) for x in counts[4:]]\n"
         )
-        slope = f"_ratio({sign}slope * share, total)"
+        slope = f"(total > 0) * _ratio({sign}slope * share, total)"
     elif elements and shape.kind == "binary":
         means = "    total = sum(counts[:4])\n    means = [_ratio(x, total) for x in counts[4:]]\n"
-        slope = f"_ratio({sign}scored * slope, total)"
+        slope = f"(total > 0) * _ratio({sign}scored * slope, total)"
     elif elements:
         counted = "positives" if shape.softmax else "sum(cells)"
         means = (
             f"    total = (share * {counted}).sum()\n"
             "    means = [_ratio((share * x).sum(), total) for x in losses]\n"
         )
-        slope = f"_ratio({sign}slope * share, total)"
+        slope = f"(total > 0) * _ratio({sign}slope * share, total)"
     else:
         slope = ""
     pooled = len(CELLS)

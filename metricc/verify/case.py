@@ -26,6 +26,7 @@ class Case:
     parameters: Mapping[str, float]
     setting: Setting
     rough: bool  # the slope jumps, or rounding p changes it by more than its own rounding
+    shared: bool = False  # classes may have weights of their own
 
     def __call__(self, input: Any, target: Any, weight: Any = None, **others: Any) -> Any:
         """The loss; only what differs from the constructor's defaults is passed."""
@@ -89,7 +90,8 @@ def case(
         absent=usual_policy(options.task, plan.metric.text),
     )
     rough = surrogate.kinked or curve is not None
-    return Case(loss, plan.metric.text, parameters, setting, rough)
+    shared = options.task != "binary" and not plan.margins
+    return Case(loss, plan.metric.text, parameters, setting, rough, shared)
 
 
 def rounded(data: Tensors, dtype: str) -> Tensors:

@@ -53,7 +53,8 @@ def prepared(plan: ir.Plan) -> list[Totals]:
         policies = POLICIES if any(map(is_absent, several)) else (POLICIES[index % 4],)
         for step, absent in enumerate(policies):
             smooth = 0.5 * ((index + step) % 5 == 2)
-            shares = SHARES[: len(several)] if (index + step) % 3 == 1 else None
+            chosen = (index + step) % 3 == 1 and not plan.margins
+            shares = SHARES[: len(several)] if chosen else None
 
             given = (parameters, metric.task, absent, smooth, shares)
             known = dict(zip(terms, elements, strict=True))
@@ -63,7 +64,9 @@ def prepared(plan: ir.Plan) -> list[Totals]:
                 beside = values(metric.text, _moved(several), *given, known, joins)
             except (ZeroDivisionError, ValueError, OverflowError):
                 continue  # the metric has no value here
-            options = {**parameters, "absent": absent, "smooth": smooth, share: shares}
+            options: dict[str, Any] = {**parameters, "absent": absent, "smooth": smooth}
+            if not plan.margins:
+                options[share] = shares
             found.append(Totals(several, extreme, options, terms, elements, exact, beside))
     return found
 
@@ -118,7 +121,8 @@ def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Any:
     shapes, wanted, others, scales = [], [], [], []
     exact, beside, size = call.exact, call.beside, range(len(call.tables))
     cancels = len(plan.programs) > 1 or plan.outer is not None
-    cancels = cancels or any(t.reduction == "weighted" for t in plan.metric.tables)
+    weighted = any(t.reduction == "weighted" for t in plan.metric.tables)
+    cancels = cancels or weighted
     cancels = cancels or any(form.cancels for form in plan.forms.values())
     if name == "value":
         each = len(exact.values) > 1
@@ -134,7 +138,12 @@ def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Any:
         columns = range(len(rows[0]))
         for column in columns:
             shapes.append(len(size))
-            wanted.append([row[column] for row in rows])
+            # Where a class is weighed by its positives and has none, the metric jumps.
+            jumps = [
+                weighted and name == "gradient" and column < 2 and t[0] + t[1] == 0
+                for t in call.tables
+            ]
+            wanted.append([mp.nan if jumps[k] else rows[k][column] for k in size])
             others.append([row[column] for row in near])
             allowed = [
                 _scale(exact.slopes[k], call.tables[k], rows[k][column], cancels) for k in size

@@ -64,7 +64,7 @@ def checks(
         ("blocks", lambda: blocks(first, module)),
         ("weight 2 = sample twice", lambda: repeated(first)),
     ]
-    if options.task != "binary":
+    if first.shared:
         named.append(("classes", lambda: classes(first, plan)))
     if first.wide and plan.outer is None:
         named.append(("samples", lambda: samples(first)))
@@ -123,12 +123,12 @@ def _policies(one: Case) -> ir.Check:
             mixed = Tensors(data.input, [batches.target[0], *data.target[1:]], data.weight)
             runs.append((one.changed(absent=absent, smooth=0.25), mixed))
     runs.append((one.changed(absent="skip", smooth=0.5), lacking(task, data, True)))
-    if task != "binary":
+    if one.shared:
         shared = one.changed(class_weight=SHARES)
         runs.append((shared.changed(label_smoothing=0.2), soft))
         runs += [(shared.changed(absent=p), lacking(task, data, False)) for p in POLICIES]
     if one.several:
-        shares = None if task == "binary" else SHARES
+        shares = SHARES if one.shared else None
         if one.setting.per == "sample":
             soft = replace(
                 soft, weight=None, sample_weight=[0.5 + n for n in range(len(soft.input))]

@@ -31,9 +31,7 @@ Tensors    input: logits of shape (N, C, ...); target: labels in [0, 1] of the s
            Every sample has tables and a loss of its own; a weight per sample weighs its loss.
            reduction: 'mean', 'sum' or 'none' of the losses, which are weighed first.
 
-Made by metricc 0.1.0:  metricc compile '0.5*bce + 0.5*(
-    1 - f1
-)' --name bce_dice --task multilabel --per sample --minimize
+Made by metricc 0.1.0:  metricc compile '0.5*bce + 0.5*(1 - f1)' --name bce_dice --task multilabel --per sample --minimize
 Derivatives proved: rational functions.
 Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
 """
@@ -46,7 +44,7 @@ from torch import Tensor
 
 __all__ = ["BceDiceLoss", "bce_dice_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '9f9a417152d6c66e7b8de4e3f780ebfff114a91ec3f1e1ff0e2d2155b095c422'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '246c42ee99f2eeb7cb8420602921864b69d165a90e89f4c0104c80f9a0ae279f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -66,8 +64,8 @@ def gradient(TP, FN, FP, TN, bce, class_weight=None, absent=None, smooth=0.0):
     x1 = FN + FP
     x2 = 2 * TP + x1
     x3 = _ratio(TP, x2**2)
-    share = _mean_slope(share, counted)
-    return share * _ratio(-x1, x2**2), share * x3, share * x3, 0, 1 / 2
+    slope = _mean_slope(share, counted)
+    return slope * _ratio(-x1, x2**2), slope * x3, slope * x3, 0, 1 / 2
 
 
 def weights(TP, FN, FP, TN, bce, class_weight=None, absent=None, smooth=0.0):
@@ -75,8 +73,8 @@ def weights(TP, FN, FP, TN, bce, class_weight=None, absent=None, smooth=0.0):
     TP, FN, FP, TN, share, counted = _slices(TP, FN, FP, TN, class_weight, absent, smooth)
     x1 = FN + FP
     x2 = 2 * TP + x1
-    share = _mean_slope(share, counted)
-    return share * _ratio(-(TP + x1), x2**2), share * _ratio(-TP, x2**2), 1 / 2
+    slope = _mean_slope(share, counted)
+    return slope * _ratio(-(TP + x1), x2**2), slope * _ratio(-TP, x2**2), 1 / 2
 
 
 def _require(L, threshold):

@@ -25,9 +25,7 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in float32 and give a
            float32 loss; the counts are float64 (float32 on devices without).
 
-Made by metricc 0.1.0:  metricc compile '# the log-likelihood of F1 -log(
-    f1
-)' --name log_f1 --minimize
+Made by metricc 0.1.0:  metricc compile '# the log-likelihood of F1 -log(f1)' --name log_f1 --minimize
 Derivatives proved: rational functions; proved: rational functions, with functions as variables.
 Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
 """
@@ -39,7 +37,7 @@ from torch import Tensor
 
 __all__ = ["LogF1Loss", "log_f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'bad52197e8aead3ea5b83721560495e7e3f9d035554725042d79d0b6a1d0ac0b'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '01fca52120532ed29c08478b96c24aa38a7e424735d2fcc2d22364b800e80f20'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64

@@ -42,7 +42,7 @@ from torch import Tensor
 
 __all__ = ["MacroF1Loss", "macro_f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '72e16859278107b4718be41809b9ea2bbe5385b56d1ae23909fcc374b1594557'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '0245daab2f7b2453bebcd2016da3b61cce566c361ae256693b80fe66682149ca'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -61,8 +61,8 @@ def gradient(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     x1 = FN + FP
     x2 = 2 * TP + x1
     x3 = _ratio(-2 * TP, x2**2)
-    share = _mean_slope(share, counted)
-    return share * _ratio(2 * x1, x2**2), share * x3, share * x3, 0
+    slope = _mean_slope(share, counted)
+    return slope * _ratio(2 * x1, x2**2), slope * x3, slope * x3, 0
 
 
 def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
@@ -70,8 +70,8 @@ def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     TP, FN, FP, TN, share, counted = _slices(TP, FN, FP, TN, class_weight, absent, smooth)
     x1 = FN + FP
     x2 = 2 * TP + x1
-    share = _mean_slope(share, counted)
-    return share * _ratio(2 * (TP + x1), x2**2), share * _ratio(2 * TP, x2**2)
+    slope = _mean_slope(share, counted)
+    return slope * _ratio(2 * (TP + x1), x2**2), slope * _ratio(2 * TP, x2**2)
 
 
 def macro_f1_loss(

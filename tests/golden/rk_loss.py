@@ -7,7 +7,7 @@ Metric     rk = (sum(TP)*sum(P) - sum(P*PP))/sqrt((sum(P)^2 - sum(PP^2))*(sum(P)
            where P = TP + FN; PP = TP + FP
            correlation of true and predicted classes, R_K; MCC in a binary task; range [-1, 1]
            Gorodkin 2004
-Loss       1 - rk. The metric is neither score nor error (sampled at 200 points).
+Loss       1 - rk. The metric is neither score nor error (sampled at 100 points).
 Gradient   d loss/dp_ik = -v_i (y_ik w_plus_k - (1 - y_ik) w_minus_k) dA/dp_ik, then through the
            softmax
            r2 = sum(TP + FN)
@@ -15,14 +15,14 @@ Gradient   d loss/dp_ik = -v_i (y_ik w_plus_k - (1 - y_ik) w_minus_k) dA/dp_ik, 
            PP = TP + FP
            r4 = sum((TP + FP)^2)
            r5 = sum((TP + FN)^2)
-           share2 = (-1/sqrt((r2^2 - r4)*(r2^2 - r5)))*d_sum((TP + FN)*(TP + FP))
+           slope2 = (-1/sqrt((r2^2 - r4)*(r2^2 - r5)))*d_sum((TP + FN)*(TP + FP))
            x2 = r2^2 - r5
            x1 = (r2^2 - r4)*x2
-           share3 = x2*(((sum(TP)*r2 - sum((TP + FN)*(TP + FP)))/sqrt(x1))/(2*x1))*d_sum((TP +
+           slope3 = x2*(((sum(TP)*r2 - sum((TP + FN)*(TP + FP)))/sqrt(x1))/(2*x1))*d_sum((TP +
            FP)^2)
-           w_plus = dM/dTP - dM/dFN = (r2/sqrt((r2^2 - r4)*(r2^2 - r5)))*d_sum(TP) + share2*P +
-           share3*2*PP
-           w_minus = dM/dTN - dM/dFP = share2*-P + share3*-2*PP
+           w_plus = dM/dTP - dM/dFN = (r2/sqrt((r2^2 - r4)*(r2^2 - r5)))*d_sum(TP) + slope2*P +
+           slope3*2*PP
+           w_minus = dM/dTN - dM/dFP = slope2*-P + slope3*-2*PP
            for each class; d_sum is 1
 Surrogate  soft: A(p) = p, p = softmax(z), z the input; the expected confusion matrix
            The counts are the expected confusion matrix if the probabilities were true; the slope
@@ -38,10 +38,9 @@ Classes    A class without positives, or without negatives, is absent from a bat
 Tensors    input: logits of shape (N, C, ...); target: class indices of shape (N, ...), or
            probabilities of the input's shape; weight: per position (N, ...) or per sample (N,), at
            least 0; mask: bool, likewise, and ignore_index: a label: what is masked out (False) or
-           ignored counts nothing, gets gradient 0, and may be NaN. class_weight: how often each
-           class counts in averages; classes, exclude_background: those that do. float16 and
-           bfloat16 inputs are summed in float32 and give a float32 loss; the counts are float64
-           (float32 on devices without).
+           ignored counts nothing, gets gradient 0, and may be NaN. All classes count alike: their
+           sums are margins of one table. float16 and bfloat16 inputs are summed in float32 and give
+           a float32 loss; the counts are float64 (float32 on devices without).
 
 Made by metricc 0.1.0:  metricc compile multiclass_mcc --name rk --task multiclass
 Derivatives compared: 20 points, 50 digits; proved: rational functions; proved: rational functions,
@@ -57,16 +56,16 @@ from torch import Tensor
 
 __all__ = ["RkLoss", "rk_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'r4 value': 'as written; proved: rational functions', 'r4 M_TP': 'as written; proved: rational functions', 'r4 M_FN': 'as written; proved: rational functions', 'r4 M_FP': 'as written; proved: rational functions', 'r4 M_TN': 'as written; proved: rational functions', 'r4 w_plus': 'as written; proved: rational functions', 'r4 w_minus': 'as written; proved: rational functions', 'r5 value': 'as written; proved: rational functions', 'r5 M_TP': 'as written; proved: rational functions', 'r5 M_FN': 'as written; proved: rational functions', 'r5 M_FP': 'as written; proved: rational functions', 'r5 M_TN': 'as written; proved: rational functions', 'r5 w_plus': 'as written; proved: rational functions', 'r5 w_minus': 'as written; proved: rational functions', 'outer value': 'factored; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'factored; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'factored; compared: 20 points, 50 digits', 'outer M_r3': 'factored; proved: rational functions, with roots as powers of their factors', 'outer M_r4': 'factored; compared: 20 points, 50 digits', 'outer M_r5': 'factored; compared: 20 points, 50 digits'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': 'ad3b30314adcb51c9709c48641510a617318e88c6769b7662cf63f98151c8446'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'r4 value': 'as written; proved: rational functions', 'r4 M_TP': 'as written; proved: rational functions', 'r4 M_FN': 'as written; proved: rational functions', 'r4 M_FP': 'as written; proved: rational functions', 'r4 M_TN': 'as written; proved: rational functions', 'r4 w_plus': 'as written; proved: rational functions', 'r4 w_minus': 'as written; proved: rational functions', 'r5 value': 'as written; proved: rational functions', 'r5 M_TP': 'as written; proved: rational functions', 'r5 M_FN': 'as written; proved: rational functions', 'r5 M_FP': 'as written; proved: rational functions', 'r5 M_TN': 'as written; proved: rational functions', 'r5 w_plus': 'as written; proved: rational functions', 'r5 w_minus': 'as written; proved: rational functions', 'outer value': 'factored; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'factored; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'factored; compared: 20 points, 50 digits', 'outer M_r3': 'factored; proved: rational functions, with roots as powers of their factors', 'outer M_r4': 'factored; compared: 20 points, 50 digits', 'outer M_r5': 'factored; compared: 20 points, 50 digits'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': '61a480272e345217fd0a9122f180be9173af530c5178a1473084ba15bd1258f8'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
 
-def value(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
+def value(TP, FN, FP, TN, absent=None, smooth=0.0):
     """The metric on counts of shape (..., classes)."""
-    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, class_weight, absent, smooth)
+    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, None, absent, smooth)
     r2 = _sum(TP + FN, counted)
     metric = _ratio(
         _sum(TP, counted) * r2 - _sum((TP + FN) * (TP + FP), counted),
@@ -75,9 +74,9 @@ def value(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     return metric.squeeze(-1)
 
 
-def gradient(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
+def gradient(TP, FN, FP, TN, absent=None, smooth=0.0):
     """Its derivatives in TP, FN, FP and TN."""
-    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, class_weight, absent, smooth)
+    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, None, absent, smooth)
     r1 = _sum(TP, counted)
     r2 = _sum(TP + FN, counted)
     r3 = _sum((TP + FN) * (TP + FP), counted)
@@ -88,38 +87,38 @@ def gradient(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     x3 = (r2**2 - r4) * (r2**2 - r5)
     x4 = r1 * r2 - r3
     x6 = r2 * x4
-    share1 = _ratio(r1 * x3 + r4 * x6 + r5 * x6 - 2 * r2**3 * x4, x3 * _root(x3)) * share
-    share2 = _ratio(-1, _root((r2**2 - r4) * (r2**2 - r5))) * share
+    slope1 = _ratio(r1 * x3 + r4 * x6 + r5 * x6 - 2 * r2**3 * x4, x3 * _root(x3)) * share
+    slope2 = _ratio(-1, _root((r2**2 - r4) * (r2**2 - r5))) * share
     x5 = r2**2 - r5
     x7 = (r2**2 - r4) * x5
-    share3 = x5 * _ratio(_ratio(r1 * r2 - r3, _root(x7)), 2 * x7) * share
+    slope3 = x5 * _ratio(_ratio(r1 * r2 - r3, _root(x7)), 2 * x7) * share
     x8 = r2**2 - r4
     x9 = x8 * (r2**2 - r5)
-    share4 = x8 * _ratio(_ratio(r1 * r2 - r3, _root(x9)), 2 * x9) * share
+    slope4 = x8 * _ratio(_ratio(r1 * r2 - r3, _root(x9)), 2 * x9) * share
     return (
         _ratio(r2, _root((r2**2 - r4) * (r2**2 - r5))) * share
-        + share1
-        + share2 * (2 * TP + FN + FP)
-        + share3 * x1
-        + share4 * x2,
-        share1 + share2 * (TP + FP) + share4 * x2,
-        share2 * (TP + FN) + share3 * x1,
+        + slope1
+        + slope2 * (2 * TP + FN + FP)
+        + slope3 * x1
+        + slope4 * x2,
+        slope1 + slope2 * (TP + FP) + slope4 * x2,
+        slope2 * (TP + FN) + slope3 * x1,
         0,
     )
 
 
-def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
+def weights(TP, FN, FP, TN, absent=None, smooth=0.0):
     """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
-    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, class_weight, absent, smooth)
+    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, None, absent, smooth)
     r2 = _sum(TP + FN, counted)
     P = TP + FN
     PP = TP + FP
     r4 = _sum((TP + FP) ** 2, counted)
     r5 = _sum((TP + FN) ** 2, counted)
-    share2 = _ratio(-1, _root((r2**2 - r4) * (r2**2 - r5))) * share
+    slope2 = _ratio(-1, _root((r2**2 - r4) * (r2**2 - r5))) * share
     x2 = r2**2 - r5
     x1 = (r2**2 - r4) * x2
-    share3 = (
+    slope3 = (
         x2
         * _ratio(
             _ratio(_sum(TP, counted) * r2 - _sum((TP + FN) * (TP + FP), counted), _root(x1)), 2 * x1
@@ -127,8 +126,8 @@ def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
         * share
     )
     return (
-        _ratio(r2, _root((r2**2 - r4) * (r2**2 - r5))) * share + share2 * P + share3 * 2 * PP,
-        share2 * -P + share3 * -2 * PP,
+        _ratio(r2, _root((r2**2 - r4) * (r2**2 - r5))) * share + slope2 * P + slope3 * 2 * PP,
+        slope2 * -P + slope3 * -2 * PP,
     )
 
 
@@ -138,9 +137,6 @@ def rk_loss(
     *,
     weight: Tensor | None = None,
     mask: Tensor | None = None,
-    class_weight: Sequence[float] | Tensor | None = None,
-    classes: Sequence[int] | None = None,
-    exclude_background: bool = False,
     ignore_index: int = -100,
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
@@ -149,8 +145,7 @@ def rk_loss(
     """The loss of logits of shape (N, C, ...): a scalar. ValueError if they misfit."""
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
-    class_weight = _shares(input, class_weight, classes, exclude_background)
-    arguments = (class_weight, label_smoothing, absent, smooth)
+    arguments = (label_smoothing, absent, smooth)
     return _RkFunction.apply(input, target, weight, *arguments)[0]
 
 
@@ -160,9 +155,6 @@ class RkLoss(torch.nn.Module):
     def __init__(
         self,
         *,
-        class_weight: Sequence[float] | Tensor | None = None,
-        classes: Sequence[int] | None = None,
-        exclude_background: bool = False,
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         smooth: float = 0.0,
@@ -170,9 +162,6 @@ class RkLoss(torch.nn.Module):
     ):
         super().__init__()
         _policy(absent, smooth, label_smoothing)
-        self.class_weight = None if class_weight is None else tuple(map(float, class_weight))
-        self.classes = None if classes is None else tuple(map(int, classes))
-        self.exclude_background = exclude_background
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
         self.smooth = smooth
@@ -190,9 +179,6 @@ class RkLoss(torch.nn.Module):
             target,
             weight=weight,
             mask=mask,
-            class_weight=self.class_weight,
-            classes=self.classes,
-            exclude_background=self.exclude_background,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             smooth=self.smooth,
@@ -210,11 +196,11 @@ class _RkFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, class_weight, label_smoothing, absent, smooth):
+    def forward(input, target, weight, label_smoothing, absent, smooth):
         keep = _at_once(input) and input.requires_grad
         kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
         counts = _count(input, target, weight, kept if keep else None, label_smoothing)
-        loss, pair, share = _scalars(counts, class_weight, absent, smooth)
+        loss, pair, share = _scalars(counts, absent, smooth)
         return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
 
     @staticmethod
@@ -231,10 +217,10 @@ class _RkFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        class_weight, label_smoothing, absent, smooth = ctx.arguments
+        label_smoothing, absent, smooth = ctx.arguments
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None, label_smoothing)
-            pair = _scalars(counts, class_weight, absent, smooth)[1]
+            pair = _scalars(counts, absent, smooth)[1]
         pair = pair * grad_loss
         if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair, label_smoothing)
@@ -244,10 +230,10 @@ class _RkFunction(torch.autograd.Function):
         return _narrow(g, input.dtype), *nothing
 
 
-def _scalars(counts, class_weight, absent, smooth):
+def _scalars(counts, absent, smooth):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
-    options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
+    options = {"absent": absent, "smooth": smooth}
     loss = 1 - value(*cells, **options)
     plus, minus = weights(*cells, **options)
     pair = [-plus, -minus]
@@ -379,7 +365,7 @@ def _joint(TP, FN, FP, TN, share, absent, smooth):
     added then.
     """
     TP, FN, FP, TN, share = _tables(TP, FN, FP, TN, share)
-    others = (share > 0).sum(-1, keepdim=True) - 1
+    others = (share > 0).to(TP).sum(-1, keepdim=True) - 1
     missing = ((share > 0) & (TP + FN > 0)).sum(-1, keepdim=True) <= 1
     missing = missing.to(TP) * (absent is not None)
     perfect = missing if absent == "skip" else 0
@@ -443,23 +429,6 @@ def _placed(tensor, positions, name):
         shapes = f"{positions} or {positions[:1]}"
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
     return tensor.unsqueeze(1)
-
-
-def _shares(input, class_weight, classes, exclude_background):
-    """The weight of each class in averages; None where all weigh 1."""
-    if class_weight is None and classes is None and not exclude_background:
-        return None
-    C = input.shape[1]
-    share = _tensor(torch.ones(C) if class_weight is None else class_weight, input)
-    if share.shape != (C,) or not (share >= 0).all():
-        raise ValueError(f"class_weight must be {C} numbers of at least 0, one a class")
-    if classes is not None:
-        listed = torch.zeros_like(share)
-        listed[list(classes)] = 1
-        share = share * listed
-    if exclude_background:
-        share = share * (torch.arange(C, device=input.device) > 0)
-    return share
 
 
 def _narrow(g, dtype):

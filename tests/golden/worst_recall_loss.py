@@ -26,9 +26,7 @@ Tensors    input: logits of shape (N, C, ...); target: labels in [0, 1] of the s
            classes, exclude_background: those that do. float16 and bfloat16 inputs are summed in
            float32 and give a float32 loss; the counts are float64 (float32 on devices without).
 
-Made by metricc 0.1.0:  metricc compile 'worst(recall)' --name worst_recall --task multilabel --surrogate 'p^2*(
-    3 - 2*p
-)'
+Made by metricc 0.1.0:  metricc compile 'worst(recall)' --name worst_recall --task multilabel --surrogate 'p^2*(3 - 2*p)'
 Derivatives proved: rational functions.
 Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
 """
@@ -41,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["WorstRecallLoss", "worst_recall_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'a1212e69fa4c9ae6b149afbaa2cf85a283235055b697c32ec1e540d50c0d10e4'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '9a29238edd092761fb33462d9f2c9df672d19aff3c783f3cc5da963cc3889453'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -58,8 +56,8 @@ def gradient(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     """Its derivatives in TP, FN, FP and TN."""
     TP, FN, FP, TN, share, counted = _slices(TP, FN, FP, TN, class_weight, absent, smooth)
     P = TP + FN
-    share = _worst_slope(_ratio(TP, TP + FN), share, counted)
-    return share * _ratio(FN, P**2), share * _ratio(-TP, P**2), 0, 0
+    slope = _worst_slope(_ratio(TP, TP + FN), share, counted)
+    return slope * _ratio(FN, P**2), slope * _ratio(-TP, P**2), 0, 0
 
 
 def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
