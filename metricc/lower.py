@@ -290,6 +290,10 @@ class Lowering:
             fact = f"`{alone[0]}` and `{other}` average over different things"
             hint = "write one of the two, or make two losses and add them"
             self.errors.append(self.diagnostic(body, fact, hint, "MC0214"))
+        elif "per_class" in used and any(t.kind == "element" for t in self.terms.values()):
+            fact = "a loss for each class stands beside a mean over all elements"
+            hint = "use macro(...) in place of per_class(...), or add two losses"
+            self.errors.append(self.diagnostic(body, fact, hint, "MC0214"))
         elif used and any(s.name in CELLS for s in outer.free_symbols):
             fact = "counts of one class stand beside a reduction"
             example = min(used)

@@ -84,7 +84,7 @@ VARIED: list[tuple[str, dict[str, Any]]] = [
     ("macro(f1)", {"task": "multiclass"}),
     ("0.5*bce + 0.5*(1 - f1)", {}),
     ("sqrt(macro(f1)*macro(mcc))", {"task": "multilabel", "maximize": True}),
-    ("0.5*bce + 0.5*(1 - per_class(f1))", {"task": "multilabel"}),
+    ("0.5*bce + 0.5*(1 - weighted(f1))", {"task": "multilabel"}),
     ("mcc", {"surrogate": "straight_through(amplified, L=5)"}),
     ("f1", {"surrogate": "amplified(thresholds=[0.1, 0.5])", "per": "sample"}),
     ("multiclass_mcc", {"task": "multiclass", "surrogate": "straight_through"}),

@@ -1,7 +1,7 @@
 """Which surrogate should be the default: training runs on batches that lack a class.
 
-    python docs/benchmarks/surrogates.py --jobs 2      # half an hour or so; --quick is a smoke test
-    python docs/benchmarks/surrogates.py --table       # the tables of what is in the results file
+    python docs/benchmarks/surrogates.py --jobs 2      # some 35 minutes on two free cores
+    python docs/benchmarks/surrogates.py --table       # prints what is in the results file
 
 One run is a data set, a fold and a recipe: a loss, or two in sequence. Every recipe has the same
 network (16 hidden units), first weights, batches and number of steps, and takes Adam's learning
@@ -19,7 +19,6 @@ import math
 import multiprocessing
 import pkgutil
 import statistics
-import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -117,8 +116,6 @@ ARMS = {
         Arm("f1", "20 % BCE, then L=10", (PLAIN, amplified(F1, 10))),
         Arm("f1", "soft, skip", (soft(F1, absent="skip"),)),
         *(Arm("f1", f"L={L}, skip", (amplified(F1, L, absent="skip"),)) for L in (4, 10)),
-        Arm("mcc", "BCE", (PLAIN,)),
-        Arm("mcc", "weighted BCE", (WEIGHTED,)),
         Arm("mcc", "soft", (soft("mcc"),)),
         *(Arm("mcc", f"L={L}", (amplified("mcc", L),)) for L in (4, 10)),
         *(Arm("mcc", f"L={L}, skip", (amplified("mcc", L, absent="skip"),)) for L in (4, 10)),
@@ -130,30 +127,30 @@ ARMS = {
         *(Arm("f1", f"L={L}", (amplified(CLASSES_F1, L),)) for L in STEEP),
         Arm("f1", "20 % CE, then soft", (PLAIN, soft(CLASSES_F1))),
         Arm("f1", "soft, diagonal", (soft(CLASSES_F1, absent="diagonal"),)),
-        Arm("mcc", "CE", (PLAIN,)),
-        Arm("mcc", "weighted CE", (WEIGHTED,)),
         Arm("mcc", "soft", (soft("macro(mcc)"),)),
         Arm("mcc", "L=10", (amplified("macro(mcc)", 10),)),
         Arm("mcc", "soft, multiclass_mcc", (soft("multiclass_mcc"),)),
     ),
 }
 DEFAULT = {"binary": "L=10", "multiclass": "soft"}
-FORMULAS = {
-    ("binary", "f1"): "f1",
-    ("binary", "mcc"): "mcc",
-    ("multiclass", "f1"): "macro(f1)",
-    ("multiclass", "mcc"): "macro(mcc)",
+LOSSES = {
+    "binary": {"f1": "f1", "mcc": "mcc"},
+    "multiclass": {"f1": "macro(f1)", "mcc": "macro(mcc)"},
 }
-PAIRS = {  # beside the comparisons of all arms with the default
-    ("binary", "f1"): (
-        ("L=4, skip", "L=10, skip"),
-        ("soft, skip", "L=10, skip"),
-        ("L=10, skip", "BCE, tuned threshold"),
-        ("L=10, skip", "weighted BCE"),
+Place = tuple[str, str]  # the target and the name of an arm
+PAIRS: dict[str, tuple[tuple[Place, Place], ...]] = {  # beside the comparisons with the default
+    "binary": (
+        (("f1", "soft, skip"), ("f1", "L=10, skip")),
+        (("f1", "L=4, skip"), ("f1", "L=10, skip")),
+        (("mcc", "L=4, skip"), ("mcc", "L=10, skip")),
+        (("f1", "L=10, skip"), ("f1", "BCE, tuned threshold")),
+        (("f1", "L=10, skip"), ("f1", "weighted BCE")),
     ),
-    ("binary", "mcc"): (("L=4, skip", "L=10, skip"), ("L=10, skip", "weighted BCE")),
-    ("multiclass", "f1"): (("L=4", "L=10"), ("20 % CE, then soft", "weighted CE")),
-    ("multiclass", "mcc"): (),
+    "multiclass": (
+        (("f1", "L=4"), ("f1", "L=10")),
+        (("f1", "20 % CE, then soft"), ("f1", "weighted CE")),
+        (("mcc", "soft, multiclass_mcc"), ("f1", "CE")),
+    ),
 }
 MANY = 0.25  # a set where at least this share of the batches lack a class
 HEADS = {
@@ -442,57 +439,54 @@ def against(values: list[float], reference: list[float]) -> list[str]:
     return [mean, f"{won}/{len(ahead) - won - lost}/{lost}"]
 
 
-def result_table(part: str, target: str, records: list[dict[str, Any]]) -> str:
+def results(part: str, records: list[dict[str, Any]]) -> str:
     """Means over sets of means over folds, of the sets and folds that have all arms."""
-    names = [arm.name for arm in ARMS[part] if arm.target == target]
-    found: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
+    places = [(arm.target, arm.name) for arm in ARMS[part]]
+    found: dict[tuple[str, int], dict[Place, dict[str, Any]]] = {}
     absent: dict[str, list[float]] = {}
     for record in records:
         absent.setdefault(record["set"], []).append(record["absent"])
-        for line in record["arms"]:
-            if line["target"] == target and line["arm"] in names:
-                found.setdefault((record["set"], record["fold"]), {})[line["arm"]] = line
-    found = {place: lines for place, lines in found.items() if len(lines) == len(names)}
+        lines = found.setdefault((record["set"], record["fold"]), {})
+        lines.update({(line["target"], line["arm"]): line for line in record["arms"]})
+    found = {run: lines for run, lines in found.items() if set(places) <= set(lines)}
     if not found:
         return ""
-    sets = [name for name in SETS[part] if any(place[0] == name for place in found)]
+    sets = [name for name in SETS[part] if any(run[0] == name for run in found)]
     lacking = [statistics.fmean(absent[name]) >= MANY for name in sets]
 
-    def by_set(arm: str, score: str) -> list[float]:
+    def by_set(place: Place, score: str, among: list[bool]) -> list[float]:
         return [
-            statistics.fmean(
-                lines[arm][score] for place, lines in found.items() if place[0] == name
-            )
-            for name in sets
+            statistics.fmean(lines[place][score] for run, lines in found.items() if run[0] == name)
+            for name, counted in zip(sets, among, strict=True)
+            if counted
         ]
 
-    def comparison(arm: str, reference: str) -> list[str]:
-        cells = []
-        for score in ("f1", "mcc"):
-            pair = by_set(arm, score), by_set(reference, score)
-            cells += against(*pair)
-            if score == target:
-                few = [[x for x, many in zip(v, lacking, strict=True) if many] for v in pair]
-                cells.append(against(few[0], few[1])[0] if any(lacking) else "")
-        return cells
+    def compared(place: Place, other: Place, score: str, among: list[bool]) -> list[str]:
+        return against(by_set(place, score, among), by_set(other, score, among))
 
-    heads, default = HEADS[part], DEFAULT[part]
+    heads, every = HEADS[part], [True] * len(sets)
     body = []
-    for name in names:
-        row = [f"{statistics.fmean(by_set(name, score)):.3f}" for score in heads]
-        row.append(str(sum(lines[name]["gmean"] == 0 for lines in found.values())))
-        body.append([name, *row, *([""] * 5 if name == default else comparison(name, default))])
-    for arm, reference in PAIRS[part, target]:
-        body.append([f"{arm} − {reference}", *[""] * 5, *comparison(arm, reference)])
-    head = ["arm", *heads.values(), "G-mean 0"]
-    for score in ("f1", "mcc"):
-        head += [f"{heads[score]} − default", "w/t/l"]
-        head += [f"{heads[score]}, {sum(lacking)} sets"] if score == target else []
-    note = (
-        f"{part.capitalize()}, losses of `{FORMULAS[part, target]}` (default: {default}); "
-        f"{len(sets)} sets, {len(found)} folds in all; rates chosen by {heads[target]}."
-    )
-    return f"{note}\n\n{markdown(head, body)}\n"
+    for place in places:
+        default = (place[0], DEFAULT[part])
+        row = [LOSSES[part][place[0]], place[1]]
+        row += [f"{statistics.fmean(by_set(place, score, every)):.3f}" for score in heads]
+        row.append(str(sum(lines[place]["gmean"] == 0 for lines in found.values())))
+        if place != default:
+            row += compared(place, default, "f1", every)
+            row.append(compared(place, default, "f1", lacking)[0] if any(lacking) else "")
+            row += compared(place, default, "mcc", every)
+        body.append(row + [""] * (12 - len(row)))
+    f1, mcc = heads["f1"], heads["mcc"]
+    head = ["target", "arm", *heads.values(), "zero", f"{f1} − default", "w/t/l"]
+    head += [f"{f1}, {sum(lacking)} sets", f"{mcc} − default", "w/t/l"]
+    pairs = []
+    for place, other in PAIRS[part]:
+        facts = [compared(place, other, score, every) for score in ("f1", "mcc")]
+        told = [f"{mean} ({record})" for mean, record in facts]
+        one, two = (f"{LOSSES[part][target]}: {arm}" for target, arm in (place, other))
+        pairs.append(f"[{one}] against [{two}] {f1} {told[0]}, {mcc} {told[1]}")
+    note = f"{len(sets)} sets, {len(found)} folds in all; the default is {DEFAULT[part]}:"
+    return f"{note}\n\n{markdown(head, body, 2)}\n\nOther pairs. {'; '.join(pairs)}.\n"
 
 
 def set_list(part: str, records: list[dict[str, Any]]) -> str:
@@ -508,7 +502,7 @@ def set_list(part: str, records: list[dict[str, Any]]) -> str:
             found.append(f"{name} ({', '.join(facts)})")
     head = "rows, share of the smallest class, share of batches that lack a class"
     head = head if part == "binary" else f"classes, {head}, rows in a batch"
-    return textwrap.fill(f"Sets ({head}): {', '.join(found)}.", 100) + "\n"
+    return f"Sets ({head}): {', '.join(found)}.\n"
 
 
 def usable(arm: Arm, records: list[dict[str, Any]]) -> list[str]:
@@ -560,18 +554,13 @@ def report(output: Path, quick: bool) -> None:
         binary = mine if part == "binary" else binary
         if not mine:
             continue
-        seconds = sum(record["seconds"] for record in mine)
-        click.echo(f"{part}: {len(mine)} of {len(wanted)} runs, {seconds / 60:.0f} core minutes.\n")
+        click.echo(f"{part.capitalize()}: {len(mine)} of {len(wanted)} runs, {results(part, mine)}")
         click.echo(set_list(part, mine))
-        for target in dict.fromkeys(arm.target for arm in ARMS[part]):
-            click.echo(result_table(part, target, mine))
-    click.echo(
-        "dA/dz in float32 at z = 0, then at z = 1 and 4 as a share of that, by metricc and by"
+    told = "dA/dz in float32 at z = 0; at z = 1 and 4 as a share of that, by metricc and autograd"
+    shares = (
+        f"rows with at least {USABLE:.0%} of the peak at the start, a tenth of the steps, the end"
     )
-    click.echo(
-        f"autograd; rows whose slope is at least {USABLE:.0%} of the largest, of all rows and of"
-    )
-    click.echo("those on the wrong side: at the start, after a tenth of the steps, at the end.\n")
+    click.echo(f"{told}; {shares}:\n")
     click.echo(slope_table(binary))
 
 

@@ -151,7 +151,7 @@ class _Group:
     def rounded(self, unit: float) -> list[Dual]:
         """The metric where each count is off by a few units; as it is where that has no value."""
         counts = [
-            [count * (1 + mpf(unit) * ((3 * i + 5 * k) % 7 - 3)) for i, count in enumerate(table)]
+            [x * (1 + mpf(unit) * ((3 * i + 5 * k) % 7 - 3 or 4)) for i, x in enumerate(table)]
             for k, table in enumerate(self.metric.counts)
         ]
         try:

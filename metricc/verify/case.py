@@ -141,43 +141,62 @@ def gradient(case: Case, data: Tensors, dtype: str = "float64") -> tuple[Any, An
     return loss.detach(), input.grad
 
 
-def judged(case: Case, data: Tensors, dtype: str = "float64") -> tuple[Any, Any, int]:
-    """The largest errors of loss and gradient elements, and how many elements were judged.
+@dataclass
+class Found:
+    """The largest errors of losses and of gradient elements, and how many were judged.
 
-    Nothing is judged where the loss is no finite real number.
+    Nothing is judged where the loss is no finite real number, nor elements without a slope.
     """
+
+    loss: Any = 0
+    gradient: Any = 0
+    losses: int = 0
+    elements: int = 0
+
+    def add(self, other: Found) -> None:
+        self.loss = worse(self.loss, other.loss)
+        self.gradient = worse(self.gradient, other.gradient)
+        self.losses += other.losses
+        self.elements += other.elements
+
+    def check(self, name: str, allowed: tuple[float, float]) -> ir.Check:
+        measured = f"{float(self.loss):.1e} loss, {float(self.gradient):.1e} gradient"
+        passed = bool(self.loss <= allowed[0] and self.gradient <= allowed[1]) and self.losses > 0
+        return ir.Check(name, measured, f"{allowed[0]:.0e}, {allowed[1]:.1e}", passed)
+
+
+def judged(case: Case, data: Tensors, dtype: str = "float64") -> Found:
+    """What the loss and the gradient of a batch are off by."""
     data = rounded(data, dtype)
     return compared(case, data, *gradient(case, data, dtype), dtype)
 
 
-def compared(
-    case: Case, data: Tensors, loss: Any, slopes: Any, dtype: str = "float64"
-) -> tuple[Any, Any, int]:
+def compared(case: Case, data: Tensors, loss: Any, slopes: Any, dtype: str = "float64") -> Found:
     """What was found for a batch against what the oracle says."""
     import torch
 
     smallest = mpf(torch.finfo(getattr(torch, dtype)).tiny)
+    found = Found()
     with mp.workdps(DIGITS):
         unit = 2.0**-53 if dtype == "float64" else 2.0**-24  # halves run in float32
         try:
             exact = case.exact(data, unit)
         except (ValueError, ZeroDivisionError):
-            return mpf(0), mpf(0), 0
-        worst = [mpf(0), mpf(0)]
-        elements = 0
+            return found
         for got, wanted in zip(loss.double().reshape(-1).tolist(), flat(exact.value), strict=True):
             if not mp.isnan(wanted):
                 size = max(abs(wanted), abs(1 - wanted), mpf(10) ** -3)
-                worst[0] = worse(worst[0], abs(mpf(got) - wanted) / size)
+                found.loss = worse(found.loss, abs(mpf(got) - wanted) / size)
+                found.losses += 1
         columns = map(flat, (exact.gradient, exact.sizes, exact.moves))
         for got, wanted, size, move in zip(
             slopes.double().reshape(-1).tolist(), *columns, strict=True
         ):
             if size >= smallest and not mp.isnan(wanted):
                 error = max(abs(mpf(got) - wanted) - move, mpf(0)) / size
-                worst[1] = worse(worst[1], error)
-                elements += 1
-    return worst[0], worst[1], elements
+                found.gradient = worse(found.gradient, error)
+                found.elements += 1
+    return found
 
 
 def flat(numbers: Any) -> list[Any]:

@@ -18,6 +18,7 @@ from metricc.verify.tables import one_against_rest
 
 RANDOM_COUNTS = 60
 CLASSES = 3  # of most batches
+STEEP = 73.0  # the steepness of the AnyLoss paper
 Table = tuple[float, float, float, float]
 
 # Zeros in one or two cells, a single sample; then huge and tiny tables.
@@ -126,7 +127,7 @@ def arguments(surrogate: surrogates.Surrogate) -> list[dict[str, Any]]:
             others[name] = inside(parameter, index)
     found: list[dict[str, Any]] = [dict(defaults), {name: others[name] for name in defaults}]
     steep = "L" in defaults and surrogate.curve is None
-    found += [{**defaults, "L": 73.0}] if steep else []
+    found += [{**defaults, "L": STEEP}] if steep else []
     return found if defaults else [{}]
 
 
