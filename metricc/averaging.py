@@ -33,22 +33,29 @@ def averaged(text: syntax.Text) -> syntax.Text:
 class _Averaging:
     def __init__(self, text: syntax.Text) -> None:
         self.bodies = {d.name: d.body for d in text.definitions}
+        self.known: dict[tuple[str, frozenset[str]], bool] = {}
 
     def holds(self, node: syntax.Expression, words: frozenset[str]) -> bool:
         """Whether a name or call of `words` stands in an expression or in what it uses."""
         for inner in syntax.walk(node):
             word = inner.id if isinstance(inner, syntax.Name) else ""
             word = inner.function if isinstance(inner, syntax.Call) else word
-            if word in words or (word in self.bodies and self.holds(self.bodies[word], words)):
+            if word in words or (word in self.bodies and self.used(word, words)):
                 return True
         return False
+
+    def used(self, name: str, words: frozenset[str]) -> bool:
+        """The same of a definition, looked at once."""
+        if (name, words) not in self.known:
+            self.known[name, words] = self.holds(self.bodies[name], words)
+        return self.known[name, words]
 
     def wrapped(self, node: syntax.Expression) -> syntax.Expression:
         """macro(...) around the largest parts with cells and without element losses."""
         if not self.holds(node, frozenset(CELLS)):
             return node
-        if not self.holds(node, frozenset(ELEMENTS)):
+        condition = isinstance(node, syntax.Comparison | syntax.Logic)
+        if not condition and not self.holds(node, frozenset(ELEMENTS)):
             return syntax.Call("macro", (syntax.Argument(None, node, node.span),), node.span)
-        if isinstance(node, syntax.Call) and node.function in self.bodies:
-            return node  # what it stands for is wrapped itself
+        # Of a definition's call the arguments are wrapped; what it stands for is wrapped itself.
         return syntax.rebuilt(node, self.wrapped)

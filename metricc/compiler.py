@@ -32,7 +32,7 @@ from metricc.curve import curve
 from metricc.derive import derive
 from metricc.emit.torch import render
 from metricc.errors import Diagnostic, MetriccError, fail, reason
-from metricc.functions import TASKS
+from metricc.functions import ELEMENTWISE, TASKS
 from metricc.imports import imports
 from metricc.lower import lower
 from metricc.parse import read
@@ -62,7 +62,8 @@ def _analysed(given: Source, name: str | None, task: str) -> tuple[ir.Plan, ir.A
     settled = settle(text, library.definitions(), _imported(text, given.path), task)
     # What is recorded in the generated file stands by itself.
     recorded = str(settled) if text.imports else given.text
-    settled = settled if task == "binary" else averaged(settled)
+    sound = not any(d.severity == "error" for d in settled.diagnostics)
+    settled = averaged(settled) if task != "binary" and sound else settled
     metric = lower(settled, name or _name(text, settled), recorded, task)
     programs = [simplify(derive(metric.of_table(term))) for term in metric.tables]
     alone = metric.single or metric.outer == metric.tables[0].symbol
@@ -138,10 +139,14 @@ def _check_surrogate(soft: surrogates.Surrogate, plan: ir.Plan, options: ir.Opti
     if metric.by_sample and options.per == "sample":
         hint = 'leave per="sample" (--per) out, or write the metric without samples(...)'
         raise fail("MC0501", "samples(...) has a table for each sample already", hint)
-    if soft.curve is not None and soft.curve.variable == "z":
-        if options.from_probabilities or options.task == "multiclass":
-            hint = "write the surrogate in p"
-            raise fail("MC0501", "there are no logits z of single elements here", hint)
+    logits = options.task != "multiclass" and not options.from_probabilities
+    if soft.curve is not None and soft.curve.variable == "z" and not logits:
+        hint = "write the surrogate in p"
+        raise fail("MC0501", "there are no logits z of single elements here", hint)
+    used = {s.name for t in metric.elements for s in t.expression.free_symbols}
+    if hidden := sorted(used & ELEMENTWISE):
+        fact = f"`{hidden[0]}` is a name of the generated file"
+        raise fail("MC0207", fact, f"choose another name, such as `{hidden[0]}_` or `gamma`")
     clash = {p.name for p in metric.parameters} & set(soft.defaults)
     if clash:
         fact = f"`{min(clash)}` is an argument of the metric and of the surrogate"
@@ -205,9 +210,6 @@ def _goal(plan: ir.Plan, findings: ir.Audit, maximize: bool, minimize: bool) -> 
         raise fail("MC0302", fact, hint)
     if maximize or minimize:
         return "minimize" if minimize else "maximize"
-    stated = plan.metric.fact("direction")
-    if findings.direction == "mixed" and stated in ("score", "error rate"):
-        return "maximize" if stated == "score" else "minimize"
     if findings.direction == "mixed":
         hint = "pass --maximize or --minimize (maximize=True or minimize=True)"
         fact = f"{plan.metric.name} is neither a score nor an error rate: a more correct "

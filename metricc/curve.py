@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 
 import sympy
 
@@ -21,14 +21,17 @@ from metricc.algebra import Field, sign_of
 from metricc.errors import Diagnostic, MetriccError, fail
 from metricc.extract import extract, inline
 from metricc.factoring import TooLarge
-from metricc.functions import FUNCTIONS, SIGNATURE_WORDS
+from metricc.functions import ELEMENTWISE, FUNCTIONS
 from metricc.lower import Lowering
 from metricc.numeric import inside, mpf, value_at
 from metricc.parse import parse
-from metricc.surrogates import USUAL, Curve, Surrogate, Value
+from metricc.resolve import parameter_problems
+from metricc.select import Select
+from metricc.surrogates import USUAL, Bounds, Curve, Surrogate, Value
 from metricc.syntax import Interval
 
 P, Q, Z = sympy.symbols("p q z")
+MAX_PARAMETERS = 4
 GRID = 64  # steps over the variable at which A is looked at
 SLACK = 1e-9  # by which rounding may leave [0, 1]
 DIGITS = 30
@@ -50,15 +53,19 @@ def curve(text: str) -> Surrogate:
     variable = "z" if "z" in names else "p"
     slope = a.diff(P) if variable == "p" else a.diff(Z) + a.diff(P) * P * Q
     ends = _ends(read, definition.body, a, variable, parameters)
+    if all(
+        value_at(slope, p | _defaults(parameters), DIGITS) in (0, None) for p in _points(variable)
+    ):
+        hint = "steps teach nothing; straight_through counts decisions and borrows a slope"
+        raise _wrong(read, definition.body, "the surrogate's slope is 0 everywhere", hint, "MC0308")
     raw = (a, 1 - a, slope)
     others = ("p", "q", "z", *(p.name for p in parameters))
     block = _stepwise(extract(_forms(raw, parameters), others))
     _compare(raw, inline(block), parameters)
-    arguments: list[tuple[str, Value, tuple[float, float]]] = [
-        (p.name, float(inside(p) if p.default is None else p.default), _bounds(p))
-        for p in parameters
+    arguments: list[tuple[str, Value, Bounds]] = [
+        (p.name, float(p.default or 0), p.interval) for p in parameters
     ]
-    kinked = a.has(sympy.Max, sympy.Min) or "Select" in str(sympy.srepr(a))
+    kinked = a.has(sympy.Max, sympy.Min, Select)
     shown = str(definition.body)
     found = Curve(replace(read, definitions=(definition,), metric=None), block, variable, ends)
     return Surrogate(
@@ -82,10 +89,19 @@ def _parameters(
 ) -> tuple[ir.Parameter, ...]:
     """The head's parameters, then the usual arguments that the body names without a head."""
     head = {p.name: p for p in definition.parameters}
+    for code, fact, span, hint in parameter_problems(definition, frozenset(USUAL)):
+        raise MetriccError(Diagnostic(code, fact, span, hint, read.source, read.origin))
     for parameter in definition.parameters:
-        if parameter.name in SIGNATURE_WORDS - set(USUAL):
-            fact = f"`{parameter.name}` is already an argument of the generated loss"
-            raise _wrong(read, parameter, fact, "choose another name", "MC0207")
+        if parameter.name in ELEMENTWISE:
+            fact = f"`{parameter.name}` is a name of the generated file"
+            hint = f"choose another name, such as `{parameter.name}_`"
+            raise _wrong(read, parameter, fact, hint, "MC0207")
+        if parameter.default is None:
+            hint = f"write {parameter.name} = ... in the head"
+            raise _wrong(read, parameter, f"`{parameter.name}` has no default", hint, "MC0203")
+    if len(head) > MAX_PARAMETERS:
+        fact = f"the surrogate has {len(head)} parameters; at most {MAX_PARAMETERS} are read"
+        raise _wrong(read, definition.body, fact, "write numbers for the others")
     found = [ir.Parameter(p.name, p.default, p.interval) for p in head.values()]
     for name, node in names.items():
         if name in head or name in ("p", "z"):
@@ -103,10 +119,15 @@ def _parameters(
     return tuple(found)
 
 
-def _bounds(parameter: ir.Parameter) -> tuple[float, float]:
-    low = parameter.interval.low if parameter.interval else None
-    high = parameter.interval.high if parameter.interval else None
-    return (-math.inf if low is None else float(low), math.inf if high is None else float(high))
+def _defaults(parameters: tuple[ir.Parameter, ...]) -> dict[sympy.Symbol, object]:
+    return {sympy.Symbol(p.name): mpf(float(p.default or 0)) for p in parameters}
+
+
+def _other(parameter: ir.Parameter) -> float:
+    """Another value than the default: one in the range, for the usual arguments a near one."""
+    if parameter.name in USUAL:
+        return float(parameter.default or 0) * 1.5
+    return inside(parameter)
 
 
 def _points(variable: str) -> list[dict[sympy.Symbol, object]]:
@@ -129,10 +150,7 @@ def _ends(
     parameters: tuple[ir.Parameter, ...],
 ) -> tuple[float, float]:
     """A at both ends. Raises `MetriccError` unless it rises between 0 and 1."""
-    choices = [
-        [inside(p, i) for i in range(2)] if p.default is None else [float(p.default), inside(p)]
-        for p in parameters
-    ]
+    choices = [[float(p.default or 0), _other(p)] for p in parameters]
     ends = None
     for values in product(*choices):
         given = {sympy.Symbol(p.name): mpf(v) for p, v in zip(parameters, values, strict=True)}
@@ -146,7 +164,7 @@ def _ends(
         if min(known) < -SLACK or max(known) > 1 + SLACK:
             fact = f"the surrogate reaches from {min(known):g} to {max(known):g}{where}"
             raise _wrong(read, body, fact, "A(p) lies between 0 and 1: scale it", "MC0308")
-        falls = [x for x, y in zip(known, known[1:], strict=False) if y < x - SLACK]
+        falls = [x for x, y in pairwise(known) if y < x - SLACK]
         if falls or known[-1] <= known[0]:
             hint = "a larger probability must count as more positive"
             raise _wrong(read, body, f"the surrogate falls, or stays level{where}", hint, "MC0308")
@@ -177,7 +195,7 @@ def _forms(raw: tuple[sympy.Expr, ...], parameters: tuple[ir.Parameter, ...]) ->
 
 def _cancels(expression: sympy.Expr, nonnegative: frozenset[str]) -> bool:
     """Whether a form subtracts: E/(1 + E) does not, 1 - 1/(1 + E) does."""
-    positive = {e: Q for e in expression.atoms(sympy.exp)}
+    positive = dict.fromkeys(expression.atoms(sympy.exp), Q)
     return sign_of(expression.xreplace(positive), nonnegative) is None
 
 

@@ -88,7 +88,8 @@ LEVELS = ("class", "pooled", "joint", "weighted")
 class Element:
     """A term that is a mean over elements: `sum(v * loss) / sum(v)`.
 
-    Focal loss is that of Lin et al. 2017. `arguments` are its parameters with their defaults, `tasks` those that have it.
+    `arguments` are its parameters with their defaults, `tasks` those that have it. Focal loss is
+    that of Lin et al. 2017.
     """
 
     name: str
@@ -123,7 +124,8 @@ SIGNATURE_WORDS = frozenset(
     "L threshold thresholds mu delta p z self classes exclude_background label_smoothing "
     # of metricc.compile, value and score
     "formula name task surrogate from_probabilities maximize minimize "
-    "y_true y_pred y_score sample_weight pos_label zero_division labels num_classes num_labels".split()
+    "y_true y_pred y_score sample_weight pos_label zero_division labels num_classes "
+    "num_labels".split()
 )
 MODULE_ATTRIBUTES = frozenset(
     "add_module apply bfloat16 buffers call_super_init children compile cpu cuda double "
@@ -137,7 +139,14 @@ MODULE_ATTRIBUTES = frozenset(
     "set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu "
     "zero_grad T_destination".split()
 )
+# Locals of the elementwise passes, which arguments of surrogates and of element losses reach.
+ELEMENTWISE = frozenset(
+    "a b c d e g h m n p q s t u v w x y z rows dtype at_once sums terms term losses log hit miss "
+    "up down parts part half low mid high below above inside likely others rest cell flat size "
+    "keep count _".split()
+)
 GENERATED_NAMES = frozenset(  # globals, and locals of the functions that take the parameters
     "math torch Tensor METRICC value gradient weights loss cells slope pair kept ctx inputs output "
-    "grad_loss TP FN FP TN counts share counted live scored bce ce focal sample_weight scale".split()
+    "grad_loss TP FN FP TN counts share counted live scored bce ce focal sample_weight scale "
+    "w_plus w_minus plus minus means options total slopes positives nothing metric".split()
 )

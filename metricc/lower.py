@@ -42,7 +42,11 @@ def lower(text: syntax.Text, name: str, formula: str, task: str = "binary") -> i
     expression = lowering.expression(main.body, symbols)
     lowering.check_reductions(expression)
     replace(text, diagnostics=(*text.diagnostics, *lowering.errors)).checked()
-    terms = tuple(lowering.terms.values())
+    terms = tuple(t for t in lowering.terms.values() if t.symbol in expression.free_symbols)
+    if not any(term.kind == "cells" for term in terms) and task != "binary":
+        fact = "no prediction changes the confusion matrix's part of this formula"
+        hint = "add a metric: macro(f1)"
+        raise MetriccError(lowering.diagnostic(main.body, fact, hint, "MC0302"))
     if not any(term.kind == "cells" for term in terms):
         one = ir.Term(sympy.Symbol("M"), "cells", "identity", expression)
         terms, expression = (one, *terms), one.symbol
@@ -83,7 +87,7 @@ class Lowering:
         self.inlined: dict[tuple[str, bool, tuple[sympy.Expr, ...]], sympy.Expr] = {}
         self.errors: list[Diagnostic] = []
         self.terms: dict[tuple[str, sympy.Expr], ir.Term] = {}
-        self.reducing = False
+        self.around: syntax.Call | None = None  # the reduction that is being lowered
 
     def expression(self, node: syntax.Expression, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
         """A node's expression; one with an error is noted and becomes a symbol of its own, so that
@@ -163,7 +167,8 @@ class Lowering:
         if base.is_zero and not exponent.is_positive:
             fact = "this divides by zero"
             raise _Refused(self.diagnostic(node, fact, "0 has no such power"))
-        if any(s.name in CELLS for s in exponent.free_symbols):
+        varying = {*map(sympy.Symbol, CELLS), *(t.symbol for t in self.terms.values())}
+        if exponent.free_symbols & varying:
             fact = "the exponent depends on the counts"
             hint = "an exponent is made of numbers and parameters; exp(y*log(x)) is x^y"
             raise _Refused(self.diagnostic(node.exponent, fact, hint, "MC0304"))
@@ -229,7 +234,7 @@ class Lowering:
         definition = self.definitions.get(node.function)
         if definition is None or len(definition.parameters) != len(arguments):
             return sympy.Dummy()  # unknown, or called wrongly: reported
-        key = definition.name, self.reducing, arguments
+        key = definition.name, self.around is not None, arguments
         if key not in self.inlined:
             inner = {n: sympy.Symbol(n) for n in CELLS}
             inner |= dict(zip((p.name for p in definition.parameters), arguments, strict=True))
@@ -242,28 +247,34 @@ class Lowering:
         """A term of its own; in a binary task, what the reduction is of the two classes."""
         if len(node.arguments) != 1:
             return sympy.Dummy()  # reported
-        if self.reducing:
-            fact = f"`{node.function}` stands inside another reduction"
+        if self.around is not None:
+            fact = f"`{self.around.function}` holds another reduction, `{node.function}`"
             hint = "reduce once: one number a table goes in, one number comes out"
-            raise _Refused(self.diagnostic(node, fact, hint, "MC0213"))
-        self.reducing = True
+            raise _Refused(self.diagnostic(self.around, fact, hint, "MC0213"))
+        self.around = node
         try:
             expression = self.expression(node.arguments[0].value, scope)
         finally:
-            self.reducing = False
+            self.around = None
         if self.task == "binary" and node.function != "samples":
             return _of_both_classes(node.function, expression)
         return self.term("cells", node.function, expression, "r1")
 
     def element(self, node: syntax.Call, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
-        if self.reducing:
+        if self.around is not None:
             fact = f"`{node.function}` is a mean over all elements and stands inside a reduction"
             hint = f"write it outside: 0.5*{node.function} + 0.5*(1 - macro(f1))"
-            raise _Refused(self.diagnostic(node, fact, hint, "MC0213"))
+            raise _Refused(self.diagnostic(self.around, fact, hint, "MC0213"))
         arguments = [self.expression(a.value, scope) for a in node.arguments]
         if any(s.name in CELLS for a in arguments for s in a.free_symbols):
             fact = f"an argument of `{node.function}` depends on the counts"
             raise _Refused(self.diagnostic(node, fact, "write a number or a parameter", "MC0202"))
+        if any(sign_of(argument, self.nonnegative) not in (0, 1) for argument in arguments):
+            fact = f"an argument of `{node.function}` may be negative"
+            hint = (
+                "write a number of at least 0, or a parameter with a range: gamma = 2 in [0, inf)"
+            )
+            raise _Refused(self.diagnostic(node, fact, hint, "MC0202"))
         loss = sympy.Function(node.function)(*arguments)
         return self.term("element", "identity", loss, node.function)
 

@@ -106,6 +106,43 @@ def check_collection(
         raise MetriccError(*scope.diagnostics)
 
 
+def parameter_problems(
+    definition: syntax.Definition, allowed: frozenset[str] = frozenset()
+) -> list[tuple[str, str, Span, str]]:
+    """What is wrong with a head's parameters: code, fact, place and hint of each.
+
+    `allowed` are words of the generated signature that the head may have after all.
+    """
+    found: list[tuple[str, str, Span, str]] = []
+    seen: set[str] = set()
+    taken = (SIGNATURE_WORDS - allowed) | GENERATED_NAMES
+    for parameter in definition.parameters:
+        name, span = parameter.name, parameter.span
+        other = f"choose another name, such as `{name}_` or `{name}_weight`"
+        if name in seen:
+            found.append(("MC0205", f"the parameter `{name}` stands twice", span, "rename one"))
+        elif name in CELLS:
+            found.append(("MC0206", f"the parameter `{name}` hides a cell", span, other))
+        elif name in taken or hasattr(builtins, name):
+            fact = f"`{name}` is already an argument or a name of the generated file"
+            found.append(("MC0207", fact, span, other))
+        elif name in MODULE_ATTRIBUTES:
+            fact = f"`{name}` is an attribute of torch.nn.Module"
+            found.append(("MC0207", fact, span, other))
+        elif keyword.iskeyword(name):
+            found.append(("MC0207", f"`{name}` is a Python keyword", span, other))
+        if (
+            parameter.default is not None
+            and parameter.interval is not None
+            and parameter.default not in parameter.interval
+        ):
+            shown = syntax.decimal(parameter.default)
+            fact = f"the default {shown} lies outside {parameter.interval}"
+            found.append(("MC0210", fact, span, "change the default or the range"))
+        seen.add(name)
+    return found
+
+
 @dataclass(slots=True)
 class _Scope:
     text: syntax.Text
@@ -170,31 +207,8 @@ class _Scope:
             self.visit(definition)
 
     def check_parameters(self, definition: syntax.Definition) -> None:
-        seen: set[str] = set()
-        for parameter in definition.parameters:
-            name, span = parameter.name, parameter.span
-            other = f"choose another name, such as `{name}_` or `{name}_weight`"
-            if name in seen:
-                self.report("MC0205", f"the parameter `{name}` stands twice", span, "rename one")
-            elif name in CELLS:
-                self.report("MC0206", f"the parameter `{name}` hides a cell", span, other)
-            elif name in SIGNATURE_WORDS or name in GENERATED_NAMES or hasattr(builtins, name):
-                fact = f"`{name}` is already an argument or a name of the generated file"
-                self.report("MC0207", fact, span, other)
-            elif name in MODULE_ATTRIBUTES:
-                fact = f"`{name}` is an attribute of torch.nn.Module"
-                self.report("MC0207", fact, span, other)
-            elif keyword.iskeyword(name):
-                self.report("MC0207", f"`{name}` is a Python keyword", span, other)
-            if (
-                parameter.default is not None
-                and parameter.interval is not None
-                and parameter.default not in parameter.interval
-            ):
-                shown = syntax.decimal(parameter.default)
-                fact = f"the default {shown} lies outside {parameter.interval}"
-                self.report("MC0210", fact, span, "change the default or the range")
-            seen.add(name)
+        for problem in parameter_problems(definition):
+            self.report(*problem)
 
     def check_unused(self, main: syntax.Definition) -> None:
         if self.diagnostics or self.text.diagnostics:

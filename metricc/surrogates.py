@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from metricc import ir, syntax
 
 Value: TypeAlias = float | tuple[float, ...]
+Bounds: TypeAlias = "tuple[float, float] | syntax.Interval | None"
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,16 @@ class Surrogate:
     """One surrogate with the defaults of its arguments.
 
     `formula` is A(p) for readers; `arguments` are the constructor arguments with their defaults
-    and the open range that each must lie in. `centre` names the argument where A is 1/2. A
-    `kinked` surrogate has a slope that jumps, or that is 0 outside a support. A `hard` one counts
-    decisions and borrows the slope of the surrogate that its name stands for.
+    and the range that each must lie in (an open one, or the interval of a head). `centre` names
+    the argument where A is 1/2. A `kinked` surrogate has a slope that jumps, or that is 0 outside a
+    support. A `hard` one counts decisions and borrows the slope of the surrogate that its name
+    stands for.
     """
 
     name: str
     formula: str
     reference: str
-    arguments: tuple[tuple[str, Value, tuple[float, float]], ...] = ()
+    arguments: tuple[tuple[str, Value, Bounds], ...] = ()
     centre: str = ""
     kinked: bool = False
     hard: bool = False
@@ -87,8 +89,9 @@ class Surrogate:
 
 def _shown(value: Value) -> str:
     if isinstance(value, tuple):
-        return f"[{', '.join(f'{x:g}' for x in value)}]"
-    return f"{value:g}"
+        return f"[{', '.join(map(_shown, value))}]"
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 _AROUND = (("mu", 0.5, (0.0, 1.0)), ("delta", 0.1, (0.0, 1.0)))
@@ -139,7 +142,9 @@ SURROGATES: dict[str, Surrogate] = {
     )
 }
 HEADS = ("amplified", "soft", "score_oriented", "heaviside", "straight_through")
-_NAMED = re.compile(r"\s*([A-Za-z]\w*)\s*(?:\((.*)\))?\s*", re.DOTALL)
+MAX_LENGTH = 4_000  # characters of a surrogate
+MAX_CENTRES = 100
+_NAMED = re.compile(r"([A-Za-z]\w*)(?: ?\((.*)\))?", re.DOTALL)
 
 
 def default(task: str) -> str:
@@ -149,7 +154,10 @@ def default(task: str) -> str:
 
 def is_formula(text: str) -> bool:
     """Whether `text` is a formula rather than the name of a surrogate."""
-    match = _NAMED.fullmatch(text)
+    if len(text) > MAX_LENGTH:
+        fact = f"the surrogate has {len(text):,} characters; at most {MAX_LENGTH:,} are read"
+        raise fail("MC0401", fact, "write a shorter formula")
+    match = _NAMED.fullmatch(text.strip())
     if match is None or text.strip() in ("p", "z"):
         return True
     return match[1] not in HEADS and bool(set(text) & set("=+-*/^("))
@@ -157,12 +165,15 @@ def is_formula(text: str) -> bool:
 
 def surrogate(text: str) -> Surrogate:
     """The surrogate that is named in `text`. Raises `MetriccError` where there is none."""
-    match = _NAMED.fullmatch(str(text))
+    match = _NAMED.fullmatch(text.strip())
     if match is None:
         raise _unknown(text)
     given = [part.strip() for part in re.split(r",(?![^\[]*\])", match[2] or "") if part.strip()]
     words = [part for part in given if "=" not in part]
     hard = match[1] == "straight_through"
+    inner = _NAMED.fullmatch((match[2] or "").strip())
+    if hard and inner is not None and inner[2] is not None:  # straight_through(amplified(L=5))
+        return replace(surrogate(inner[0]), hard=True)
     head, *words = [*words, "soft"] if hard and not words else words if hard else [match[1], *words]
     name = f"{head}({', '.join(words)})" if words else head
     if name not in SURROGATES:
@@ -178,7 +189,7 @@ def surrogate(text: str) -> Surrogate:
 def _with(row: Surrogate, key: str, text: str) -> Surrogate:
     """The surrogate with another default: a number, or a list of its centre's values."""
     listed = f"{row.centre}s" if row.centre else ""
-    bounds = {name: between for name, _, between in row.arguments}
+    bounds = {n: between for n, _, between in row.arguments if isinstance(between, tuple)}
     known = [*bounds, *[listed] * bool(listed and listed not in bounds)]
     if key not in known:
         hint = f"it has {', '.join(known)}" if known else "it has none"
@@ -192,6 +203,9 @@ def _with(row: Surrogate, key: str, text: str) -> Surrogate:
     except ValueError:
         example = f"{key}=[0.2, 0.5]" if several else f"{key}=0.5"
         raise fail("MC0501", f"{key} = {text} is no number", f"such as {example}") from None
+    if len(numbers) > MAX_CENTRES:
+        fact = f"{key} has {len(numbers)} values; at most {MAX_CENTRES} are read"
+        raise fail("MC0501", fact, "write fewer")
     for number in numbers:
         if not low < number < high:
             fact = f"{key} = {number:g} lies outside ({low:g}, {high:g})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 import metricc
 from metricc.errors import MetriccError
+from metricc.functions import ELEMENTWISE, GENERATED_NAMES, SIGNATURE_WORDS
 from metricc.surrogates import SURROGATES, surrogate
 
 torch = pytest.importorskip("torch")
@@ -133,6 +135,17 @@ def test_other_defaults_are_the_constructors(tmp_path: Any) -> None:
         ("amplified(thresholds=[0.2, 2])", "thresholds = 2 lies outside (0, 1)"),
         ("amplified(thresholds=[a])", "such as thresholds=[0.2, 0.5]"),
         ("straight_through(hard)", "surrogate cannot be"),
+        ("straight_through(hard(L=2))", "surrogate cannot be"),
+        ("if p < 0.5 then 0 else 1", "slope is 0 everywhere"),
+        ("s(a = 2) = p^a", "`a` is a name of the generated file"),
+        ("s(lambda = 2) = p^lambda", "Python keyword"),
+        ("s(forward = 2) = p^forward", "attribute of torch.nn.Module"),
+        ("s(k = 2, k = 3) = p^k", "MC0205"),
+        ("s(k = 9 in (1, 5)) = p^k", "MC0210"),
+        ("s(k) = p^k", "has no default"),
+        ("s(i=1, j=1, k=1, r=1, o=1) = p^(i*j*k*r*o)", "at most 4"),
+        ("p^(9^9^9)", "MC0405"),
+        ("a" + " " * 50_000 + "!", "MC0401"),
         ("soft + 1", "`soft` is not known"),
         ("p^", "MC0101"),
         ("p/TP", "`TP` is not known"),
@@ -253,7 +266,7 @@ def test_hard_counts_of_zero_do_not_explode() -> None:
         ("1/(1+exp(-L*(p-threshold)))", "amplified"),
         ("p", "soft"),
         ("1/(1 + exp(-z))", "soft"),
-        ("min(1, max(0, (p - mu + d)/(2*d)))", "score_oriented(uniform)"),
+        ("min(1, max(0, (p - mu + width)/(2*width)))", "score_oriented(uniform)"),
     ],
 )
 @pytest.mark.parametrize("task", ["binary", "multilabel", "multiclass"])
@@ -262,7 +275,7 @@ def test_a_formula_is_the_surrogate_that_it_says(formula: str, named: str, task:
         with pytest.raises(MetriccError, match="write the surrogate in p"):
             metricc.compile("f1", task=task, surrogate=formula)
         return
-    text = f"s(d = 0.25, mu = 0.5) = {formula}" if "2*d" in formula else formula
+    text = f"s(width = 0.25, mu = 0.5) = {formula}" if "width" in formula else formula
     z, y = random_batch(task)
     one, other = (metricc.loss("f1", task=task, surrogate=s) for s in (text, named))
     assert one(z, y).item() == pytest.approx(other(z, y).item(), rel=1e-12)
@@ -277,6 +290,34 @@ def test_a_formula_is_accurate_far_from_its_centre() -> None:
     exact = gradient(metricc.loss("f1", L=73.0), z.detach().double(), y.double())
     found = gradient(one, z.detach(), y)
     torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=0)
+
+
+def test_no_argument_is_overwritten_by_a_local() -> None:
+    """Every name that is assigned where arguments of surrogates and losses come is refused."""
+    known = ELEMENTWISE | GENERATED_NAMES | SIGNATURE_WORDS
+    for task in ("binary", "multilabel", "multiclass"):
+        for per in ("batch", "sample"):
+            for probabilities in (False, True):
+                source = metricc.compile(
+                    "m(marked = 2 in [0, inf)) = focal(marked) + 1 - f1",
+                    task=task,
+                    per=per,
+                    from_probabilities=probabilities,
+                    surrogate="s(given = 3 in (1, 9)) = p^given",
+                ).source
+                for function in ast.walk(ast.parse(source)):
+                    if not isinstance(function, ast.FunctionDef):
+                        continue
+                    own = {a.arg for a in function.args.args}
+                    if not own & {"marked", "given", "gamma"} or function.name == "set_surrogate":
+                        continue
+                    stored = {
+                        node.id
+                        for node in ast.walk(function)
+                        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+                    }
+                    inner = {"marked", "given", "gamma", "x1", "x2", "x3", "x4", "x5"}
+                    assert stored - own - inner <= known, function.name
 
 
 def test_arguments_of_a_formula() -> None:

@@ -253,9 +253,11 @@ SKIP_ALL = "torch.where(present.sum(-1, keepdim=True) > 0, present, share)"
         pytest.param("macro(f1)", CLASS, SKIP_ALL, "present", id="all classes skipped"),
         pytest.param("macro(f1)", CLASS, ' = "skip"', ' = "zero"', id="another default"),
         pytest.param("macro(f1)", CLASS, "/ y.shape[1]", "/ 2", id="label smoothing"),
-        pytest.param("macro(f1)", CLASS, "in (keep, mask)", "in (keep,)", id="mask dropped"),
-        pytest.param("macro(f1)", LABEL, "device) > 0)", "device) > 1)", id="background"),
-        pytest.param("macro(f1)", LABEL, "(0, M, width)", "(0, M, width + 1)", id="blocks"),
+        pytest.param("macro(f1)", LABEL, "in (keep, mask)", "in (keep,)", id="mask dropped"),
+        pytest.param(
+            "macro(f1)", LABEL, "background and k == 0", "background and k == 1", id="background"
+        ),
+        pytest.param("macro(f1)", LABEL, "max(M, 1), width)", "max(M, 1), width + 1)", id="blocks"),
         pytest.param(
             "weighted(f1)", LABEL, "_support(TP, FN, class_weight)", "class_weight", id="support"
         ),

@@ -21,9 +21,10 @@ def arguments(
     both = sorted([*own, *soft], key=lambda item: item[2] != "")  # required ones first
     names = [name for name, *_ in [*own, *soft]]
     checks = {p.name: _check(p.name, p.interval) for p in parameters}
-    for name, value, (low, high) in surrogate.arguments:
-        least, most = (None if abs(x) == float("inf") else Fraction(x) for x in (low, high))
-        interval = syntax.Interval(least, most)
+    for name, value, bounds in surrogate.arguments:
+        interval: syntax.Interval | None = None if isinstance(bounds, tuple) else bounds
+        if isinstance(bounds, tuple):
+            interval = syntax.Interval(Fraction(bounds[0]), Fraction(bounds[1]))
         one = isinstance(value, tuple)
         checks[name] = _each(name, interval) if one else _check(name, interval)
     checked = [name for name, check in checks.items() if check]
@@ -50,7 +51,6 @@ def arguments(
         "count_args": listed("{0}", [*soft_names, *counted]),
         "loss_args": listed("{0}", [*counted]),
         "set_surrogate": _set_surrogate(surrogate, checked) if soft_names else "",
-        "scale_args": listed("{0}", soft_names),
     }
 
 
@@ -98,7 +98,7 @@ def _check(name: str, interval: syntax.Interval | None) -> str:
     )
 
 
-def _each(name: str, interval: syntax.Interval) -> str:
+def _each(name: str, interval: syntax.Interval | None) -> str:
     return (
         f"    if not {name} or not all({_bounds('x', interval)} for x in {name}):\n"
         f'        raise ValueError(f"{name} must lie in {interval}, not {{{name}}}")\n'

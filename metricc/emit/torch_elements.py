@@ -48,20 +48,22 @@ def _focal(p, y, gamma):
 
 def _ce(z, p, q, y):
     """Cross-entropy by class, -y log p, and what its gradient needs."""
-    return -y * torch.log_softmax(z, 1), y
+    log = torch.log_softmax(z, 1).clamp(min=torch.finfo(z.dtype).min)
+    return -y * log, y
 ''',
     ("focal", SOFTMAX): '''
 
 def _focal(z, p, q, y, gamma):
     """Focal loss by class, and what its gradient needs."""
-    log, q = torch.log_softmax(z, 1), q.clamp(min=torch.finfo(q.dtype).tiny)
+    log = torch.log_softmax(z, 1).clamp(min=torch.finfo(z.dtype).min)
+    q = q.clamp(min=torch.finfo(q.dtype).tiny)
     return -y * q**gamma * log, y * q**gamma * (1 - gamma * p * log / q)
 ''',
 }
 # From probabilities of classes the logarithm is taken of what is given.
 ELEMENTS |= {
     (name, f"{SOFTMAX} given"): ELEMENTS[name, SOFTMAX].replace(
-        "torch.log_softmax(z, 1)", "p.clamp(min=1e-30).log()"
+        "torch.log_softmax(z, 1).clamp(min=torch.finfo(z.dtype).min)", "p.clamp(min=1e-30).log()"
     )
     for name in ("ce", "focal")
 }

@@ -92,5 +92,3 @@ def _step(x):
     return (torch.sign(x) + 1) / 2 if isinstance(x, Tensor) else ((x > 0) - (x < 0) + 1) / 2
 ''',
 }
-
-NEED_MATH = {"_root", "_log", "_exp"}

@@ -24,7 +24,7 @@ REDUCTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "pooled": {"micro": ("{} * counted{s}", "share{s}")},
     "joint": {"sum": ("_sum({}, counted{s})", "share{s}")},
 }
-SUPPORT = "_support_slope({}, class_weight, share{s}, counted{s})"
+SUPPORT = "_support_slope({}, class_weight, share{s}, counted{s}, absent)"
 
 LEVELS = {
     "class": "_slices({cells}, {share}, absent, smooth)",
@@ -106,11 +106,12 @@ def _support(TP, FN, share):
     "_support_slope": (
         '''
 
-def _support_slope(e, class_weight, share, counted):
+def _support_slope(e, class_weight, share, counted, absent):
     """How the weighted mean of e moves with the positives of each class, which weigh it."""
     weight = torch.ones_like(share) if class_weight is None else class_weight
+    weight = weight if absent is None else weight * (share > 0)
     mean = _mean(e, share, counted)
-    return _ratio(weight * (share > 0) * (e - mean), counted.sum(-1, keepdim=True))
+    return _ratio(weight * (e - mean), counted.sum(-1, keepdim=True))
 ''',
         ("_mean", "_ratio"),
     ),
@@ -287,7 +288,7 @@ def _count(input, target, weight, kept, label_smoothing<<count_args>>):
         if s is not None:
             s.copy_(<<kept_name>>)
     cells = counts[:4]
-    if _at_once(input) and len(input) and cells.min() < -1e-5 * cells.abs().sum():
+    if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
         raise ValueError("target must be in [0, 1] and weight not negative")
     return counts.unbind()
 '''
@@ -303,7 +304,7 @@ def _ready(z, y, v, label_smoothing):
     if y.is_floating_point():
         y = y.to(z.dtype) if v is None else y.to(z.dtype).masked_fill(v == 0, 0)
     else:
-        y = torch.zeros_like(z).scatter_(1, y.long(), 1)
+        y = torch.zeros_like(z).scatter_(1, y, 1)
     if label_smoothing:
         y = y * (1 - label_smoothing) + label_smoothing / y.shape[1]
     return z, y, v
@@ -324,15 +325,21 @@ def _ready(z, y, v, label_smoothing):
 
 PIECES = '''
 
-def _pieces(*tensors):
-    """The tensors as (samples, classes, positions), with the rows that each piece holds.
-
-    Where this runs at once they are cut into pieces that fit a CPU's cache.
-    """
+def _flat(*tensors):
+    """The tensors as (samples, classes, positions)."""
     N, C, M = <<sizes>>
-    flat = [None if t is None else t.reshape(N, <<classes_of>>, M) for t in tensors]
+    return [None if t is None else t.reshape(N, <<classes_of>>, M) for t in tensors]
+
+
+def _pieces(*tensors):
+    """The flat tensors, where this runs at once cut into pieces that fit a CPU's cache.
+
+    With each piece comes a slice of the samples that it holds.
+    """
+    flat = _flat(*tensors)
     if not _at_once(tensors[0]):
         return [(slice(None), flat)]
+    N, C, M = flat[0].shape
     size = _BLOCK * torch.get_num_threads() // max(C, 1)
     width = max(1, min(M, size))
     height = max(1, size // width)
@@ -361,7 +368,7 @@ MAP_SIGMOID = '''
 
 def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     """The gradient in one expression, which compilers and autograd can follow."""
-    ((rows, (z, y, v)),) = _pieces(input, target, weight)
+    rows, (z, y, v) = slice(None), _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     plus, minus<<and_rest>> = _spread(pair, rows)
     g = _weighed(_sides(y, plus, minus) * _soft(z<<soft_args>>)[2], v)<<map_losses>>
@@ -383,7 +390,7 @@ MAP_CLASSES = '''
 
 def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     """The gradient in one expression, which compilers and autograd can follow."""
-    ((rows, (z, y, v)),) = _pieces(input, target, weight)
+    rows, (z, y, v) = slice(None), _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     p = <<to_p>><<q_line_map>>
     plus, minus<<and_rest>> = _spread(pair, rows)
@@ -472,15 +479,16 @@ def _shares(input, class_weight, classes, exclude_background):
     if class_weight is None and classes is None and not exclude_background:
         return None
     C = input.shape[1]
-    share = _tensor(torch.ones(C) if class_weight is None else class_weight, input)
-    if share.shape != (C,) or not (share >= 0).all():
-        raise ValueError(f"class_weight must be {C} numbers of at least 0, one a class")
-    if classes is not None:
-        listed = torch.zeros_like(share)
-        listed[list(classes)] = 1
-        share = share * listed
-    if exclude_background:
-        share = share * (torch.arange(C, device=input.device) > 0)
+    share = _tensor([1.0] * C if class_weight is None else class_weight, input)
+    if share.shape != (C,) or share.requires_grad:
+        raise ValueError(f"class_weight must be {C} constant numbers, one a class")
+    counted = range(C) if classes is None else classes
+    if not all(0 <= k < C for k in counted):
+        raise ValueError(f"classes must lie between 0 and {C - 1}, not {classes}")
+    counted = [float(k in counted and not (exclude_background and k == 0)) for k in range(C)]
+    share = share * _tensor(counted, input)
+    if _on_cpu(input) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
+        raise ValueError("class weights must be finite and at least 0, and one class must count")
     return share
 '''
 
@@ -500,8 +508,8 @@ def _arrange(input, target, weight, mask, ignore_index):
         raise ValueError(f"target is {kind}; it must be {shapes}, as integers (target.long())")
     mask = _placed(mask, positions, "mask")
     if not target.is_floating_point():
-        target = target.unsqueeze(1)
-        keep = target != ignore_index
+        target = target.long().unsqueeze(1)
+        keep = target == target if ignore_index is None else target != ignore_index
         keep = keep if mask is None else keep & mask
         target = torch.where(keep, target, 0)
         if _on_cpu(input) and target.numel():  # to look at the values, other devices would wait
@@ -596,6 +604,8 @@ SAMPLE_WEIGHT = """\
     sample_weight = torch.ones(len(input), dtype=_wide(input), device=input.device)
     if weight is not None and weight.shape == input.shape[:1]:
         sample_weight, weight = weight.to(sample_weight), None
+        if _on_cpu(input) and not (sample_weight >= 0).all():
+            raise ValueError("weight must not be negative")
 """
 
 # From counts to the loss and the weights of the gradient, by what the tables are.

@@ -15,7 +15,6 @@ from metricc.emit.torch_parts import Elements, bodies, head, listed_guards
 from metricc.functions import CELLS
 from metricc.surrogates import Surrogate
 
-
 KNOWN = "    plus, minus = (_known(torch.as_tensor(w)) for w in (plus, minus))\n"
 IMPORTS = "import math\nfrom collections.abc import Sequence\n\n"
 
@@ -184,7 +183,7 @@ def _signature(
     options: ir.Options, shape: _Shape, own: dict[str, str], joint: bool
 ) -> dict[str, str]:
     """The holes of the loss function, its module and its autograd function."""
-    index = "int = -100" if shape.softmax else "float | None = None"
+    index = "int | None = -100" if shape.softmax else "float | None = None"
     given = [("ignore_index", index), ("label_smoothing", "float = 0.0"), ("smooth", "float = 0.0")]
     given.append(("absent", f'str = "{file.absent_default(options.task, joint)}"'))
     if shape.weighed:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from itertools import product
 from typing import Any
 
 from mpmath import mp
 
-from metricc import ir, surrogates, syntax
+from metricc import ir, surrogates
 from metricc.numeric import inside
 from metricc.verify.batches import Tensors
 from metricc.verify.tables import one_against_rest
@@ -120,11 +119,9 @@ def arguments(surrogate: surrogates.Surrogate) -> list[dict[str, Any]]:
     defaults = surrogate.defaults
     others: dict[str, Any] = {"threshold": 0.25, "mu": 0.375, "delta": 0.3125, "L": 4.0}
     others |= {"thresholds": (0.25, 0.625), "mus": (0.375, 0.625)}
-    for index, (name, _, (low, high)) in enumerate(surrogate.arguments):
-        if name not in surrogates.USUAL and name not in others:  # a formula's own
-            least, most = (None if abs(x) == float("inf") else Fraction(x) for x in (low, high))
-            parameter = ir.Parameter(name, None, syntax.Interval(least, most))
-            others[name] = inside(parameter, index)
+    for index, (name, _, bounds) in enumerate(surrogate.arguments):
+        if name not in others and not isinstance(bounds, tuple):  # a formula's own
+            others[name] = inside(ir.Parameter(name, None, bounds), index)
     found: list[dict[str, Any]] = [dict(defaults), {name: others[name] for name in defaults}]
     steep = "L" in defaults and surrogate.curve is None
     found += [{**defaults, "L": STEEP}] if steep else []

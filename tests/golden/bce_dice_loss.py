@@ -44,7 +44,7 @@ from torch import Tensor
 
 __all__ = ["BceDiceLoss", "bce_dice_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '246c42ee99f2eeb7cb8420602921864b69d165a90e89f4c0104c80f9a0ae279f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '85c6dcfd38d9e790a924c21b5c501ffe20ba31fb0dab2ae47dbda62231087955'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -109,7 +109,7 @@ def bce_dice_loss(
     class_weight = _shares(input, class_weight, classes, exclude_background)
     arguments = (class_weight, label_smoothing, absent, smooth, L, threshold)
     loss, share, *_ = _BceDiceFunction.apply(input, target, weight, *arguments)
-    return _reduced(loss, share * sample_weight, reduction)
+    return _reduced(loss, share * sample_weight.to(share), reduction)
 
 
 class BceDiceLoss(torch.nn.Module):
@@ -212,7 +212,7 @@ class _BceDiceFunction(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None, label_smoothing, L, threshold)
             pair = _scalars(counts, class_weight, absent, smooth, L, threshold)[1]
-        pair = pair * grad_loss[:, None]
+        pair = (pair * grad_loss[:, None]).clamp(-_HUGE, _HUGE)
         if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair, label_smoothing, L, threshold)
         else:  # what is kept turns into the gradient; another backward finds none
@@ -230,7 +230,7 @@ def _scalars(counts, class_weight, absent, smooth, L, threshold):
     options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
     loss = value(*cells, *means, **options)
     plus, minus, *slopes = weights(*cells, *means, **options)
-    pair = [L * plus, L * minus, *(_ratio(slope * share, total) for slope in slopes)]
+    pair = [L * plus, L * minus, *((total > 0) * _ratio(slope * share, total) for slope in slopes)]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
     return loss, pair, sum(cells).sum(-1) > 0
 
@@ -259,7 +259,7 @@ def _count(input, target, weight, kept, label_smoothing, L, threshold):
         if s is not None:
             s.copy_(d)
     cells = counts[:4]
-    if _at_once(input) and len(input) and cells.min() < -1e-5 * cells.abs().sum():
+    if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
         raise ValueError("target must be in [0, 1] and weight not negative")
     return counts.unbind()
 
@@ -277,10 +277,10 @@ def _ready(z, y, v, label_smoothing):
 
 def _map(input, target, weight, pair, label_smoothing, L, threshold):
     """The gradient in one expression, which compilers and autograd can follow."""
-    ((rows, (z, y, v)),) = _pieces(input, target, weight)
+    rows, (z, y, v) = slice(None), _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     plus, minus, *rest = _spread(pair, rows)
-    g = _sides(y, v, plus, minus) * _soft(z, L, threshold)[2] + _losses(z, y, v, rest)
+    g = _weighed(_sides(y, plus, minus) * _soft(z, L, threshold)[2], v) + _losses(z, y, v, rest)
     return g.reshape(input.shape)
 
 
@@ -289,19 +289,28 @@ def _finish(slope, input, target, weight, pair, label_smoothing):
     for rows, (s, z, y, v) in _pieces(slope, input, target, weight):
         z, y, v = _ready(z.to(s.dtype), y, v, label_smoothing)
         plus, minus, *rest = _spread(pair, rows)
-        s.mul_(_sides(y, v, plus, minus)).add_(_losses(z, y, v, rest))
+        s.mul_(_sides(y, plus, minus))
+        if v is not None:
+            s.mul_(v)
+        s.add_(_losses(z, y, v, rest))
     return slope
 
 
-def _pieces(*tensors):
-    """The tensors as (samples, classes, positions), with the rows that each piece holds.
-
-    Where this runs at once they are cut into pieces that fit a CPU's cache.
-    """
+def _flat(*tensors):
+    """The tensors as (samples, classes, positions)."""
     N, C, M = *tensors[0].shape[:2], math.prod(tensors[0].shape[2:])
-    flat = [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
+    return [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
+
+
+def _pieces(*tensors):
+    """The flat tensors, where this runs at once cut into pieces that fit a CPU's cache.
+
+    With each piece comes a slice of the samples that it holds.
+    """
+    flat = _flat(*tensors)
     if not _at_once(tensors[0]):
         return [(slice(None), flat)]
+    N, C, M = flat[0].shape
     size = _BLOCK * torch.get_num_threads() // max(C, 1)
     width = max(1, min(M, size))
     height = max(1, size // width)
@@ -310,8 +319,8 @@ def _pieces(*tensors):
             slice(i, i + height),
             [None if t is None else t[i : i + height, :, j : j + width] for t in flat],
         )
-        for i in range(0, N, height)
-        for j in range(0, M, width)
+        for i in range(0, max(N, 1), height)
+        for j in range(0, max(M, 1), width)
     ]
 
 
@@ -320,16 +329,19 @@ def _spread(pair, rows):
     return [w[rows, :, None] for w in pair]
 
 
-def _sides(y, v, plus, minus):
-    """v (y plus - (1 - y) minus). lerp is exact at y = 0 and y = 1."""
-    g = torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+def _sides(y, plus, minus):
+    """y plus - (1 - y) minus. lerp is exact at y = 0 and y = 1."""
+    return torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 
 def _losses(z, y, v, rest):
     """The element losses' part of the gradient."""
-    g = sum(w.to(z.dtype) * slope for w, (_, slope) in zip(rest, [_bce(z, y)]))
-    return g if v is None else g * v
+    # The weight first: it and its sum in w may both be tiny.
+    return sum(_weighed(slope, v) * w.to(z.dtype) for w, (_, slope) in zip(rest, [_bce(z, y)]))
 
 
 def _bce(z, y):
@@ -385,6 +397,8 @@ def _arrange(input, target, weight, mask, ignore_index):
     sample_weight = torch.ones(len(input), dtype=_wide(input), device=input.device)
     if weight is not None and weight.shape == input.shape[:1]:
         sample_weight, weight = weight.to(sample_weight), None
+        if _on_cpu(input) and not (sample_weight >= 0).all():
+            raise ValueError("weight must not be negative")
     weight = _placed(weight, input, "weight")
     mask = _placed(mask, input, "mask")
     keep = None
@@ -414,15 +428,16 @@ def _shares(input, class_weight, classes, exclude_background):
     if class_weight is None and classes is None and not exclude_background:
         return None
     C = input.shape[1]
-    share = _tensor(torch.ones(C) if class_weight is None else class_weight, input)
-    if share.shape != (C,) or not (share >= 0).all():
-        raise ValueError(f"class_weight must be {C} numbers of at least 0, one a class")
-    if classes is not None:
-        listed = torch.zeros_like(share)
-        listed[list(classes)] = 1
-        share = share * listed
-    if exclude_background:
-        share = share * (torch.arange(C, device=input.device) > 0)
+    share = _tensor([1.0] * C if class_weight is None else class_weight, input)
+    if share.shape != (C,) or share.requires_grad:
+        raise ValueError(f"class_weight must be {C} constant numbers, one a class")
+    counted = range(C) if classes is None else classes
+    if not all(0 <= k < C for k in counted):
+        raise ValueError(f"classes must lie between 0 and {C - 1}, not {classes}")
+    counted = [float(k in counted and not (exclude_background and k == 0)) for k in range(C)]
+    share = share * _tensor(counted, input)
+    if _on_cpu(input) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
+        raise ValueError("class weights must be finite and at least 0, and one class must count")
     return share
 
 
@@ -431,7 +446,8 @@ def _reduced(loss, share, reduction):
     if reduction == "none":
         return loss * share
     total = (loss * share).sum()
-    return total if reduction == "sum" else _ratio(total, share.sum())
+    counted = share.sum()
+    return total if reduction == "sum" else total / torch.where(counted > 0, counted, 1)
 
 
 def _narrow(g, dtype):

@@ -39,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'ae44b83d01a9eb7e048f01fef57bf667bf226f851718d010f64eedf657e5e30f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '3ef1cb6d4227dbcf22aaa9b2be64408cdbf6e5627f42641c2da2e686e0f34653'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -176,7 +176,7 @@ class _FbetaFunction(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None)
             pair = _pair(input, counts, absent, smooth, beta)
-        pair = pair * grad_loss
+        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair)
         else:  # the slope turns into the gradient; another backward finds none
@@ -237,21 +237,26 @@ def _map(input, target, weight, pair):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
     y = target.to(z.dtype)
-    return _sides(y, weight, pair) * _soft(z)[2]
+    return _weighed(_sides(y, pair) * _soft(z)[2], weight)
 
 
 def _finish(slope, target, weight, pair):
     """The gradient from the slope, in place."""
     for s, y, v in _pieces(slope, target, weight):
         y = y.to(s.dtype)
-        s.mul_(_sides(y, v, pair))
+        s.mul_(_sides(y, pair))
+        if v is not None:
+            s.mul_(v)
     return slope
 
 
-def _sides(y, v, pair):
-    """v (y pair[0] - (1 - y) pair[1]). lerp is exact at y = 0 and y = 1."""
+def _sides(y, pair):
+    """y pair[0] - (1 - y) pair[1]. lerp is exact at y = 0 and y = 1."""
     plus, minus = pair.to(y.dtype)
-    g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+    return torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 

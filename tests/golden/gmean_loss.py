@@ -38,7 +38,7 @@ from torch import Tensor
 
 __all__ = ["GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': 'a5878f1d5f29134ff4858921f698608e153250a4c020e793fe0c8956c8bbcaa3'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '3ecf3273d758a661762c562cc326d40bb64f13e2ed7a2b68e521b1c0a67e6a61'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -162,7 +162,7 @@ class _GmeanFunction(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None)
             pair = _pair(input, counts, absent, smooth)
-        pair = pair * grad_loss
+        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair)
         else:  # the slope turns into the gradient; another backward finds none
@@ -223,21 +223,26 @@ def _map(input, target, weight, pair):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
     y = target.to(z.dtype)
-    return _sides(y, weight, pair) * _soft(z)[2]
+    return _weighed(_sides(y, pair) * _soft(z)[2], weight)
 
 
 def _finish(slope, target, weight, pair):
     """The gradient from the slope, in place."""
     for s, y, v in _pieces(slope, target, weight):
         y = y.to(s.dtype)
-        s.mul_(_sides(y, v, pair))
+        s.mul_(_sides(y, pair))
+        if v is not None:
+            s.mul_(v)
     return slope
 
 
-def _sides(y, v, pair):
-    """v (y pair[0] - (1 - y) pair[1]). lerp is exact at y = 0 and y = 1."""
+def _sides(y, pair):
+    """y pair[0] - (1 - y) pair[1]. lerp is exact at y = 0 and y = 1."""
     plus, minus = pair.to(y.dtype)
-    g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+    return torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 

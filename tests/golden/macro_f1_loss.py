@@ -42,7 +42,7 @@ from torch import Tensor
 
 __all__ = ["MacroF1Loss", "macro_f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '0245daab2f7b2453bebcd2016da3b61cce566c361ae256693b80fe66682149ca'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '68455455dd0dab0baa19cc0a55646a0769fa6a06649ae7067b0be7ce90a7137b'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -83,7 +83,7 @@ def macro_f1_loss(
     class_weight: Sequence[float] | Tensor | None = None,
     classes: Sequence[int] | None = None,
     exclude_background: bool = False,
-    ignore_index: int = -100,
+    ignore_index: int | None = -100,
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
     absent: str = "skip",
@@ -105,7 +105,7 @@ class MacroF1Loss(torch.nn.Module):
         class_weight: Sequence[float] | Tensor | None = None,
         classes: Sequence[int] | None = None,
         exclude_background: bool = False,
-        ignore_index: int = -100,
+        ignore_index: int | None = -100,
         label_smoothing: float = 0.0,
         smooth: float = 0.0,
         absent: str = "skip",
@@ -177,7 +177,7 @@ class _MacroF1Function(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None, label_smoothing)
             pair = _scalars(counts, class_weight, absent, smooth)[1]
-        pair = pair * grad_loss
+        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
         if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair, label_smoothing)
         else:  # what is kept turns into the gradient; another backward finds none
@@ -213,7 +213,7 @@ def _count(input, target, weight, kept, label_smoothing):
         if s is not None:
             s.copy_(a)
     cells = counts[:4]
-    if _at_once(input) and len(input) and cells.min() < -1e-5 * cells.abs().sum():
+    if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
         raise ValueError("target must be in [0, 1] and weight not negative")
     return counts.unbind()
 
@@ -226,7 +226,7 @@ def _ready(z, y, v, label_smoothing):
     if y.is_floating_point():
         y = y.to(z.dtype) if v is None else y.to(z.dtype).masked_fill(v == 0, 0)
     else:
-        y = torch.zeros_like(z).scatter_(1, y.long(), 1)
+        y = torch.zeros_like(z).scatter_(1, y, 1)
     if label_smoothing:
         y = y * (1 - label_smoothing) + label_smoothing / y.shape[1]
     return z, y, v
@@ -234,12 +234,12 @@ def _ready(z, y, v, label_smoothing):
 
 def _map(input, target, weight, pair, label_smoothing):
     """The gradient in one expression, which compilers and autograd can follow."""
-    ((rows, (z, y, v)),) = _pieces(input, target, weight)
+    rows, (z, y, v) = slice(None), _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     p = _softmax(z)
     plus, minus = _spread(pair, rows)
-    g = _sides(y, v, plus, minus)
-    g = _through(p, g)
+    g = _sides(y, plus, minus)
+    g = _weighed(_through(p, g), v)
     return g.reshape(input.shape)
 
 
@@ -248,8 +248,8 @@ def _finish(probabilities, target, weight, pair, label_smoothing):
     for rows, (p, y, v) in _pieces(probabilities, target, weight):
         _, y, v = _ready(p, y, v, label_smoothing)
         plus, minus = _spread(pair, rows)
-        g = _sides(y, v, plus, minus)
-        p.copy_(_through(p, g))
+        g = _sides(y, plus, minus)
+        p.copy_(_weighed(_through(p, g), v))
     return probabilities
 
 
@@ -262,15 +262,21 @@ def _through(p, g):
     return p * (g - (p * g).sum(1, keepdim=True))
 
 
-def _pieces(*tensors):
-    """The tensors as (samples, classes, positions), with the rows that each piece holds.
-
-    Where this runs at once they are cut into pieces that fit a CPU's cache.
-    """
+def _flat(*tensors):
+    """The tensors as (samples, classes, positions)."""
     N, C, M = *tensors[0].shape[:2], math.prod(tensors[0].shape[2:])
-    flat = [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
+    return [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
+
+
+def _pieces(*tensors):
+    """The flat tensors, where this runs at once cut into pieces that fit a CPU's cache.
+
+    With each piece comes a slice of the samples that it holds.
+    """
+    flat = _flat(*tensors)
     if not _at_once(tensors[0]):
         return [(slice(None), flat)]
+    N, C, M = flat[0].shape
     size = _BLOCK * torch.get_num_threads() // max(C, 1)
     width = max(1, min(M, size))
     height = max(1, size // width)
@@ -279,8 +285,8 @@ def _pieces(*tensors):
             slice(i, i + height),
             [None if t is None else t[i : i + height, :, j : j + width] for t in flat],
         )
-        for i in range(0, N, height)
-        for j in range(0, M, width)
+        for i in range(0, max(N, 1), height)
+        for j in range(0, max(M, 1), width)
     ]
 
 
@@ -289,9 +295,12 @@ def _spread(pair, rows):
     return [w[:, None] for w in pair]
 
 
-def _sides(y, v, plus, minus):
-    """v (y plus - (1 - y) minus). lerp is exact at y = 0 and y = 1."""
-    g = torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+def _sides(y, plus, minus):
+    """y plus - (1 - y) minus. lerp is exact at y = 0 and y = 1."""
+    return torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 
@@ -361,18 +370,19 @@ def _arrange(input, target, weight, mask, ignore_index):
     if target.shape != (input.shape if target.is_floating_point() else positions):
         kind = f"{target.dtype} of shape {tuple(target.shape)}"
         raise ValueError(f"target is {kind}; it must be {shapes}, as integers (target.long())")
+    mask = _placed(mask, positions, "mask")
     if not target.is_floating_point():
-        target = target.unsqueeze(1)
-        keep = target != ignore_index
+        target = target.long().unsqueeze(1)
+        keep = target == target if ignore_index is None else target != ignore_index
+        keep = keep if mask is None else keep & mask
         target = torch.where(keep, target, 0)
-        if _on_cpu(input) and len(target):  # a look at the values would wait for other devices
+        if _on_cpu(input) and target.numel():  # to look at the values, other devices would wait
             if not 0 <= target.min() <= target.max() < input.shape[1]:
                 raise ValueError(f"target must hold classes 0 to {input.shape[1] - 1}")
             keep = None if keep.all() else keep
     if weight is not None and weight.shape == input.shape[1:2] != input.shape[:1]:
         raise ValueError("weight is per sample or position; classes are weighed by class_weight")
     weight = _placed(weight, positions, "weight")
-    mask = _placed(mask, positions, "mask")
     for kept in (keep, mask):
         if kept is not None:
             weight = kept.to(_dtype(input)) if weight is None else torch.where(kept, weight, 0)
@@ -396,15 +406,16 @@ def _shares(input, class_weight, classes, exclude_background):
     if class_weight is None and classes is None and not exclude_background:
         return None
     C = input.shape[1]
-    share = _tensor(torch.ones(C) if class_weight is None else class_weight, input)
-    if share.shape != (C,) or not (share >= 0).all():
-        raise ValueError(f"class_weight must be {C} numbers of at least 0, one a class")
-    if classes is not None:
-        listed = torch.zeros_like(share)
-        listed[list(classes)] = 1
-        share = share * listed
-    if exclude_background:
-        share = share * (torch.arange(C, device=input.device) > 0)
+    share = _tensor([1.0] * C if class_weight is None else class_weight, input)
+    if share.shape != (C,) or share.requires_grad:
+        raise ValueError(f"class_weight must be {C} constant numbers, one a class")
+    counted = range(C) if classes is None else classes
+    if not all(0 <= k < C for k in counted):
+        raise ValueError(f"classes must lie between 0 and {C - 1}, not {classes}")
+    counted = [float(k in counted and not (exclude_background and k == 0)) for k in range(C)]
+    share = share * _tensor(counted, input)
+    if _on_cpu(input) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
+        raise ValueError("class weights must be finite and at least 0, and one class must count")
     return share
 
 

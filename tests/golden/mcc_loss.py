@@ -48,7 +48,7 @@ from torch import Tensor
 
 __all__ = ["MccLoss", "mcc_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '7cbfb123f4bf5115fce1433107694fc4bee626078613e670b4ac2a524faafd3d'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': 'ae6b9b51adafe4eb5af29a7ce971f0e26291a1ce4615cc03e6459afa3fb986e5'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -209,7 +209,7 @@ class _MccFunction(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None, L, threshold)
             pair = _pair(input, counts, absent, smooth, L, threshold)
-        pair = pair * grad_loss
+        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair, L, threshold)
         else:  # the slope turns into the gradient; another backward finds none
@@ -272,21 +272,26 @@ def _map(input, target, weight, pair, L, threshold):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
     y = target.to(z.dtype)
-    return _sides(y, weight, pair) * _soft(z, L, threshold)[2]
+    return _weighed(_sides(y, pair) * _soft(z, L, threshold)[2], weight)
 
 
 def _finish(slope, target, weight, pair):
     """The gradient from the slope, in place."""
     for s, y, v in _pieces(slope, target, weight):
         y = y.to(s.dtype)
-        s.mul_(_sides(y, v, pair))
+        s.mul_(_sides(y, pair))
+        if v is not None:
+            s.mul_(v)
     return slope
 
 
-def _sides(y, v, pair):
-    """v (y pair[0] - (1 - y) pair[1]). lerp is exact at y = 0 and y = 1."""
+def _sides(y, pair):
+    """y pair[0] - (1 - y) pair[1]. lerp is exact at y = 0 and y = 1."""
     plus, minus = pair.to(y.dtype)
-    g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+    return torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 

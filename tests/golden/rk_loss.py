@@ -3,26 +3,21 @@
     loss = RkLoss()
     loss(logits, target).backward()
 
-Metric     rk = (sum(TP)*sum(P) - sum(P*PP))/sqrt((sum(P)^2 - sum(PP^2))*(sum(P)^2 - sum(P^2))),
-           where P = TP + FN; PP = TP + FP
+Metric     rk = sum(TP*TN - FN*FP)/sqrt(sum(PP*PN)*sum(P*N)), where PP = TP + FP; PN = FN + TN; P =
+           TP + FN; N = FP + TN
            correlation of true and predicted classes, R_K; MCC in a binary task; range [-1, 1]
            Gorodkin 2004
-Loss       1 - rk. The metric is neither score nor error (sampled at 100 points).
+Loss       1 - rk. The metric is a score (sampled at 100 points).
 Gradient   d loss/dp_ik = -v_i (y_ik w_plus_k - (1 - y_ik) w_minus_k) dA/dp_ik, then through the
            softmax
-           r2 = sum(TP + FN)
-           P = TP + FN
-           PP = TP + FP
-           r4 = sum((TP + FP)^2)
-           r5 = sum((TP + FN)^2)
-           slope2 = (-1/sqrt((r2^2 - r4)*(r2^2 - r5)))*d_sum((TP + FN)*(TP + FP))
-           x2 = r2^2 - r5
-           x1 = (r2^2 - r4)*x2
-           slope3 = x2*(((sum(TP)*r2 - sum((TP + FN)*(TP + FP)))/sqrt(x1))/(2*x1))*d_sum((TP +
-           FP)^2)
-           w_plus = dM/dTP - dM/dFN = (r2/sqrt((r2^2 - r4)*(r2^2 - r5)))*d_sum(TP) + slope2*P +
-           slope3*2*PP
-           w_minus = dM/dTN - dM/dFP = slope2*-P + slope3*-2*PP
+           x1 = TP + FP - FN - TN
+           r2 = sum((FN + TN)*(TP + FP))
+           r3 = sum((TP + FN)*(FP + TN))
+           slope = (1/sqrt(r2*r3))*d_sum(TP*TN - FN*FP)
+           x2 = r2*r3
+           slope1 = r3*(-(sum(TP*TN - FN*FP)/sqrt(x2))/(2*x2))*d_sum((FN + TN)*(TP + FP))
+           w_plus = dM/dTP - dM/dFN = slope*(FP + TN) + slope1*-x1
+           w_minus = dM/dTN - dM/dFP = slope*(TP + FN) + slope1*x1
            for each class; d_sum is 1
 Surrogate  soft: A(p) = p, p = softmax(z), z the input; the expected confusion matrix
            The counts are the expected confusion matrix if the probabilities were true; the slope
@@ -38,13 +33,14 @@ Classes    A class without positives, or without negatives, is absent from a bat
 Tensors    input: logits of shape (N, C, ...); target: class indices of shape (N, ...), or
            probabilities of the input's shape; weight: per position (N, ...) or per sample (N,), at
            least 0; mask: bool, likewise, and ignore_index: a label: what is masked out (False) or
-           ignored counts nothing, gets gradient 0, and may be NaN. All classes count alike: their
-           sums are margins of one table. float16 and bfloat16 inputs are summed in float32 and give
-           a float32 loss; the counts are float64 (float32 on devices without).
+           ignored counts nothing, gets gradient 0, and may be NaN. class_weight: how often each
+           class counts in averages; classes, exclude_background: those that do. float16 and
+           bfloat16 inputs are summed in float32 and give a float32 loss; the counts are float64
+           (float32 on devices without).
 
 Made by metricc 0.1.0:  metricc compile multiclass_mcc --name rk --task multiclass
-Derivatives compared: 20 points, 50 digits; proved: rational functions; proved: rational functions,
-with roots as powers of their factors.
+Derivatives proved: rational functions; proved: rational functions, with roots as powers of their
+factors.
 Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
 """
 
@@ -56,79 +52,55 @@ from torch import Tensor
 
 __all__ = ["RkLoss", "rk_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'r4 value': 'as written; proved: rational functions', 'r4 M_TP': 'as written; proved: rational functions', 'r4 M_FN': 'as written; proved: rational functions', 'r4 M_FP': 'as written; proved: rational functions', 'r4 M_TN': 'as written; proved: rational functions', 'r4 w_plus': 'as written; proved: rational functions', 'r4 w_minus': 'as written; proved: rational functions', 'r5 value': 'as written; proved: rational functions', 'r5 M_TP': 'as written; proved: rational functions', 'r5 M_FN': 'as written; proved: rational functions', 'r5 M_FP': 'as written; proved: rational functions', 'r5 M_TN': 'as written; proved: rational functions', 'r5 w_plus': 'as written; proved: rational functions', 'r5 w_minus': 'as written; proved: rational functions', 'outer value': 'factored; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'factored; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'factored; compared: 20 points, 50 digits', 'outer M_r3': 'factored; proved: rational functions, with roots as powers of their factors', 'outer M_r4': 'factored; compared: 20 points, 50 digits', 'outer M_r5': 'factored; compared: 20 points, 50 digits'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': '61a480272e345217fd0a9122f180be9173af530c5178a1473084ba15bd1258f8'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': 'b2ca437f897f101af7a4e9ad73bc09bcad6f743abfc750e00c51c27caed34a2e'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
 
-def value(TP, FN, FP, TN, absent=None, smooth=0.0):
+def value(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     """The metric on counts of shape (..., classes)."""
-    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, None, absent, smooth)
-    r2 = _sum(TP + FN, counted)
+    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, class_weight, absent, smooth)
     metric = _ratio(
-        _sum(TP, counted) * r2 - _sum((TP + FN) * (TP + FP), counted),
-        _root((r2**2 - _sum((TP + FP) ** 2, counted)) * (r2**2 - _sum((TP + FN) ** 2, counted))),
+        _sum(TP * TN - FN * FP, counted),
+        _root(_sum((FN + TN) * (TP + FP), counted) * _sum((TP + FN) * (FP + TN), counted)),
     )
     return metric.squeeze(-1)
 
 
-def gradient(TP, FN, FP, TN, absent=None, smooth=0.0):
+def gradient(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     """Its derivatives in TP, FN, FP and TN."""
-    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, None, absent, smooth)
-    r1 = _sum(TP, counted)
-    r2 = _sum(TP + FN, counted)
-    r3 = _sum((TP + FN) * (TP + FP), counted)
-    x1 = 2 * (TP + FP)
-    r4 = _sum((TP + FP) ** 2, counted)
-    x2 = 2 * (TP + FN)
-    r5 = _sum((TP + FN) ** 2, counted)
-    x3 = (r2**2 - r4) * (r2**2 - r5)
-    x4 = r1 * r2 - r3
-    x6 = r2 * x4
-    slope1 = _ratio(r1 * x3 + r4 * x6 + r5 * x6 - 2 * r2**3 * x4, x3 * _root(x3)) * share
-    slope2 = _ratio(-1, _root((r2**2 - r4) * (r2**2 - r5))) * share
-    x5 = r2**2 - r5
-    x7 = (r2**2 - r4) * x5
-    slope3 = x5 * _ratio(_ratio(r1 * r2 - r3, _root(x7)), 2 * x7) * share
-    x8 = r2**2 - r4
-    x9 = x8 * (r2**2 - r5)
-    slope4 = x8 * _ratio(_ratio(r1 * r2 - r3, _root(x9)), 2 * x9) * share
-    return (
-        _ratio(r2, _root((r2**2 - r4) * (r2**2 - r5))) * share
-        + slope1
-        + slope2 * (2 * TP + FN + FP)
-        + slope3 * x1
-        + slope4 * x2,
-        slope1 + slope2 * (TP + FP) + slope4 * x2,
-        slope2 * (TP + FN) + slope3 * x1,
-        0,
-    )
-
-
-def weights(TP, FN, FP, TN, absent=None, smooth=0.0):
-    """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
-    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, None, absent, smooth)
-    r2 = _sum(TP + FN, counted)
-    P = TP + FN
+    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, class_weight, absent, smooth)
+    r1 = _sum(TP * TN - FN * FP, counted)
+    PN = FN + TN
     PP = TP + FP
-    r4 = _sum((TP + FP) ** 2, counted)
-    r5 = _sum((TP + FN) ** 2, counted)
-    slope2 = _ratio(-1, _root((r2**2 - r4) * (r2**2 - r5))) * share
-    x2 = r2**2 - r5
-    x1 = (r2**2 - r4) * x2
-    slope3 = (
-        x2
-        * _ratio(
-            _ratio(_sum(TP, counted) * r2 - _sum((TP + FN) * (TP + FP), counted), _root(x1)), 2 * x1
-        )
-        * share
-    )
+    r2 = _sum((FN + TN) * (TP + FP), counted)
+    P = TP + FN
+    N = FP + TN
+    r3 = _sum((TP + FN) * (FP + TN), counted)
+    slope = _ratio(1, _root(r2 * r3)) * share
+    x1 = r2 * r3
+    slope1 = r3 * _ratio(-_ratio(r1, _root(x1)), 2 * x1) * share
+    slope2 = r2 * _ratio(-_ratio(r1, _root(x1)), 2 * x1) * share
     return (
-        _ratio(r2, _root((r2**2 - r4) * (r2**2 - r5))) * share + slope2 * P + slope3 * 2 * PP,
-        slope2 * -P + slope3 * -2 * PP,
+        slope * TN + slope1 * PN + slope2 * N,
+        slope * -FP + slope1 * PP + slope2 * N,
+        slope * -FN + slope1 * PN + slope2 * P,
+        slope * TP + slope1 * PP + slope2 * P,
     )
+
+
+def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
+    """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
+    TP, FN, FP, TN, share, counted = _joint(TP, FN, FP, TN, class_weight, absent, smooth)
+    x1 = TP + FP - FN - TN
+    r2 = _sum((FN + TN) * (TP + FP), counted)
+    r3 = _sum((TP + FN) * (FP + TN), counted)
+    slope = _ratio(1, _root(r2 * r3)) * share
+    x2 = r2 * r3
+    slope1 = r3 * _ratio(-_ratio(_sum(TP * TN - FN * FP, counted), _root(x2)), 2 * x2) * share
+    return slope * (FP + TN) + slope1 * -x1, slope * (TP + FN) + slope1 * x1
 
 
 def rk_loss(
@@ -137,7 +109,10 @@ def rk_loss(
     *,
     weight: Tensor | None = None,
     mask: Tensor | None = None,
-    ignore_index: int = -100,
+    class_weight: Sequence[float] | Tensor | None = None,
+    classes: Sequence[int] | None = None,
+    exclude_background: bool = False,
+    ignore_index: int | None = -100,
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
     absent: str = "diagonal",
@@ -145,7 +120,8 @@ def rk_loss(
     """The loss of logits of shape (N, C, ...): a scalar. ValueError if they misfit."""
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
-    arguments = (label_smoothing, absent, smooth)
+    class_weight = _shares(input, class_weight, classes, exclude_background)
+    arguments = (class_weight, label_smoothing, absent, smooth)
     return _RkFunction.apply(input, target, weight, *arguments)[0]
 
 
@@ -155,13 +131,19 @@ class RkLoss(torch.nn.Module):
     def __init__(
         self,
         *,
-        ignore_index: int = -100,
+        class_weight: Sequence[float] | Tensor | None = None,
+        classes: Sequence[int] | None = None,
+        exclude_background: bool = False,
+        ignore_index: int | None = -100,
         label_smoothing: float = 0.0,
         smooth: float = 0.0,
         absent: str = "diagonal",
     ):
         super().__init__()
         _policy(absent, smooth, label_smoothing)
+        self.class_weight = None if class_weight is None else tuple(map(float, class_weight))
+        self.classes = None if classes is None else tuple(map(int, classes))
+        self.exclude_background = exclude_background
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
         self.smooth = smooth
@@ -179,6 +161,9 @@ class RkLoss(torch.nn.Module):
             target,
             weight=weight,
             mask=mask,
+            class_weight=self.class_weight,
+            classes=self.classes,
+            exclude_background=self.exclude_background,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             smooth=self.smooth,
@@ -196,11 +181,11 @@ class _RkFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, label_smoothing, absent, smooth):
+    def forward(input, target, weight, class_weight, label_smoothing, absent, smooth):
         keep = _at_once(input) and input.requires_grad
         kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
         counts = _count(input, target, weight, kept if keep else None, label_smoothing)
-        loss, pair, share = _scalars(counts, absent, smooth)
+        loss, pair, share = _scalars(counts, class_weight, absent, smooth)
         return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
 
     @staticmethod
@@ -217,11 +202,11 @@ class _RkFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        label_smoothing, absent, smooth = ctx.arguments
+        class_weight, label_smoothing, absent, smooth = ctx.arguments
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None, label_smoothing)
-            pair = _scalars(counts, absent, smooth)[1]
-        pair = pair * grad_loss
+            pair = _scalars(counts, class_weight, absent, smooth)[1]
+        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
         if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair, label_smoothing)
         else:  # what is kept turns into the gradient; another backward finds none
@@ -230,10 +215,10 @@ class _RkFunction(torch.autograd.Function):
         return _narrow(g, input.dtype), *nothing
 
 
-def _scalars(counts, absent, smooth):
+def _scalars(counts, class_weight, absent, smooth):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
-    options = {"absent": absent, "smooth": smooth}
+    options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
     loss = 1 - value(*cells, **options)
     plus, minus = weights(*cells, **options)
     pair = [-plus, -minus]
@@ -257,7 +242,7 @@ def _count(input, target, weight, kept, label_smoothing):
         if s is not None:
             s.copy_(a)
     cells = counts[:4]
-    if _at_once(input) and len(input) and cells.min() < -1e-5 * cells.abs().sum():
+    if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
         raise ValueError("target must be in [0, 1] and weight not negative")
     return counts.unbind()
 
@@ -270,7 +255,7 @@ def _ready(z, y, v, label_smoothing):
     if y.is_floating_point():
         y = y.to(z.dtype) if v is None else y.to(z.dtype).masked_fill(v == 0, 0)
     else:
-        y = torch.zeros_like(z).scatter_(1, y.long(), 1)
+        y = torch.zeros_like(z).scatter_(1, y, 1)
     if label_smoothing:
         y = y * (1 - label_smoothing) + label_smoothing / y.shape[1]
     return z, y, v
@@ -278,12 +263,12 @@ def _ready(z, y, v, label_smoothing):
 
 def _map(input, target, weight, pair, label_smoothing):
     """The gradient in one expression, which compilers and autograd can follow."""
-    ((rows, (z, y, v)),) = _pieces(input, target, weight)
+    rows, (z, y, v) = slice(None), _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     p = _softmax(z)
     plus, minus = _spread(pair, rows)
-    g = _sides(y, v, plus, minus)
-    g = _through(p, g)
+    g = _sides(y, plus, minus)
+    g = _weighed(_through(p, g), v)
     return g.reshape(input.shape)
 
 
@@ -292,8 +277,8 @@ def _finish(probabilities, target, weight, pair, label_smoothing):
     for rows, (p, y, v) in _pieces(probabilities, target, weight):
         _, y, v = _ready(p, y, v, label_smoothing)
         plus, minus = _spread(pair, rows)
-        g = _sides(y, v, plus, minus)
-        p.copy_(_through(p, g))
+        g = _sides(y, plus, minus)
+        p.copy_(_weighed(_through(p, g), v))
     return probabilities
 
 
@@ -306,15 +291,21 @@ def _through(p, g):
     return p * (g - (p * g).sum(1, keepdim=True))
 
 
-def _pieces(*tensors):
-    """The tensors as (samples, classes, positions), with the rows that each piece holds.
-
-    Where this runs at once they are cut into pieces that fit a CPU's cache.
-    """
+def _flat(*tensors):
+    """The tensors as (samples, classes, positions)."""
     N, C, M = *tensors[0].shape[:2], math.prod(tensors[0].shape[2:])
-    flat = [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
+    return [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
+
+
+def _pieces(*tensors):
+    """The flat tensors, where this runs at once cut into pieces that fit a CPU's cache.
+
+    With each piece comes a slice of the samples that it holds.
+    """
+    flat = _flat(*tensors)
     if not _at_once(tensors[0]):
         return [(slice(None), flat)]
+    N, C, M = flat[0].shape
     size = _BLOCK * torch.get_num_threads() // max(C, 1)
     width = max(1, min(M, size))
     height = max(1, size // width)
@@ -323,8 +314,8 @@ def _pieces(*tensors):
             slice(i, i + height),
             [None if t is None else t[i : i + height, :, j : j + width] for t in flat],
         )
-        for i in range(0, N, height)
-        for j in range(0, M, width)
+        for i in range(0, max(N, 1), height)
+        for j in range(0, max(M, 1), width)
     ]
 
 
@@ -333,9 +324,12 @@ def _spread(pair, rows):
     return [w[:, None] for w in pair]
 
 
-def _sides(y, v, plus, minus):
-    """v (y plus - (1 - y) minus). lerp is exact at y = 0 and y = 1."""
-    g = torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+def _sides(y, plus, minus):
+    """y plus - (1 - y) minus. lerp is exact at y = 0 and y = 1."""
+    return torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 
@@ -401,18 +395,19 @@ def _arrange(input, target, weight, mask, ignore_index):
     if target.shape != (input.shape if target.is_floating_point() else positions):
         kind = f"{target.dtype} of shape {tuple(target.shape)}"
         raise ValueError(f"target is {kind}; it must be {shapes}, as integers (target.long())")
+    mask = _placed(mask, positions, "mask")
     if not target.is_floating_point():
-        target = target.unsqueeze(1)
-        keep = target != ignore_index
+        target = target.long().unsqueeze(1)
+        keep = target == target if ignore_index is None else target != ignore_index
+        keep = keep if mask is None else keep & mask
         target = torch.where(keep, target, 0)
-        if _on_cpu(input) and len(target):  # a look at the values would wait for other devices
+        if _on_cpu(input) and target.numel():  # to look at the values, other devices would wait
             if not 0 <= target.min() <= target.max() < input.shape[1]:
                 raise ValueError(f"target must hold classes 0 to {input.shape[1] - 1}")
             keep = None if keep.all() else keep
     if weight is not None and weight.shape == input.shape[1:2] != input.shape[:1]:
         raise ValueError("weight is per sample or position; classes are weighed by class_weight")
     weight = _placed(weight, positions, "weight")
-    mask = _placed(mask, positions, "mask")
     for kept in (keep, mask):
         if kept is not None:
             weight = kept.to(_dtype(input)) if weight is None else torch.where(kept, weight, 0)
@@ -429,6 +424,24 @@ def _placed(tensor, positions, name):
         shapes = f"{positions} or {positions[:1]}"
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
     return tensor.unsqueeze(1)
+
+
+def _shares(input, class_weight, classes, exclude_background):
+    """The weight of each class in averages; None where all weigh 1."""
+    if class_weight is None and classes is None and not exclude_background:
+        return None
+    C = input.shape[1]
+    share = _tensor([1.0] * C if class_weight is None else class_weight, input)
+    if share.shape != (C,) or share.requires_grad:
+        raise ValueError(f"class_weight must be {C} constant numbers, one a class")
+    counted = range(C) if classes is None else classes
+    if not all(0 <= k < C for k in counted):
+        raise ValueError(f"classes must lie between 0 and {C - 1}, not {classes}")
+    counted = [float(k in counted and not (exclude_background and k == 0)) for k in range(C)]
+    share = share * _tensor(counted, input)
+    if _on_cpu(input) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
+        raise ValueError("class weights must be finite and at least 0, and one class must count")
+    return share
 
 
 def _narrow(g, dtype):

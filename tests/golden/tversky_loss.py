@@ -41,7 +41,7 @@ from torch import Tensor
 
 __all__ = ["TverskyLoss", "tversky_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'a4e9b4d27b119a938741a81e1c35100579034daf5243c410c1906adcdf9bb5e8'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '58bb1d60152a2657298c42fe3fafd2beaa3ccc65d01250a9899cf268a1145c8e'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -202,7 +202,7 @@ class _TverskyFunction(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None, L, threshold)
             pair = _pair(input, counts, absent, smooth, alpha, beta, L, threshold)
-        pair = pair * grad_loss
+        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
         if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair, L, threshold)
         else:  # the slope turns into the gradient; another backward finds none
@@ -264,21 +264,26 @@ def _map(input, target, weight, pair, L, threshold):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
     y = target.to(z.dtype)
-    return _sides(y, weight, pair) * _soft(z, L, threshold)[2]
+    return _weighed(_sides(y, pair) * _soft(z, L, threshold)[2], weight)
 
 
 def _finish(slope, target, weight, pair):
     """The gradient from the slope, in place."""
     for s, y, v in _pieces(slope, target, weight):
         y = y.to(s.dtype)
-        s.mul_(_sides(y, v, pair))
+        s.mul_(_sides(y, pair))
+        if v is not None:
+            s.mul_(v)
     return slope
 
 
-def _sides(y, v, pair):
-    """v (y pair[0] - (1 - y) pair[1]). lerp is exact at y = 0 and y = 1."""
+def _sides(y, pair):
+    """y pair[0] - (1 - y) pair[1]. lerp is exact at y = 0 and y = 1."""
     plus, minus = pair.to(y.dtype)
-    g = torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+    return torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 

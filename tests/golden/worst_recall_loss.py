@@ -39,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["WorstRecallLoss", "worst_recall_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '9a29238edd092761fb33462d9f2c9df672d19aff3c783f3cc5da963cc3889453'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '29aaa3ba838f97986c8b354dccd51f5cc48ae8eccad007768fc82e92f807985a'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -169,7 +169,7 @@ class _WorstRecallFunction(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
             counts = _count(input, target, weight, None, label_smoothing)
             pair = _scalars(counts, class_weight, absent, smooth)[1]
-        pair = pair * grad_loss
+        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
         if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
             g = _map(input, target, weight, pair, label_smoothing)
         else:  # what is kept turns into the gradient; another backward finds none
@@ -211,7 +211,7 @@ def _count(input, target, weight, kept, label_smoothing):
         if s is not None:
             s.copy_(d)
     cells = counts[:4]
-    if _at_once(input) and len(input) and cells.min() < -1e-5 * cells.abs().sum():
+    if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
         raise ValueError("target must be in [0, 1] and weight not negative")
     return counts.unbind()
 
@@ -229,10 +229,10 @@ def _ready(z, y, v, label_smoothing):
 
 def _map(input, target, weight, pair, label_smoothing):
     """The gradient in one expression, which compilers and autograd can follow."""
-    ((rows, (z, y, v)),) = _pieces(input, target, weight)
+    rows, (z, y, v) = slice(None), _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     plus, minus = _spread(pair, rows)
-    g = _sides(y, v, plus, minus) * _soft(z)[2]
+    g = _weighed(_sides(y, plus, minus) * _soft(z)[2], v)
     return g.reshape(input.shape)
 
 
@@ -241,19 +241,27 @@ def _finish(slope, target, weight, pair, label_smoothing):
     for rows, (s, y, v) in _pieces(slope, target, weight):
         _, y, v = _ready(s, y, v, label_smoothing)
         plus, minus = _spread(pair, rows)
-        s.mul_(_sides(y, v, plus, minus))
+        s.mul_(_sides(y, plus, minus))
+        if v is not None:
+            s.mul_(v)
     return slope
 
 
-def _pieces(*tensors):
-    """The tensors as (samples, classes, positions), with the rows that each piece holds.
-
-    Where this runs at once they are cut into pieces that fit a CPU's cache.
-    """
+def _flat(*tensors):
+    """The tensors as (samples, classes, positions)."""
     N, C, M = *tensors[0].shape[:2], math.prod(tensors[0].shape[2:])
-    flat = [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
+    return [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
+
+
+def _pieces(*tensors):
+    """The flat tensors, where this runs at once cut into pieces that fit a CPU's cache.
+
+    With each piece comes a slice of the samples that it holds.
+    """
+    flat = _flat(*tensors)
     if not _at_once(tensors[0]):
         return [(slice(None), flat)]
+    N, C, M = flat[0].shape
     size = _BLOCK * torch.get_num_threads() // max(C, 1)
     width = max(1, min(M, size))
     height = max(1, size // width)
@@ -262,8 +270,8 @@ def _pieces(*tensors):
             slice(i, i + height),
             [None if t is None else t[i : i + height, :, j : j + width] for t in flat],
         )
-        for i in range(0, N, height)
-        for j in range(0, M, width)
+        for i in range(0, max(N, 1), height)
+        for j in range(0, max(M, 1), width)
     ]
 
 
@@ -272,9 +280,12 @@ def _spread(pair, rows):
     return [w[:, None] for w in pair]
 
 
-def _sides(y, v, plus, minus):
-    """v (y plus - (1 - y) minus). lerp is exact at y = 0 and y = 1."""
-    g = torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+def _sides(y, plus, minus):
+    """y plus - (1 - y) minus. lerp is exact at y = 0 and y = 1."""
+    return torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 
@@ -352,15 +363,16 @@ def _shares(input, class_weight, classes, exclude_background):
     if class_weight is None and classes is None and not exclude_background:
         return None
     C = input.shape[1]
-    share = _tensor(torch.ones(C) if class_weight is None else class_weight, input)
-    if share.shape != (C,) or not (share >= 0).all():
-        raise ValueError(f"class_weight must be {C} numbers of at least 0, one a class")
-    if classes is not None:
-        listed = torch.zeros_like(share)
-        listed[list(classes)] = 1
-        share = share * listed
-    if exclude_background:
-        share = share * (torch.arange(C, device=input.device) > 0)
+    share = _tensor([1.0] * C if class_weight is None else class_weight, input)
+    if share.shape != (C,) or share.requires_grad:
+        raise ValueError(f"class_weight must be {C} constant numbers, one a class")
+    counted = range(C) if classes is None else classes
+    if not all(0 <= k < C for k in counted):
+        raise ValueError(f"classes must lie between 0 and {C - 1}, not {classes}")
+    counted = [float(k in counted and not (exclude_background and k == 0)) for k in range(C)]
+    share = share * _tensor(counted, input)
+    if _on_cpu(input) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
+        raise ValueError("class weights must be finite and at least 0, and one class must count")
     return share
 
 
