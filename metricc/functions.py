@@ -141,7 +141,7 @@ MODULE_ATTRIBUTES = frozenset(
 )
 # Locals of the elementwise passes, which arguments of surrogates and of element losses reach.
 ELEMENTWISE = frozenset(
-    "a b c d e g h m n p q s t u v w x y z rows dtype at_once sums terms term losses log hit miss "
+    "a b c d e g h l m n p q s t u v w x y z rows dtype at_once sums terms term losses log hit miss "
     "up down parts part half low mid high below above inside likely others rest cell flat size "
     "keep count _".split()
 )

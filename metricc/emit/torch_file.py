@@ -430,7 +430,8 @@ def _losses(z, y, v, pair<<loss_args>>):
     """The element losses' part of the gradient."""
     z, weights = z.to(y.dtype), pair[2:].to(y.dtype)
     # The weight first: it and its sum in w may both be tiny.
-    return sum(_weighed(slope, v) * w for w, (_, slope) in zip(weights, <<element_calls>>))
+    losses = <<element_calls>>
+    return sum(_weighed(slope, v) * w for w, (_, slope) in zip(weights, losses))
 '''
 
 SET_SURROGATE = '''

@@ -454,20 +454,23 @@ LOSSES = {
 def _losses(z, y, v, rest<<loss_args>>):
     """The element losses' part of the gradient."""
     # The weight first: it and its sum in w may both be tiny.
-    return sum(_weighed(slope, v) * w.to(z.dtype) for w, (_, slope) in zip(rest, <<element_calls>>))
+    losses = <<element_calls>>
+    return sum(_weighed(slope, v) * w.to(z.dtype) for w, (_, slope) in zip(rest, losses))
 ''',
     "softmax": '''
 
 def _losses(z, p, q, y, v, rest<<loss_args>>):
     """The element losses' part of the gradient: p_k sum_j u_j - u_k, without cancellation."""
-    u = sum(_weighed(h, v) * w.to(p.dtype) for w, (_, h) in zip(rest, <<element_calls>>))
+    losses = <<element_calls>>
+    u = sum(_weighed(h, v) * w.to(p.dtype) for w, (_, h) in zip(rest, losses))
     return p * (u.sum(1, keepdim=True) - u) - q * u
 ''',
     "given": '''
 
 def _losses(z, p, q, y, v, rest<<loss_args>>):
     """The element losses' part of the gradient: -u_k / p_k."""
-    u = sum(_weighed(h, v) * w.to(p.dtype) for w, (_, h) in zip(rest, <<element_calls>>))
+    losses = <<element_calls>>
+    u = sum(_weighed(h, v) * w.to(p.dtype) for w, (_, h) in zip(rest, losses))
     return -u / p.clamp(min=1e-30)
 ''',
 }
