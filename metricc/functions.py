@@ -141,9 +141,9 @@ MODULE_ATTRIBUTES = frozenset(
 )
 # Locals of the elementwise passes, which arguments of surrogates and of element losses reach.
 ELEMENTWISE = frozenset(
-    "a b c d e g h l m n p q s t u v w x y z rows dtype at_once sums terms term losses log hit miss "
-    "up down parts part half low mid high below above inside likely others rest cell flat size "
-    "keep count _".split()
+    "a b c d e g h l m n p q s t u v w x y z rows dtype at_once sums terms term losses log hit "
+    "miss up down parts part half low mid high below above inside likely others rest cell flat "
+    "size keep count _".split()
 )
 GENERATED_NAMES = frozenset(  # globals, and locals of the functions that take the parameters
     "math torch Tensor METRICC value gradient weights loss cells slope pair kept ctx inputs output "

@@ -441,6 +441,15 @@ class Draw:
         if self.likely(0.15):
             found["exclude_background"] = True
             self.traits.add("class_weight")
+        weights = found.get("class_weight", [1.0] * classes)
+        listed = [
+            k
+            for k in found.get("classes", range(classes))
+            if k or not found.get("exclude_background")
+        ]
+        if not any(weights[k] for k in listed):  # one class must count: it is refused else
+            for name in ("class_weight", "classes", "exclude_background"):
+                found.pop(name, None)
         return found
 
 
@@ -479,52 +488,20 @@ def judge(case: Case, batch: Batch) -> tuple[list[tuple[str, str]], int]:
     return found, elements
 
 
-def known(case: Case, batch: Batch, found: list[tuple[str, str]]) -> str:
-    """The known kind of a failure, "" for others. A kind goes from here when it is mended."""
-    details = " ".join(detail for _, detail in found)
-    if "not enough values to unpack" in details and "empty" in batch.traits:
-        return "no elements, and backward a second time or with create_graph"
-    if "min(): Expected reduction dim" in details and "empty" in batch.traits:
-        return "class indices of samples without positions"
-    if {kind for kind, _ in found} - {"gradient", "left out"}:
-        return ""
-    with torch.no_grad():
-        arguments = batch.target, batch.weight, batch.mask
-        loss = case.module(**batch.options)(batch.input, *arguments)
-    averaged = case.per == "sample" or "per_class" in case.formula
-    if averaged and bool((loss == 0).all()) and batch.options.get("reduction", "mean") == "mean":
-        return "a mean over samples or classes of which none counts"
-    assert batch.out is not None
-    nothing = batch.out.reshape(len(batch.out), -1).all(1) if batch.out.dim() else batch.out
-    nothing = nothing.any() if case.per == "sample" else nothing.all()
-    if case.elementary and (bool(nothing) or "class_weight" in batch.traits):
-        return "the mean element loss of nothing"
-    if batch.input.dtype != torch.float64:
-        wide = Batch(**{**vars(batch), "input": batch.input.detach().double()})
-        if not judge(case, wide)[0]:
-            return "a product of derivatives, weights, L and loss scale leaves float32"
-    return ""
-
-
 def block(case: Case, seed: int, start: int, stop: int) -> dict[str, Any]:
     """The record of a block of batches."""
     began = time.perf_counter()
     counts: Counter[str] = Counter()
     traits: Counter[str] = Counter()
     failures = []
-    examples: dict[str, str] = {}
     for index in range(start, stop):
         key = f"{seed}: {case.name}: {index}"
         batch = Draw(case, key).batch()
         found, elements = judge(case, batch)
         traits.update(batch.traits)
         counts["elements"] += elements
-        excuse = known(case, batch, found) if found else ""
-        counts.update({excuse} if excuse else {kind for kind, _ in found})
-        counts["known"] += bool(excuse)
-        if excuse:
-            examples.setdefault(excuse, key)
-        if found and not excuse and len(failures) < KEPT:
+        counts.update({kind for kind, _ in found})
+        if found and len(failures) < KEPT:
             details = [f"{kind}: {detail[:300]}" for kind, detail in found]
             failures.append({"key": key, "traits": sorted(batch.traits), "details": details})
     return {
@@ -534,7 +511,6 @@ def block(case: Case, seed: int, start: int, stop: int) -> dict[str, Any]:
         "counts": dict(counts),
         "traits": dict(traits),
         "failures": failures,
-        "examples": examples,
     }
 
 
@@ -572,7 +548,6 @@ KINDS = {
     "gradient": "gradients not finite",
     "left out": "left out, yet not 0",
     "exception": "exceptions",
-    "known": "known kinds",
 }
 
 
@@ -595,13 +570,6 @@ def report(records: list[dict[str, Any]]) -> int:
         traits.update(record["traits"])
     shown = ", ".join(f"{trait} {count:,}" for trait, count in sorted(traits.items()))
     click.echo(f"\nBatches with: {shown}.")
-    total = Counter()
-    for record in records:
-        total.update(record["counts"])
-    for excuse, count in sorted(total.items()):
-        if excuse not in (*KINDS, "elements"):
-            example = next(r["examples"][excuse] for r in records if excuse in r["examples"])
-            click.echo(f"\nKnown kind, {count:,} batches: {excuse}.\n  {example}")
     click.echo(f"\n{sum(r['seconds'] for r in records) / 60:.0f} minutes of one core.")
     failures = [failure for record in records for failure in record["failures"]]
     for failure in failures[:SHOWN]:

@@ -170,7 +170,7 @@ def _worst(e, share, counted):
 def _worst_slope(e, share, counted):
     """1 for the smallest value; several share it."""
     smallest = (torch.where(share > 0, e, 0) == _worst(e, share, counted)) & (counted > 0)
-    return (smallest & (share > 0)) / smallest.sum(-1, keepdim=True).clamp(min=1)
+    return (smallest & (share > 0)).to(e) / smallest.sum(-1, keepdim=True).clamp(min=1)
 ''',
         ("_worst",),
     ),

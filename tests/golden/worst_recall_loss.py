@@ -39,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["WorstRecallLoss", "worst_recall_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '29aaa3ba838f97986c8b354dccd51f5cc48ae8eccad007768fc82e92f807985a'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'f4b4440098bad79e5e0b7282c6c0d4c9551d62dab72e17cef31ad3708f4ce64d'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -324,7 +324,7 @@ def _worst(e, share, counted):
 def _worst_slope(e, share, counted):
     """1 for the smallest value; several share it."""
     smallest = (torch.where(share > 0, e, 0) == _worst(e, share, counted)) & (counted > 0)
-    return (smallest & (share > 0)) / smallest.sum(-1, keepdim=True).clamp(min=1)
+    return (smallest & (share > 0)).to(e) / smallest.sum(-1, keepdim=True).clamp(min=1)
 
 
 def _arrange(input, target, weight, mask, ignore_index):
