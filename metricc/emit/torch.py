@@ -70,6 +70,8 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
         "scale": scale,
         "sign": sign,
         "if_wanted": "",
+        "bound": file.BOUND if surrogate.curve else "",
+        "bound_in_place": file.BOUND_IN_PLACE if surrogate.curve else "",
         "known": KNOWN if surrogate.hard else "",
         "pair_args": own["store"],
         "soft": soft.text,

@@ -361,14 +361,15 @@ def _map(input, target, weight, pair<<count_args>>):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
     y = target.to(z.dtype)
-    return _weighed(_sides(y, pair) * _soft(z<<soft_args>>)[2], weight)<<map_losses>>
+    g = _sides(y, pair) * _soft(z<<soft_args>>)[2]
+<<bound>>    return _weighed(g, weight)<<map_losses>>
 
 
 def _finish(slope, <<finish_input>>target, weight, pair<<loss_args>>):
     """The gradient from the slope, in place."""
     for s, <<finish_z>>y, v in _pieces(slope, <<finish_input>>target, weight):
         y = y.to(s.dtype)
-        s.mul_(_sides(y, pair))
+        s.mul_(_sides(y, pair))<<bound_in_place>>
         if v is not None:
             s.mul_(v)<<finish_losses>>
     return slope
@@ -423,6 +424,10 @@ def _kept(input, target, weight, mask, ignore_index):
     weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
     return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
 '''
+
+# The slope of a user's formula may be as large as w: sqrt(p) at 0.
+BOUND = "    g = g.clamp(-_HUGE, _HUGE)\n"
+BOUND_IN_PLACE = ".clamp_(-_HUGE, _HUGE)"
 
 LOSSES = '''
 

@@ -371,7 +371,8 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     rows, (z, y, v) = slice(None), _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     plus, minus<<and_rest>> = _spread(pair, rows)
-    g = _weighed(_sides(y, plus, minus) * _soft(z<<soft_args>>)[2], v)<<map_losses>>
+    g = _sides(y, plus, minus) * _soft(z<<soft_args>>)[2]
+<<bound>>    g = _weighed(g, v)<<map_losses>>
     return g.reshape(input.shape)
 
 
@@ -380,7 +381,7 @@ def _finish(slope, <<finish_input>>target, weight, pair, label_smoothing<<finish
     for rows, (s, <<finish_z>>y, v) in _pieces(slope, <<finish_input>>target, weight):
         <<ready_finish>>
         plus, minus<<and_rest>> = _spread(pair, rows)
-        s.mul_(_sides(y, plus, minus))
+        s.mul_(_sides(y, plus, minus))<<bound_in_place>>
         if v is not None:
             s.mul_(v)<<finish_losses>>
     return slope
@@ -395,7 +396,7 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     p = <<to_p>><<q_line_map>>
     plus, minus<<and_rest>> = _spread(pair, rows)
     g = _sides(y, plus, minus)<<times_slope>>
-    g = <<gradient_of>>
+<<bound>>    g = <<gradient_of>>
     return g.reshape(input.shape)
 
 
@@ -405,7 +406,7 @@ def _finish(probabilities, <<finish_input>>target, weight, pair, label_smoothing
         <<ready_finish>><<q_line>>
         plus, minus<<and_rest>> = _spread(pair, rows)
         g = _sides(y, plus, minus)<<times_slope>>
-        p.copy_(<<gradient_of>>)
+<<bound_inside>>        p.copy_(<<gradient_of>>)
     return probabilities
 '''
 

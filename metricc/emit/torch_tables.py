@@ -74,6 +74,9 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
         **own,
         **_signature(options, shape, own, "joint" in plan.levels),
         "known": KNOWN if surrogate.hard else "",
+        "bound": file.BOUND if surrogate.curve else "",
+        "bound_inside": f"    {file.BOUND}" if surrogate.curve else "",
+        "bound_in_place": file.BOUND_IN_PLACE if surrogate.curve else "",
         **_counting(shape, soft, surrogate, elements, given),
         **_scalar_code(options, shape, soft, elements, own),
     }

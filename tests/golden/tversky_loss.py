@@ -41,7 +41,7 @@ from torch import Tensor
 
 __all__ = ["TverskyLoss", "tversky_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '58bb1d60152a2657298c42fe3fafd2beaa3ccc65d01250a9899cf268a1145c8e'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '2bf302f79bccfc61e08cdd9d6dbdda9bf470f6e2b2ac38744e214f9f86347f06'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -264,7 +264,8 @@ def _map(input, target, weight, pair, L, threshold):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
     y = target.to(z.dtype)
-    return _weighed(_sides(y, pair) * _soft(z, L, threshold)[2], weight)
+    g = _sides(y, pair) * _soft(z, L, threshold)[2]
+    return _weighed(g, weight)
 
 
 def _finish(slope, target, weight, pair):

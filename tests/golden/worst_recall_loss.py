@@ -39,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["WorstRecallLoss", "worst_recall_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'f4b4440098bad79e5e0b7282c6c0d4c9551d62dab72e17cef31ad3708f4ce64d'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '4d6521d2052f2b6650ecc760b66294b1865759eb1aa49fde4116d916296f35af'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -232,7 +232,9 @@ def _map(input, target, weight, pair, label_smoothing):
     rows, (z, y, v) = slice(None), _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     plus, minus = _spread(pair, rows)
-    g = _weighed(_sides(y, plus, minus) * _soft(z)[2], v)
+    g = _sides(y, plus, minus) * _soft(z)[2]
+    g = g.clamp(-_HUGE, _HUGE)
+    g = _weighed(g, v)
     return g.reshape(input.shape)
 
 
@@ -241,7 +243,7 @@ def _finish(slope, target, weight, pair, label_smoothing):
     for rows, (s, y, v) in _pieces(slope, target, weight):
         _, y, v = _ready(s, y, v, label_smoothing)
         plus, minus = _spread(pair, rows)
-        s.mul_(_sides(y, plus, minus))
+        s.mul_(_sides(y, plus, minus)).clamp_(-_HUGE, _HUGE)
         if v is not None:
             s.mul_(v)
     return slope
