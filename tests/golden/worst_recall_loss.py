@@ -39,7 +39,7 @@ from torch import Tensor
 
 __all__ = ["WorstRecallLoss", "worst_recall_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '4d6521d2052f2b6650ecc760b66294b1865759eb1aa49fde4116d916296f35af'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'f3e35e53008083670594ca81231ca2df628a082fc27f4732c655ab648fb070ea'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -134,7 +134,7 @@ class WorstRecallLoss(torch.nn.Module):
         )
 
     def extra_repr(self) -> str:
-        return ""
+        return f"class_weight={self.class_weight}, ignore_index={self.ignore_index}, absent={self.absent}"
 
 
 class _WorstRecallFunction(torch.autograd.Function):
