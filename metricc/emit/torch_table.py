@@ -228,7 +228,8 @@ class <<pascal>>Loss(torch.nn.Module):
         return <<name>>_loss(input, target, weight=weight, mask=mask<<stored>>)
 <<set_surrogate>>
     def extra_repr(self) -> str:
-        return <<shown>>
+        names = (<<shown>>)
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 
 class _<<pascal>>Function(torch.autograd.Function):
@@ -327,7 +328,7 @@ PIECES = '''
 
 def _flat(*tensors):
     """The tensors as (samples, classes, positions)."""
-    N, C, M = <<sizes>>
+    N, M = <<sizes>>
     return [None if t is None else t.reshape(N, <<classes_of>>, M) for t in tensors]
 
 

@@ -298,9 +298,9 @@ def _counting(
         "dims": ("2" if shape.classes else "(1, 2)") if shape.rows else "(0, 2)",
         "rows": "[:, rows]" if shape.rows else "",
         "rows_name": "rows" if shape.rows else "_",
-        "sizes": "*tensors[0].shape[:2], math.prod(tensors[0].shape[2:])"
+        "sizes": "len(tensors[0]), math.prod(tensors[0].shape[2:])"
         if shape.classes
-        else "len(tensors[0]), 1, math.prod(tensors[0].shape[1:])",
+        else "len(tensors[0]), math.prod(tensors[0].shape[1:])",
         "classes_of": "t.shape[1]" if shape.classes else "1",
         "spread_index": spread,
         "to_p": to_p,
