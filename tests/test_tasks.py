@@ -748,3 +748,8 @@ def test_two_reductions_with_factors_have_their_own_slopes() -> None:
     ):
         loss = metricc.loss(formula, task="multilabel", maximize=True)
         assert torch.autograd.gradcheck(lambda x, own=loss: own(x, y), (z.requires_grad_(),))
+
+
+def test_the_options_of_a_loss_are_shown() -> None:
+    loss = metricc.loss("f1", task="multilabel", class_weight=[1, 2], absent="zero", L=4.0)
+    assert all(word in repr(loss) for word in ("L=4.0", "class_weight=(1.0, 2.0)", "absent=zero"))

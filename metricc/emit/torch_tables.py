@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from metricc import ir
@@ -212,18 +213,15 @@ def _signature(
     else:
         apply = f"    return {function}[0]"
     what = "a scalar" if not shape.vector else "a scalar, or one each"
-    shown = (
-        ["class_weight", "ignore_index", "absent"] if shape.weighed else ["ignore_index", "absent"]
-    )
-    shown_own = own["shown"].removeprefix('f"').strip('"')
-    listed_own = f"{shown_own}, " if shown_own else ""
+    shown = [*re.findall(r"(\w+)=", own["shown"]), *["class_weight"] * shape.weighed]
+    shown += ["ignore_index", "absent"]
     share_line = "    class_weight = _shares(input, class_weight, classes, exclude_background)\n"
     sample = options.per == "sample" or shape.pooled
     return {
         "options": "".join(f", {name}: {kind}" for name, kind in given),
         "assign": "".join(f"        self.{n} = {v}\n" for n, v in assigned.items()) + own["assign"],
         "stored": "".join(f", {name}=self.{name}" for name in names) + own["stored"],
-        "shown": f'f"{listed_own}{", ".join(f"{n}={{self.{n}}}" for n in shown)}"',
+        "shown": ", ".join(f'"{name}"' for name in shown),
         "input": "probabilities" if options.from_probabilities else "logits",
         "shape": "(N, C, ...)" if shape.classes else "(N, ...)",
         "what": what,
