@@ -38,7 +38,7 @@ def audit(plan: ir.Plan) -> ir.Audit:
             proved = proved and how == "proved"
             depends = depends or program.forms[name].expression != 0
             found |= {a * b for a in signs for b in outer}
-    if not metric.single and not found <= {0, 1} and not found <= {0, -1}:
+    if plan.outer is not None and _direction(found) == "mixed":
         # Signs of terms one by one say little: look at tables, where the terms belong together.
         found, proved, points = _on_tables(plan), False, TABLES
     for term in metric.elements:  # a loss that is less is better

@@ -703,6 +703,7 @@ def test_masked_classes_and_huge_logits_are_finite() -> None:
         ("f1^bce", "binary", "MC0304"),
         ("macro(f1) - macro(f1) + 0.5", "multilabel", "MC0302"),
         ("bce", "multilabel", "MC0302"),
+        ("PP", "multilabel", "MC0303"),
         ("ce + macro(f1)", "multiclass", "MC0303"),
         ("focal(-1) + 1 - f1", "binary", "MC0202"),
         ("m(gamma = 2) = focal(gamma) + 1 - f1", "binary", "MC0202"),
