@@ -16,7 +16,7 @@ machine's load: beyond it `TooLarge` is raised and callers keep the raw form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from math import lcm
 from operator import add
@@ -379,6 +379,14 @@ class Field:
             and all(known or power % 2 == 0 for known, power in zip(names, monomial, strict=True))
             for monomial, coefficient in polynomial.terms()
         )
+
+
+def product_of(coefficient: Fraction, powers: Mapping[sympy.Expr, Fraction]) -> sympy.Expr:
+    """What `Field.factors` found, multiplied out as one product."""
+    return sympy.Mul(
+        sympy.Rational(coefficient.numerator, coefficient.denominator),
+        *(b ** sympy.Rational(e.numerator, e.denominator) for b, e in powers.items()),
+    )
 
 
 def sign_of(expression: sympy.Expr, nonnegative: frozenset[str]) -> int | None:

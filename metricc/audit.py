@@ -27,6 +27,7 @@ def audit(plan: ir.Plan) -> ir.Audit:
     """
     metric = plan.metric
     found: set[int] = set()
+    own: set[int] = set()  # of the terms, whatever G makes of them
     proved, depends, points = True, False, POINTS
     for term, program in zip(metric.tables, plan.programs, strict=True):
         outer, how = {1}, "proved"
@@ -37,6 +38,7 @@ def audit(plan: ir.Plan) -> ir.Audit:
             signs, how = _signs(program, name)
             proved = proved and how == "proved"
             depends = depends or program.forms[name].expression != 0
+            own |= signs
             found |= {a * b for a in signs for b in outer}
     if plan.outer is not None and _direction(found) == "mixed":
         # Signs of terms one by one say little: look at tables, where the terms belong together.
@@ -50,15 +52,10 @@ def audit(plan: ir.Plan) -> ir.Audit:
     # In a multiclass task no prediction is all positive in every class.
     constant = depends and len(plan.programs) == 1 and metric.task != "multiclass"
     constant = constant and not metric.elements  # which punish constants
-    own = (
-        direction
-        if plan.outer is None
-        else _direction(_signs(plan.program, "w_plus")[0] | _signs(plan.program, "w_minus")[0])
-    )
     return ir.Audit(
         direction=direction,
         direction_proof=how if proved else f"sampled at {points} points",
-        degenerate=_degenerate(plan.program, own) if constant else "",
+        degenerate=_degenerate(plan.program, _direction(own)) if constant else "",
         depends=depends,
         homogeneous=all(program.homogeneous for program in plan.programs),
     )

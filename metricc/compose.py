@@ -22,12 +22,10 @@ NEED_VALUES = frozenset({"worst", "geomean"})
 
 def compose(metric: ir.Metric, programs: Sequence[ir.Program], outer: ir.Program | None) -> ir.Plan:
     """Join the programs of the terms; `outer` is that of G, None where G is the only term."""
-    if metric.single:
-        (program,) = programs
-        plan = ir.Plan(metric, (program,), None, program.value, program.partials, program.weights)
-    else:
-        plan = _Composition(metric, programs, outer).plan()
-    return plan
+    if not metric.single:
+        return _Composition(metric, programs, outer).plan()
+    (program,) = programs
+    return ir.Plan(metric, (program,), None, program.value, program.partials, program.weights)
 
 
 def level(reduction: str, task: str) -> str:

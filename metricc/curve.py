@@ -17,7 +17,7 @@ from itertools import pairwise, product
 import sympy
 
 from metricc import ir, syntax
-from metricc.algebra import Field, sign_of
+from metricc.algebra import Field, product_of, sign_of
 from metricc.errors import Diagnostic, MetriccError, fail
 from metricc.extract import extract, inline
 from metricc.factoring import TooLarge
@@ -53,9 +53,8 @@ def curve(text: str) -> Surrogate:
     variable = "z" if "z" in names else "p"
     slope = a.diff(P) if variable == "p" else a.diff(Z) + a.diff(P) * P * Q
     ends = _ends(read, definition.body, a, variable, parameters)
-    if all(
-        value_at(slope, p | _defaults(parameters), DIGITS) in (0, None) for p in _points(variable)
-    ):
+    given = _defaults(parameters)
+    if all(value_at(slope, point | given, DIGITS) in (0, None) for point in _points(variable)):
         hint = "steps teach nothing; straight_through counts decisions and borrows a slope"
         raise _wrong(read, definition.body, "the surrogate's slope is 0 everywhere", hint, "MC0308")
     raw = (a, 1 - a, slope)
@@ -179,16 +178,12 @@ def _forms(raw: tuple[sympy.Expr, ...], parameters: tuple[ir.Parameter, ...]) ->
     field = Field(raw, nonnegative)
     found = []
     for expression in raw:
-        forms = [expression]
         try:
-            coefficient, powers = field.factors(expression)
+            factored = product_of(*field.factors(expression))
         except (TooLarge, ZeroDivisionError):
             found.append(expression)
             continue
-        factors = (b ** sympy.Rational(e.numerator, e.denominator) for b, e in powers.items())
-        scale = sympy.Rational(coefficient.numerator, coefficient.denominator)
-        forms.append(sympy.Mul(scale, *factors))
-        forms = [form.xreplace({1 - P: Q, P - 1: -Q}) for form in forms]
+        forms = [form.xreplace({1 - P: Q, P - 1: -Q}) for form in (expression, factored)]
         found.append(min(forms, key=lambda e: (_cancels(e, nonnegative), sympy.count_ops(e))))
     return found
 

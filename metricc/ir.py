@@ -212,14 +212,6 @@ class Gradient:
             named["w_minus"] = named["M_TN"] - named["M_FP"]
         return {"value": value, **named}
 
-    @property
-    def w_plus(self) -> Expr:
-        return self.partials[0] - self.partials[1]
-
-    @property
-    def w_minus(self) -> Expr:
-        return self.partials[3] - self.partials[2]
-
     def validate(self) -> None:
         known = {*CELLS, *(p.name for p in self.metric.unknowns)}
         for partial in self.partials:

@@ -21,7 +21,7 @@ from itertools import zip_longest
 import sympy
 
 from metricc import ir
-from metricc.algebra import Field, sign_of
+from metricc.algebra import Field, product_of, sign_of
 from metricc.errors import fail
 from metricc.extract import extract, inline, operations
 from metricc.factoring import TooLarge
@@ -225,11 +225,7 @@ class _Forms:
             found = self.field.factors(w_minus / total)
         except (TooLarge, ZeroDivisionError):
             return w_minus / total
-        coefficient, powers = found
-        return sympy.Mul(
-            sympy.Rational(coefficient.numerator, coefficient.denominator),
-            *(b ** sympy.Rational(e.numerator, e.denominator) for b, e in powers.items()),
-        )
+        return product_of(*found)
 
     def homogeneous(self, final: Mapping[str, sympy.Expr]) -> bool:
         """Whether the metric is proved independent of the batch's size (Euler: Σ c·M_c = 0)."""

@@ -136,7 +136,6 @@ def _function(
     entry: str, names: list[str], lines: list[str], slope: str, q: bool, scale: str = ""
 ) -> str:
     """`_soft` from the lines that compute a, b and the slope in p ("" for the slope of p)."""
-    first = {LOGITS: ["z"], PROBABILITIES: ["p"], SOFTMAX: ["p", "q"]}[entry]
     doc = _DOC[entry] + (f", over {scale.removesuffix(' * ')}" if scale else "")
     before = []
     if entry == LOGITS:
@@ -150,6 +149,11 @@ def _function(
         slope = f"{slope} * p * q"
     answer = "a, b" if lines else "p, q"
     body = textwrap.indent("\n".join([*before, *lines, f"return {answer}, {slope}"]), "    ")
+    return _definition(entry, names, doc, body)
+
+
+def _definition(entry: str, names: list[str], doc: str, body: str) -> str:
+    first = {LOGITS: ["z"], PROBABILITIES: ["p"], SOFTMAX: ["p", "q"]}[entry]
     return f'def _soft({", ".join([*first, *names])}):\n    """{doc}."""\n{body}\n'
 
 
@@ -159,7 +163,6 @@ def _formula(surrogate: Surrogate, entry: str) -> Soft:
     curve = surrogate.curve
     lines, (a, b, d), called = expressions(curve.block)
     names = [name for name, _, _ in surrogate.arguments]
-    first = {LOGITS: ["z"], PROBABILITIES: ["p"], SOFTMAX: ["p", "q"]}[entry]
     slope = f"({d}) * p * q" if entry == LOGITS and curve.variable == "p" else d
     if isinstance(curve.block.results[2], syntax.Number) and "*" not in slope:
         slope = f"{d} * torch.ones_like(p)"
@@ -170,5 +173,4 @@ def _formula(surrogate: Surrogate, entry: str) -> Soft:
     before = [f"{name} = {text}" for name, text in spelled.items() if name in used]
     answer = [*before, *code]
     body = textwrap.indent("\n".join(answer), "    ")
-    text = f'def _soft({", ".join([*first, *names])}):\n    """{_DOC[entry]}."""\n{body}\n'
-    return Soft(text, "", frozenset(called))
+    return Soft(_definition(entry, names, _DOC[entry], body), "", frozenset(called))

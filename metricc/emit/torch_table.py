@@ -497,6 +497,21 @@ def _shares(input, class_weight, classes, exclude_background):
     return share
 '''
 
+# Labels of the input's shape, which multilabel and binary targets both are.
+_LABELS = """\
+    if target.shape != input.shape:
+        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
+<<sample_weight>>    weight = _placed(weight, input, "weight")
+    mask = _placed(mask, input, "mask")
+    keep = None
+    if ignore_index is not None:  # NaN ignores NaN
+        keep = ~(target.isnan() if ignore_index != ignore_index else target == ignore_index)
+    for kept in (keep, mask):
+        if kept is not None:
+            weight = kept.to(_dtype(input)) if weight is None else torch.where(kept, weight, 0)
+    return target, weight<<sample_weight_result>>
+"""
+
 ARRANGE = {
     "multiclass": '''
 
@@ -548,18 +563,9 @@ def _arrange(input, target, weight, mask, ignore_index):
     _fit(input, target=target, weight=weight, mask=mask)
     if input.dim() < 2:
         raise ValueError(f"input has shape {tuple(input.shape)}; it must be (N, C, ...)")
-    if target.shape != input.shape:
-        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-<<sample_weight>>    weight = _placed(weight, input, "weight")
-    mask = _placed(mask, input, "mask")
-    keep = None
-    if ignore_index is not None:  # NaN ignores NaN
-        keep = ~(target.isnan() if ignore_index != ignore_index else target == ignore_index)
-    for kept in (keep, mask):
-        if kept is not None:
-            weight = kept.to(_dtype(input)) if weight is None else torch.where(kept, weight, 0)
-    return target, weight<<sample_weight_result>>
-
+'''
+    + _LABELS
+    + '''
 
 def _placed(tensor, input, name):
     """A weight or mask per element, per position or per sample, as (N, C or 1, ...)."""
@@ -580,18 +586,9 @@ def _arrange(input, target, weight, mask, ignore_index):
     _fit(input, target=target, weight=weight, mask=mask)
     if input.dim() < 1:
         raise ValueError("input must have a dimension for its samples: (N, ...)")
-    if target.shape != input.shape:
-        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-<<sample_weight>>    weight = _placed(weight, input, "weight")
-    mask = _placed(mask, input, "mask")
-    keep = None
-    if ignore_index is not None:  # NaN ignores NaN
-        keep = ~(target.isnan() if ignore_index != ignore_index else target == ignore_index)
-    for kept in (keep, mask):
-        if kept is not None:
-            weight = kept.to(_dtype(input)) if weight is None else torch.where(kept, weight, 0)
-    return target, weight<<sample_weight_result>>
-
+'''
+    + _LABELS
+    + '''
 
 def _placed(tensor, input, name):
     """A weight or mask per element or per sample, of the input's shape."""
