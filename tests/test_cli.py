@@ -13,8 +13,8 @@ import pytest
 import sympy
 from click.testing import CliRunner, Result
 
-from metricc import cli, compiler, ir
-from metricc.cli import main
+from metricc import compiler, ir
+from metricc.cli import main, printing
 from metricc.errors import CATALOGUE
 from metricc.library import definitions, families, metrics
 from metricc.save import record
@@ -551,7 +551,7 @@ def test_colour_only_on_a_terminal_that_wants_it(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert "\x1b[" not in shown()
-    monkeypatch.setattr(cli, "_terminal", lambda stream: True)
+    monkeypatch.setattr(printing, "_terminal", lambda stream: True)
     assert shown().startswith("\x1b[31m<formula>:1:1: MC0201: ")
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in shown()

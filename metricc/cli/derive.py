@@ -1,0 +1,129 @@
+"""`metricc derive`, `audit` and `show`: what a formula is."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import click
+
+from metricc import describe
+from metricc.cli.options import OnFormula, analysed, formatting, formula_argument, task_option
+from metricc.cli.printing import print_json, print_table
+from metricc.functions import CELLS
+
+if TYPE_CHECKING:
+    from metricc.sources import Source
+
+
+@click.command(cls=OnFormula)
+@formula_argument()
+@task_option
+@formatting("text", "latex", "sympy", "json")
+def derive(formula: Source, task: str, form: str) -> None:
+    """Show FORMULA's derivatives and their proofs.
+
+    \b
+        metricc derive "2*TP / (2*TP + FP + FN)"
+        metricc derive mcc --format latex
+    """
+    plan, findings = analysed(formula, task)
+    outputs = describe.outputs_of(plan)
+    if form == "json":
+        print_json(describe.derivation(plan, findings))
+    elif form == "latex":
+        click.echo(describe.latex_lines(plan.metric.name, outputs))
+    elif form == "sympy":
+        names = [*CELLS, *(p.name for p in plan.metric.parameters)]
+        click.echo(f'{", ".join(names)} = symbols("{" ".join(names)}")')
+        click.echo("\n".join(f"{name} = {expression}" for name, expression in outputs.items()))
+    else:
+        click.echo("\n\n".join(describe.paragraphs(plan, outputs)))
+
+
+@click.command(cls=OnFormula)
+@formula_argument()
+@task_option
+@formatting("text", "json")
+def audit(formula: Source, task: str, form: str) -> None:
+    """Say what training on FORMULA means.
+
+    \b
+        metricc audit recall
+    """
+    _, found = analysed(formula, task)
+    if form == "json":
+        print_json(dataclasses.asdict(found))
+        return
+    constant = f"yes: predicting {found.degenerate} already reaches the best value"
+    rows = [
+        ["direction", f"{found.direction} ({found.direction_proof})"],
+        ["degenerate", constant if found.degenerate else "no constant prediction found"],
+        ["depends", "yes" if found.depends else "no: no prediction changes it"],
+        ["homogeneous", "yes: proved" if found.homogeneous else "not proved"],
+    ]
+    click.echo(describe.columns(rows))
+
+
+@click.command(cls=OnFormula)
+@formula_argument("NAME_OR_FORMULA")
+@click.option("--source", "formatted", is_flag=True, help="Print the formula itself, formatted.")
+@click.option(
+    "--stage",
+    type=click.Choice(["syntax", "metric", "gradient", "program", "file"]),
+    help="Print what this stage of the compiler hands over.",
+)
+@task_option
+@formatting("text", "latex", "json")
+def show(formula: Source, formatted: bool, stage: str | None, task: str, form: str) -> None:
+    """Describe a metric, format its text, or show a compiler stage.
+
+    \b
+        metricc show mcc
+        metricc show mine.metric --source
+        metricc show "TP / (TP + FP)" --stage program
+    """
+    if formatted and (stage is not None or form == "latex"):
+        raise click.UsageError("--source prints the formula: leave out --stage and --format latex")
+    if formatted:
+        from metricc.library import formatted as text_of
+
+        text = text_of(formula.text, formula.origin)
+        if form == "json":
+            print_json({"source": text})
+        else:
+            click.echo(text)
+        return
+    if stage is not None:
+        _show_stage(formula, stage, task, form)
+        return
+    plan, findings = analysed(formula, task)
+    outputs = describe.outputs_of(plan, partials=False)
+    if form == "latex":
+        click.echo(describe.latex_lines(plan.metric.name, outputs))
+        return
+    facts = describe.facts(plan, findings)
+    if form == "json":
+        print_json(facts)
+    else:
+        print_table(describe.rows(plan, findings, facts))
+        if "threshold" in outputs:
+            click.echo(f"\n{describe.THRESHOLD}")
+
+
+def _show_stage(formula: Source, stage: str, task: str, form: str) -> None:
+    from metricc import compiler
+
+    if form == "latex":
+        raise click.UsageError("a stage has no LaTeX form: leave out --stage or --format")
+    if stage == "file":
+        text = compiler.compile(formula, task=task).source
+    else:
+        plan, _ = compiler.analyse(formula, task=task)
+        gradients = "\n".join(str(program.gradient) for program in plan.programs)
+        dumps = {"program": plan, "gradient": gradients, "metric": plan.metric}
+        text = str(dumps.get(stage, plan.metric.text))
+    if form == "json":
+        print_json({"stage": stage, "text": text})
+    else:
+        click.echo(text.removesuffix("\n"))
