@@ -70,7 +70,7 @@ def value(
     class_weight: Any = None,
     absent: str | None = None,
     smooth: float = 0.0,
-    **params: float,
+    **params: Any,
 ) -> Any:
     """Any formula on counts, also one that no loss can be made of: `value("P/POP", 3, 1, 2, 4)`.
 
@@ -97,7 +97,7 @@ def score(
     class_weight: Any = None,
     absent: str | None = None,
     smooth: float = 0.0,
-    **params: float,
+    **params: Any,
 ) -> Any:
     """Any formula on labels, also one that no loss can be made of; see `CompiledMetric.score`."""
     from metricc import scoring

@@ -14,6 +14,7 @@ import sympy
 from metricc import ir
 from metricc.algebra import sign_of
 from metricc.functions import CELLS
+from metricc.linear import linear_weights
 from metricc.numeric import inside, mp, mpf, sample, value_at
 
 POINTS = 200
@@ -34,7 +35,7 @@ def audit(plan: ir.Plan) -> ir.Audit:
         if plan.outer is not None:
             outer, how = _signs(plan.outer, f"M_{term.symbol.name}")
         proved = proved and how == "proved"
-        for name in ("w_plus", "w_minus"):
+        for name in ir.weights_of(metric):
             signs, how = _signs(program, name)
             proved = proved and how == "proved"
             depends = depends or program.forms[name].expression != 0
@@ -58,7 +59,18 @@ def audit(plan: ir.Plan) -> ir.Audit:
         degenerate=_degenerate(plan.program, _direction(own)) if constant else "",
         depends=depends,
         homogeneous=all(program.homogeneous for program in plan.programs),
+        costs=_costs(plan, direction) if depends else (),
     )
+
+
+def _costs(plan: ir.Plan, direction: ir.Direction) -> tuple[str, ...]:
+    """The weights of a linear cost, as those of a score."""
+    if not plan.metric.single:
+        return ()
+    sign: int | None = {"score": 1, "error rate": -1}.get(direction)
+    if sign is None:  # amounts below the cost of an alarm, say: right answers are not worth it
+        sign = sign_of(plan.program.forms["w_minus"].expression, plan.metric.nonnegative)
+    return linear_weights(plan, sign or 1)
 
 
 def _direction(signs: set[int]) -> ir.Direction:
@@ -192,11 +204,15 @@ def _degenerate(program: ir.Program, direction: ir.Direction) -> str:
     if direction == "mixed":
         return ""
     expression = program.forms["value"].expression
-    fixed = {sympy.Symbol(p.name): _typical(p) for p in program.metric.unknowns}
+    metric = program.metric
+    fixed = {sympy.Symbol(p.name): _typical(p) for p in metric.unknowns if not p.counted}
     positives, negatives, epsilon = mpf(3), mpf(7), mpf(10) ** -15
 
     def at(*cells: Any) -> Any | None:
-        point = dict(zip(map(sympy.Symbol, CELLS), cells, strict=True))
+        # By a column positives count so much on average, and negatives so much.
+        means = [(1, 1), *((2**k, mpf(3) ** -k) for k, _ in enumerate(metric.columns, 1))]
+        counts = [c * mean[i > 1] for mean in means for i, c in enumerate(cells)]
+        point = dict(zip(map(sympy.Symbol, metric.cells), counts, strict=True))
         return value_at(expression, point | fixed, 40)
 
     best = at(positives, epsilon, epsilon, negatives)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from metricc import ir, scoring
+from metricc import ir, scoring, tuning
+from metricc.constraint import comparisons
 from metricc.errors import Diagnostic, MetriccError, fail
-from metricc.functions import CELLS
 from metricc.identify import identify
 from metricc.labels import Given
 from metricc.load import load
 from metricc.save import save
 from metricc.surrogates import Surrogate
+from metricc.threshold import Threshold, Thresholds
 
 if TYPE_CHECKING:
     import sympy
+
+    from metricc.accumulate import Accumulator
+    from metricc.monitor import Monitor
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,31 +61,32 @@ class CompiledMetric:
 
     @property
     def symbols(self) -> tuple[sympy.Symbol, ...]:
-        """TP, FN, FP, TN, then the parameters."""
+        """TP, FN, FP, TN, those of the columns (TP_amount, ...), then the parameters."""
         import sympy
 
-        names = (*CELLS, *(p.name for p in self.plan.metric.parameters))
+        names = (*self.plan.metric.cells, *(p.name for p in self.plan.metric.parameters))
         return tuple(sympy.Symbol(name) for name in names)
 
     @property
     def partials(self) -> dict[str, sympy.Expr]:
-        """The simplified derivatives in TP, FN, FP and TN, by cell.
+        """The simplified derivatives in TP, FN, FP and TN, by cell; then those of the columns.
 
         With classes, those in the counts of one class; C is the number of classes.
         """
-        return {cell: self.plan.gradients[f"M_{cell}"] for cell in CELLS}
+        return {cell: self.plan.gradients[f"M_{cell}"] for cell in self.plan.metric.cells}
 
     @property
-    def weights(self) -> tuple[sympy.Expr, sympy.Expr]:
-        """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP."""
-        return self.plan.gradients["w_plus"], self.plan.gradients["w_minus"]
+    def weights(self) -> tuple[sympy.Expr, ...]:
+        """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP; then two for each column."""
+        return tuple(self.plan.gradients[name] for name in ir.weights_of(self.plan.metric))
 
     @property
     def threshold(self) -> sympy.Expr | None:
         """The implied threshold on calibrated probabilities, w_minus/(w_plus + w_minus).
 
         It is a fact about another, calibrated model: one that was trained on this loss decides
-        at its surrogate's own threshold. Source: Koyejo et al. 2014.
+        at its surrogate's own threshold. With columns it is a sample's own, over its own numbers:
+        5/(amount + 5) for FN[amount] + 5*FP. Source: Koyejo et al. 2014, Elkan 2001.
         """
         return self.plan.program.threshold if self.plan.metric.single else None
 
@@ -104,7 +110,35 @@ class CompiledMetric:
 
         `kwargs` are its constructor's: the metric's parameters and the surrogate's arguments.
         """
+        if self.options.target != "torch":
+            hint = "call .objective(), or compile for the target torch"
+            raise fail("MC0514", f"{self.name} was compiled to an objective, not to a loss", hint)
         return getattr(self.module(), f"{self.options.pascal}Loss")(**kwargs)
+
+    def objective(self, **kwargs: Any) -> Any:
+        """The generated objective for LightGBM and XGBoost, imported from `source`.
+
+        `kwargs` are its constructor's, as in `loss`. Raises `MetriccError` unless this was compiled
+        with target="gbdt".
+        """
+        if self.options.target != "gbdt":
+            hint = 'compile with target="gbdt" (--target gbdt)'
+            raise fail("MC0514", f"{self.name} was compiled to a loss, not to an objective", hint)
+        return getattr(self.module(), f"{self.options.pascal}Objective")(**kwargs)
+
+    def running_counts(self, decay: float = 0.9) -> Any:
+        """A `Counts` for the loss's `counts=`: the mean of the batches' counts, in which the share
+        of each fades by `decay` in [0, 1] with every other.
+
+        `loss(logits, target, counts=counts)` is then taken at that mean, so that a batch without
+        positives has a useful gradient. The generated file holds the class too. Raises
+        `MetriccError` where each sample has a table of its own.
+        """
+        kind = getattr(self.module(), "Counts", None)
+        if kind is None:
+            fact = "each sample has a table of its own here: there are no counts of batches"
+            raise fail("MC0501", fact, 'leave per="sample" and samples(...) out')
+        return kind(decay)
 
     def value(
         self,
@@ -117,7 +151,7 @@ class CompiledMetric:
         class_weight: Any = None,
         absent: str | None = None,
         smooth: float = 0.0,
-        **params: float,
+        **params: Any,
     ) -> Any:
         """The metric on counts: floats give a float, arrays (which broadcast) a float64 array.
 
@@ -127,8 +161,9 @@ class CompiledMetric:
         a division by 0 in lowest terms: 0, 1, nan (the table is left out of averages), or "raise".
         `absent` gives the loss's number where a class has no positives or no negatives:
         "diagonal", "skip" or "zero"; `smooth` is added to the counts as in the loss. `params` are
-        the metric's parameters, and its element losses: bce=0.3. Raises `MetriccError` for
-        negative counts, unknown or missing parameters and, with "raise", undefined values.
+        the metric's parameters, its element losses (bce=0.3), and the counts of its columns
+        (TP_amount=...; those that the formula does not have may be missing, unless `absent` or
+        `smooth` need the column's mean). Raises `MetriccError` for negative counts, unknown or missing parameters and, with "raise", undefined values.
         """
         rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
         return scoring.value(self.plan, (TP, FN, FP, TN), rules)
@@ -145,7 +180,7 @@ class CompiledMetric:
         class_weight: Any = None,
         absent: str | None = None,
         smooth: float = 0.0,
-        **params: float,
+        **params: Any,
     ) -> Any:
         """The hard metric on labels, in scikit-learn's words and order: a float, or one for each
         class under per_class.
@@ -154,12 +189,93 @@ class CompiledMetric:
         kinds, of which `pos_label` is the positive one. multiclass: labels of shape (n, ...); the
         classes are `labels` or all that occur, sorted. multilabel: 0 and 1 of shape (n, C, ...);
         `labels` are the columns that count. `sample_weight` has shape (n,) or that of the labels,
-        at least 0. The other keywords are those of `value`. Raises `MetriccError` for scores,
+        at least 0, and so has each column of the formula, a keyword of its name: amount=array,
+        shape (n,). The other keywords are those of `value`. Raises `MetriccError` for scores,
         probabilities or logits in the place of labels, and for shapes that do not match.
         """
         given = Given(y_true, y_pred, sample_weight, labels, pos_label)
         rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
         return scoring.score(self.plan, given, rules, self.options.per)
+
+    def tune_threshold(
+        self,
+        y_true: Any,
+        y_score: Any,
+        *,
+        sample_weight: Any = None,
+        constraint: str | Sequence[str] | None = None,
+        labels: Any = None,
+        pos_label: Any = 1,
+        zero_division: Any = 0,
+        absent: str | None = None,
+        smooth: float = 0.0,
+        **params: Any,
+    ) -> Threshold | Thresholds:
+        """The threshold at which the hard metric is best, exactly, among all cuts of the scores.
+
+        The result is a float: `m.score(y_true, y_score >= t)` is `t.value`, up to rounding. Scores
+        are finite numbers of any scale and float type, binary of shape (n,), multilabel (n, C),
+        which gives an array of C thresholds. `constraint` is one or more comparisons in the metric
+        language, "precision >= 0.9 and recall > 0.5"; with classes it holds in each. What is
+        undefined (0/0) meets no constraint, and is `zero_division` as the metric's own value; with
+        nan such a cut is none. The best cuts often are a plateau: its middle is returned, as a
+        number of the scores' type. Other keywords are those of `score`. Raises `MetriccError` for
+        labels, scores and weights that are not what they should be, for a metric that no threshold
+        is the best of, and (MC0510) where no threshold meets the constraint, with what is reached.
+        """
+        asked = comparisons(constraint, self.options.task)
+        rules = scoring.Rules(zero_division, absent, smooth, None, params)
+        given = Given(y_true, y_score, sample_weight, labels, pos_label)
+        task = tuning.Task(self.plan, self.options.goal, asked, rules)
+        return tuning.tune(task, given, self.options.per)
+
+    def tuned_classifier(
+        self,
+        estimator: Any,
+        *,
+        cv: Any = 5,
+        constraint: str | Sequence[str] | None = None,
+        method: str = "auto",
+        refit: bool = True,
+        pos_label: Any = None,
+        zero_division: Any = 0,
+        random_state: Any = 0,
+        n_jobs: int | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """A scikit-learn classifier that decides at the threshold which is best for this metric.
+
+        `fit` tunes it on scores of rows that the scoring model has not seen: out of fold (`cv` a
+        number of folds or a splitter), or on a held-out share (`cv` a float); `cv="prefit"` takes
+        a fitted estimator and tunes on the rows that `fit` is given. Then the estimator is fitted
+        on all rows, unless `refit=False` after a held-out share. `method` is "predict_proba",
+        "decision_function" or "auto"; `pos_label` is the positive class (default: the larger
+        label); `params` are the metric's parameters. Raises `MetriccError` where scikit-learn is
+        not installed and for a metric that labels do not settle.
+        """
+        try:
+            from metricc.adapters.tuned_classifier import TunedClassifier
+        except ImportError:
+            raise _missing("scikit-learn") from None
+        rules = scoring.Rules(zero_division, params=params or {})
+        scoring.refuse_columns(self.plan, "a classifier")
+        scoring.check(self.plan, rules, self.options.per)
+        if self.options.task != "binary":
+            fact = f"a tuned classifier is binary, and {self.name} is {self.options.task}"
+            raise fail("MC0501", fact, "fit one for each class")
+        return TunedClassifier(
+            estimator,
+            self,
+            cv=cv,
+            constraint=constraint,
+            method=method,
+            refit=refit,
+            pos_label=pos_label,
+            zero_division=zero_division,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            params=params,
+        )
 
     def scorer(
         self,
@@ -183,6 +299,7 @@ class CompiledMetric:
         except ImportError:
             raise _missing("scikit-learn") from None
         rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
+        scoring.refuse_columns(self.plan, "a scorer")
         scoring.check(self.plan, rules, self.options.per)  # refuse what is wrong now
         settled = {"zero_division": zero_division, "absent": absent, "smooth": smooth, **params}
         settled |= {"labels": labels, "pos_label": pos_label, "class_weight": class_weight}
@@ -214,11 +331,77 @@ class CompiledMetric:
         except ImportError:
             raise _missing("torchmetrics") from None
         rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
+        scoring.refuse_columns(self.plan, "a torchmetrics metric")
         scoring.check(self.plan, rules, self.options.per, single=False)
         task = self.options.task
         size = scoring.classes(task, num_classes, num_labels, class_weight)
         number = partial(scoring.of_counts, self.plan, rules=rules)
         return ConfusionMetric(self, number, size, threshold, ignore_index)
+
+    def soft_torchmetric(
+        self, loss: Any = None, *, num_classes: int | None = None, num_labels: int | None = None
+    ) -> Any:
+        """A `torchmetrics.Metric` of the soft metric: 1 - loss at the counts of all batches and
+        ranks (the loss, of what is minimized).
+
+        `update(preds, target, weight=None, mask=None)` takes what the loss takes; `loss` is
+        `m.loss()` unless given, and its settings hold. `num_classes` (multiclass) or `num_labels`
+        (multilabel) say how many classes there are. Raises `MetriccError` where torchmetrics is
+        not installed, and for a loss of another metric.
+        """
+        from metricc.tally import Tally
+
+        try:
+            from metricc.adapters.torch_metrics import SoftMetric
+        except ImportError:
+            raise _missing("torchmetrics") from None
+        tally = Tally(self, self.loss() if loss is None else loss)
+        size = scoring.classes(self.options.task, num_classes, num_labels, None)
+        return SoftMetric(tally, None if self.options.task == "binary" else size)
+
+    def monitor(
+        self,
+        loss: Any = None,
+        *,
+        name: str | None = None,
+        zero_division: Any = 0,
+        per_class: bool = True,
+    ) -> Monitor:
+        """What to log of an epoch: the exact hard and soft metric, and what training on it does.
+
+        `update(logits, target, weight=None, mask=None)` after every batch, `compute()` gives plain
+        floats by name, `reset()` before the next epoch. `loss` is `m.loss()` unless given, and its
+        settings hold. `name` stands before the keys; `per_class=False` leaves out the numbers of
+        single classes. Raises `MetriccError` for a loss of another metric, and where each sample
+        has a table of its own.
+        """
+        from metricc.monitor import Monitor
+        from metricc.tally import Tally
+
+        tally = Tally(self, self.loss() if loss is None else loss)
+        return Monitor(tally, name or self.name, zero_division, per_class)
+
+    def accumulator(
+        self,
+        *,
+        labels: Any = None,
+        pos_label: Any = 1,
+        zero_division: Any = 0,
+        class_weight: Any = None,
+        absent: str | None = None,
+        smooth: float = 0.0,
+        **params: float,
+    ) -> Accumulator:
+        """`score` of labels that come batch by batch: `update(y_true, y_pred, sample_weight=None)`,
+        then `compute()`; accumulators of workers add (`+`). It needs no torch.
+
+        The keywords are those of `score`. Raises `MetriccError` where `score` would.
+        """
+        from metricc.accumulate import Accumulator
+
+        rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
+        scoring.check(self.plan, rules, self.options.per, single=False)
+        return Accumulator(self.plan, rules, labels, pos_label)
 
     def verify(self) -> ir.Report:
         """Test the generated code against oracles that share nothing with it."""

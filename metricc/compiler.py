@@ -30,7 +30,7 @@ from metricc.compiled import CompiledMetric
 from metricc.compose import compose
 from metricc.curve import curve
 from metricc.derive import derive
-from metricc.emit.torch import render
+from metricc.emit import gbdt, torch
 from metricc.errors import Diagnostic, MetriccError, fail, reason
 from metricc.functions import ELEMENTWISE, TASKS
 from metricc.imports import imports
@@ -42,7 +42,8 @@ from metricc.simplify import simplify
 from metricc.sources import Source, source
 from metricc.version import __version__
 
-CHOICES = {"target": ("torch",), "task": TASKS, "per": ("batch", "sample")}
+TARGETS = {"torch": torch.render, "gbdt": gbdt.render}
+CHOICES = {"target": tuple(TARGETS), "task": TASKS, "per": ("batch", "sample")}
 
 
 def analyse(
@@ -91,13 +92,14 @@ def compile(
     maximize: bool = False,
     minimize: bool = False,
 ) -> CompiledMetric:
-    """Compile a metric formula to a PyTorch loss.
+    """Compile a metric formula to a PyTorch loss, or to an objective for gradient boosting.
 
     `formula` is text of the metric language ("2*TP / (2*TP + FP + FN)"), a library name ("mcc")
     or a `Path` of a .metric file. `name` names the loss (default: the metric's own name); `task` is
     "binary" (inputs of any shape), "multilabel" or "multiclass" (inputs of shape (N, C, ...));
-    `per` is what one confusion matrix counts: the "batch", or each "sample". `surrogate` is
-    "amplified" (the default), "soft" (the default of multiclass), "score_oriented(uniform)",
+    `per` is what one confusion matrix counts: the "batch", or each "sample". `target` is "torch",
+    or "gbdt" for a NumPy file in the conventions of LightGBM and XGBoost. `surrogate` is
+    "amplified" (the default), "soft" (that of multiclass and "gbdt"), "score_oriented(uniform)",
     "score_oriented(cosine)", "heaviside" or "straight_through", each also with other defaults
     ("amplified(L=73)"), or a formula in p or z; `from_probabilities` says that inputs are
     probabilities rather than logits; `maximize` or `minimize` is needed for a metric that is
@@ -112,13 +114,14 @@ def compile(
         _identifier(name)
 
     def work() -> CompiledMetric:
-        soft = _surrogate(surrogates.default(task) if surrogate is None else str(surrogate))
+        usual = surrogates.default(task, target)
+        soft = _surrogate(usual if surrogate is None else str(surrogate))
         plan, findings = analyse(formula, name, task)
         goal = _goal(plan, findings, maximize, minimize)
         metric = plan.metric
-        options = ir.Options(metric.name, task, per, str(soft), from_probabilities, goal)
+        options = ir.Options(metric.name, task, per, str(soft), from_probabilities, goal, target)
         _check_surrogate(soft, plan, options)
-        text = render(plan, findings, options, soft, __version__)
+        text = TARGETS[target](plan, findings, options, soft, __version__)
         remarks = (*metric.text.diagnostics, *_warnings(findings, options))
         return CompiledMetric(plan, findings, options, soft, text, remarks)
 
@@ -143,12 +146,17 @@ def _check_surrogate(soft: surrogates.Surrogate, plan: ir.Plan, options: ir.Opti
     if soft.curve is not None and soft.curve.variable == "z" and not logits:
         hint = "write the surrogate in p"
         raise fail("MC0501", "there are no logits z of single elements here", hint)
+    if metric.columns and options.per == "sample":
+        fact = f"the column `{metric.columns[0]}` is for the table of a batch"
+        raise fail("MC0218", fact, 'leave per="sample" (--per) out')
+    if taken := {f"{options.name}_loss", f"{options.pascal}Loss"} & set(metric.columns):
+        raise fail("MC0216", f"`{min(taken)}` is a name of the generated file", "rename the column")
     used = {s.name for t in metric.elements for s in t.expression.free_symbols}
     if hidden := sorted(used & ELEMENTWISE):
         fact = f"`{hidden[0]}` is a name of the generated file"
         raise fail("MC0207", fact, f"choose another name, such as `{hidden[0]}_` or `gamma`")
-    clash = {p.name for p in metric.parameters} & set(soft.defaults)
-    if clash:
+    arguments = {*metric.columns, *(p.name for p in metric.parameters)}
+    if clash := arguments & set(soft.defaults):
         fact = f"`{min(clash)}` is an argument of the metric and of the surrogate"
         raise fail("MC0501", fact, "rename it in the surrogate's head")
 
@@ -161,7 +169,7 @@ def verify_file(path: Path) -> ir.Report:
     from metricc.verify import check_source
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         fact = f"cannot read {path}: {reason(error)}"
         raise fail("MC0503", fact, "give a generated file") from None
@@ -181,9 +189,14 @@ def _options(found: dict[str, Any]) -> dict[str, Any]:
     options = dict(options)
     goal = options.pop("goal", "maximize")
     try:
-        return {
-            k: options[k] for k in ("name", "task", "per", "surrogate", "from_probabilities")
-        } | {"minimize" if goal == "minimize" else "maximize": True}
+        wanted = ["name", "task", "surrogate"]
+        if options.get("target") == "gbdt":
+            wanted.append("target")
+        else:
+            wanted += ["per", "from_probabilities"]
+        return {k: options[k] for k in wanted} | {
+            "minimize" if goal == "minimize" else "maximize": True
+        }
     except KeyError as missing:
         fact = f"the METRICC record lacks the option {missing}"
         raise fail("MC0505", fact, "compile the file anew") from None

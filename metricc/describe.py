@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from metricc import ir
+
 if TYPE_CHECKING:
     from sympy import Expr
 
-    from metricc import ir, syntax
+    from metricc import syntax
 
 THRESHOLD = """\
 The threshold is the best cut on calibrated scores of another model; a model trained on this
@@ -19,6 +21,26 @@ metric decides at its surrogate's own threshold."""
 CLASSES = """\
 These are the derivatives in the counts of one class; C is the number of classes, and functions
 named like reductions are their values."""
+
+
+LINEAR = """\
+A linear cost: what a prediction is worth does not depend on the others. BCE with these weights,
+and a cut of calibrated probabilities at the threshold, reach the same optimum."""
+LINEAR_MIXED = """\
+A linear cost: what a prediction is worth does not depend on the others. A cut of calibrated
+probabilities at the threshold reaches the same optimum; weights below 0 are none for BCE."""
+
+
+def costs(findings: ir.Audit) -> str:
+    """What the samples weigh in a linear cost; an empty text for other metrics."""
+    if not findings.linear:
+        return ""
+    return "positives weigh {}, negatives {}".format(*findings.costs)
+
+
+def own_numbers(plan: ir.Plan) -> str:
+    """What the columns' names mean in the threshold."""
+    return f"Each sample has its own, at its own {' and '.join(plan.metric.columns)}."
 
 
 def outputs_of(plan: ir.Plan, partials: bool = True) -> dict[str, Expr]:
@@ -35,21 +57,27 @@ def derivation(plan: ir.Plan, findings: ir.Audit) -> dict[str, Any]:
         "name": plan.metric.name,
         "task": plan.metric.task,
         "parameters": parameters_of(plan.metric.parameters),
+        "columns": list(plan.metric.columns),
         "value": text["value"],
         "partials": {name[2:]: e for name, e in text.items() if name.startswith("M_")},
-        "weights": {name: text[name] for name in ("w_plus", "w_minus")},
+        "weights": {name: text[name] for name in ir.weights_of(plan.metric)},
         "threshold": text.get("threshold"),
         "forms": {n: {"choice": f.choice, "proof": f.proof} for n, f in plan.forms.items()},
         "direction": findings.direction,
+        "costs": list(findings.costs),
     }
 
 
 def latex_lines(metric: str, outputs: dict[str, Expr]) -> str:
     from sympy import Symbol, latex
 
-    labels = {n: rf"\frac{{\partial M}}{{\partial {n[2:]}}}" for n in outputs}
+    labels = {n: rf"\frac{{\partial M}}{{\partial {latex(Symbol(n[2:]))}}}" for n in outputs}
     labels |= {"value": latex(Symbol(metric)), "threshold": r"\mathrm{threshold}"}
-    labels |= {"w_plus": "w_{+}", "w_minus": "w_{-}"}
+    for name in outputs:
+        weight, _, column = name.removeprefix("w_").partition("_")
+        if name.startswith("w_"):
+            sign = "+" if weight == "plus" else "-"
+            labels[name] = f"w_{{{sign}}}" + (f"^{{{latex(Symbol(column))}}}" if column else "")
     return "\n".join(f"{labels[name]} = {latex(e)}" for name, e in outputs.items())
 
 
@@ -64,10 +92,13 @@ def paragraphs(plan: ir.Plan, outputs: dict[str, Expr]) -> list[str]:
     ]
     note = CLASSES if not plan.metric.single else "No prediction changes this metric."
     note = THRESHOLD if "threshold" in outputs else note
+    if plan.metric.columns and "threshold" in outputs:
+        note += f" {own_numbers(plan)}"
     found = [columns([[labels[name], f"= {e}"] for name, e in outputs.items()]), note]
     if plan.metric.single:
         count = operations(plan.program.shared)
-        partials = "its four partials" if not plan.metric.elements else "its partials"
+        plain = not plan.metric.elements and not plan.metric.columns
+        partials = "its four partials" if plain else "its partials"
         found.append(f"Operations of {labels['value']} and {partials} together: {count}")
     return [*found, columns([["output", "form", "proof"], *proofs])]
 
@@ -106,6 +137,7 @@ def facts(plan: ir.Plan, findings: ir.Audit) -> dict[str, Any]:
     outputs = outputs_of(plan, partials=False)
     found = {**entry(plan.metric.text.definitions[-1]), "direction": findings.direction}
     found["same_as"] = identify(plan.metric)
+    found["linear_cost"] = costs(findings)
     found |= {name: str(expression) for name, expression in outputs.items()}
     return {**found, "latex": latex(outputs["value"])}
 
@@ -115,6 +147,7 @@ def rows(plan: ir.Plan, findings: ir.Audit, found: dict[str, Any]) -> list[list[
     shown = {**found, "name": head(plan.metric.text.definitions[-1])}
     shown["direction"] += f" ({findings.direction_proof})"
     shown["same as"] = ", ".join(shown.pop("same_as"))
+    shown["linear cost"] = shown.pop("linear_cost")
     return [[key, text] for key, text in shown.items() if isinstance(text, str) and text]
 
 

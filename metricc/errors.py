@@ -44,6 +44,9 @@ CATALOGUE: dict[str, str] = {
     "MC0213": "a reduction inside another, or an element loss inside a reduction",
     "MC0214": "reductions that do not go together, or cells beside them",
     "MC0215": "a metric of single pairs of classes",
+    "MC0216": "a column named like something that the formula or the generated file has",
+    "MC0217": "a column of what counts nothing, or inside another column",
+    "MC0218": "a column beside classes, samples or a reduction",
     "MC0301": "a formula that is not a real number",
     "MC0302": "a metric that does not depend on the predictions",
     "MC0303": "a metric that is neither a score nor an error rate",
@@ -72,6 +75,12 @@ CATALOGUE: dict[str, str] = {
     "MC0507": "a metric that is undefined, where that was to be an error",
     "MC0508": "a package that is not installed",
     "MC0509": "a file that cannot be imported",
+    "MC0510": "a constraint that no threshold meets",
+    "MC0511": "a constraint that is not comparisons joined by `and`",
+    "MC0512": "a table without the column, or with a cell that is none of what it should be",
+    "MC0513": "a formula or option that the target has no place for",
+    "MC0514": "a loss asked of an objective for boosting, or the other way round",
+    "MC0515": "a folder without generated files",
 }
 
 # Said, and the work goes on; all others refuse the input.

@@ -31,6 +31,9 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "MC0213": ("macro(worst(f1))", "worst(f1)"),
     "MC0214": ("f1 + samples(recall)", "samples(f1) + samples(recall)"),
     "MC0215": ("1 - quadratic_kappa", "1 - cohen_kappa"),
+    "MC0216": ("TP[weight] / P[weight]", "TP[amount] / P[amount]"),
+    "MC0217": ("hits = TPR[amount]; hits[price]", "hits = TPR[amount]; hits + TPR[price]"),
+    "MC0218": ("macro(recall[amount])", "mean(recall[amount], specificity[amount])"),
     "MC0301": ("TP * log(1 - 1)", "TP * log(1 + TPR)"),
     "MC0302": ("P / POP", "TP / POP"),
     "MC0303": ("FP / FN", "FP / N + FN / P"),
@@ -98,4 +101,25 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         'import "/somewhere/else.metric", in a .metric file',
         'import "costs.metric", in the same folder or below',
     ),
+    "MC0510": (
+        'metricc.compile("f1").tune_threshold([1, 0], [0.4, 0.6], constraint="precision >= 0.9")',
+        'metricc.compile("f1").tune_threshold([1, 0], [0.4, 0.6], constraint="recall >= 0.9")',
+    ),
+    "MC0511": (
+        'metricc.compile("f1").tune_threshold([1, 0], [0.6, 0.4], constraint="precision == 1")',
+        'metricc.compile("f1").tune_threshold([1, 0], [0.6, 0.4], constraint="precision >= 1")',
+    ),
+    "MC0512": (
+        "metricc tune scores.csv --target y --score p --metric f1  # which has no column p",
+        "metricc tune scores.csv --target y --score s --metric f1",
+    ),
+    "MC0513": (
+        'metricc.compile("f1", target="gbdt", surrogate="heaviside")',
+        'metricc.compile("f1", target="gbdt")',
+    ),
+    "MC0514": (
+        'metricc.compile("f1", target="gbdt").loss()',
+        'metricc.compile("f1", target="gbdt").objective()',
+    ),
+    "MC0515": ("metricc verify .  # where metricc wrote nothing", "metricc verify losses"),
 }

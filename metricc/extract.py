@@ -14,20 +14,22 @@ import sympy
 
 from metricc import ir, syntax
 from metricc.errors import fail
-from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTIONS
+from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTIONS, cells_of
 from metricc.network import Call, Literal, Network, Sum, Term, term_of
 from metricc.select import Select
 
 
-def extract(expressions: Sequence[sympy.Expr], parameters: Sequence[str]) -> ir.Block:
-    """Straight-line code for `expressions` over cells and `parameters`.
+def extract(
+    expressions: Sequence[sympy.Expr], parameters: Sequence[str], columns: Sequence[str] = ()
+) -> ir.Block:
+    """Straight-line code for `expressions` over cells, those of `columns` too, and `parameters`.
 
-    Names are the field's where a sum of cells has one (P, PP, POP ...), else x1, x2 ...
+    Names are the field's where a sum of cells has one (P, PP, P_amount ...), else x1, x2 ...
     """
     network = Network(tuple(parameters))
     outputs = [network.node(network.sum(e)) for e in expressions]
     network.extract()
-    return _Writer(network, outputs).block()
+    return _Writer(network, outputs, columns).block()
 
 
 def operations(block: ir.Block) -> int:
@@ -49,8 +51,13 @@ def operations(block: ir.Block) -> int:
 class _Writer:
     """The network as code: nodes used once inline, the others as named assignments."""
 
-    def __init__(self, network: Network, outputs: list[str]) -> None:
+    def __init__(self, network: Network, outputs: list[str], columns: Sequence[str]) -> None:
         self.network = network
+        self.counts = (*CELLS, *(cell for column in columns for cell in cells_of(column)))
+        self.sums = dict(DERIVED_COUNTS)
+        for column in columns:
+            for cells, name in DERIVED_COUNTS.items():
+                self.sums[frozenset(f"{cell}_{column}" for cell in cells)] = f"{name}_{column}"
         self.outputs = outputs
         self.order: list[str] = []
         self.uses: Counter[str] = Counter(outputs)
@@ -80,8 +87,8 @@ class _Writer:
     def atom_key(self, atom: str) -> tuple[int, int, str]:
         if atom in self.network.parameters:
             return 0, self.network.parameters.index(atom), ""
-        if atom in CELLS:
-            return 1, CELLS.index(atom), ""
+        if atom in self.counts:
+            return 1, self.counts.index(atom), ""
         return 2, int(atom[1:]), ""
 
     def literal_key(self, literal: Literal) -> tuple[int, int, str]:
@@ -114,7 +121,7 @@ class _Writer:
     def name(self, node: str) -> str:
         taken = {*self.names.values(), *self.network.parameters}
         cells = self.cells(node)
-        if cells is not None and (named := DERIVED_COUNTS.get(cells)) and named not in taken:
+        if cells is not None and (named := self.sums.get(cells)) and named not in taken:
             return named
         content = self.network.nodes[node]
         if isinstance(content, Call) and content.function == "sqrt" and "root" not in taken:
@@ -134,7 +141,7 @@ class _Writer:
             if len(term) != 1 or term[0][1] != 1:
                 return None
             atom = term[0][0]
-            part = frozenset({atom}) if atom in CELLS else None
+            part = frozenset({atom}) if atom in self.counts else None
             if atom.startswith("%"):
                 part = self.cells(atom)
             if part is None or part & found:

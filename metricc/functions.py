@@ -21,6 +21,11 @@ DERIVED_COUNTS: dict[frozenset[str], str] = {
 }
 
 
+def cells_of(column: str) -> tuple[str, ...]:
+    """The names of the cells in which samples also count as a column says: TP_amount, ..."""
+    return tuple(f"{cell}_{column}" for cell in CELLS)
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of the language.
@@ -121,7 +126,7 @@ RESERVED = frozenset((*KEYWORDS, "as", *FUNCTIONS, *REDUCTIONS))
 # (tests compare this list with torch's): a parameter of that name could not be an argument.
 SIGNATURE_WORDS = frozenset(
     "input target weight class_weight mask ignore_index reduction smooth absent per process_group "
-    "L threshold thresholds mu delta p z self classes exclude_background label_smoothing "
+    "L threshold thresholds mu delta p z self classes exclude_background label_smoothing counts "
     # of metricc.compile, value and score
     "formula name task surrogate from_probabilities maximize minimize "
     "y_true y_pred y_score sample_weight pos_label zero_division labels num_classes "
@@ -147,6 +152,7 @@ ELEMENTWISE = frozenset(
 )
 GENERATED_NAMES = frozenset(  # globals, and locals of the functions that take the parameters
     "math torch Tensor METRICC value gradient weights loss cells slope pair kept ctx inputs output "
-    "grad_loss TP FN FP TN counts share counted live scored bce ce focal sample_weight scale "
-    "w_plus w_minus plus minus means options total slopes positives nothing metric".split()
+    "grad_loss TP FN FP TN share counted live scored bce ce focal sample_weight scale "
+    "w_plus w_minus plus minus means options total slopes positives nothing metric "
+    "given Counts columns".split()
 )

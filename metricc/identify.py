@@ -17,7 +17,6 @@ import sympy
 from metricc import ir, library, syntax
 from metricc.algebra import RATIONAL, Field
 from metricc.factoring import TooLarge
-from metricc.functions import CELLS
 from metricc.lower import lower
 from metricc.numeric import mpf, sample, value_at
 from metricc.parse import parse
@@ -48,10 +47,12 @@ def _with_parameters(name: str) -> bool:
 
 def _matches(metric: ir.Metric, expression: sympy.Expr) -> Iterator[str]:
     for known in _library():
+        if known.columns != metric.columns:
+            continue
         own = library.definitions().get(metric.formula)
         if own is not None and own.name == known.name:  # also by an alias
             continue
-        values = _values(known, expression, metric.parameters)
+        values = _values(known, expression, metric)
         if values is None:
             continue
         names = zip((p.name for p in known.parameters), values, strict=True)
@@ -67,30 +68,30 @@ def _library() -> tuple[ir.Metric, ...]:
 
 
 def _values(
-    known: ir.Metric, expression: sympy.Expr, own: tuple[ir.Parameter, ...]
+    known: ir.Metric, expression: sympy.Expr, metric: ir.Metric
 ) -> tuple[str, ...] | None:
     """The values of the known metric's parameters at which it is `expression`, if there are any."""
-    candidate = known.expression
+    candidate, own = known.expression, metric.parameters
     if len(own) == len(known.parameters):  # the same parameters, perhaps under other names
         renamed = {
             sympy.Symbol(k.name): sympy.Symbol(p.name)
             for k, p in zip(known.parameters, own, strict=True)
         }
         candidate = candidate.xreplace(renamed)
-        if _agree(candidate, expression, own) and _equal(candidate, expression):
+        if _agree(candidate, expression, metric) and _equal(candidate, expression, metric):
             return tuple(p.name for p in own)
     elif not own:
         for values in _solved(known, expression):
             candidate = known.expression.subs(values)
-            if _agree(candidate, expression, own) and _equal(candidate, expression):
+            if _agree(candidate, expression, metric) and _equal(candidate, expression, metric):
                 exact = (values[sympy.Symbol(p.name)] for p in known.parameters)
                 return tuple(syntax.decimal(Fraction(int(v.p), int(v.q))) for v in exact)
     return None
 
 
-def _agree(one: sympy.Expr, other: sympy.Expr, parameters: tuple[ir.Parameter, ...]) -> bool:
+def _agree(one: sympy.Expr, other: sympy.Expr, metric: ir.Metric) -> bool:
     """Whether two expressions have the same value at a few points."""
-    for point in sample(parameters, POINTS):
+    for point in sample(metric.unknowns, POINTS):
         a, b = value_at(one, point, 40), value_at(other, point, 40)
         if (a is None) != (b is None):
             return False
@@ -99,9 +100,9 @@ def _agree(one: sympy.Expr, other: sympy.Expr, parameters: tuple[ir.Parameter, .
     return True
 
 
-def _equal(one: sympy.Expr, other: sympy.Expr) -> bool:
+def _equal(one: sympy.Expr, other: sympy.Expr, metric: ir.Metric) -> bool:
     try:
-        return Field([one, other], frozenset(CELLS)).equal(one, other)
+        return Field([one, other], frozenset(metric.cells)).equal(one, other)
     except (TooLarge, ZeroDivisionError):
         return False
 
@@ -118,7 +119,7 @@ def _solved(known: ir.Metric, expression: sympy.Expr) -> Iterator[dict[sympy.Sym
     if set(element) != {RATIONAL} or field.opaque:
         return
     numerator = element[RATIONAL].numerator.as_expr()
-    cells = [sympy.Symbol(c) for c in CELLS]
+    cells = [sympy.Symbol(c) for c in known.cells]
     equations = sympy.Poly(numerator, *cells).coeffs()
     if len(equations) <= MAX_EQUATIONS:
         yield from _roots(equations, parameters)

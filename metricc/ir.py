@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from metricc import syntax
-from metricc.functions import CELLS
+from metricc.functions import CELLS, cells_of
 
 if TYPE_CHECKING:
     from sympy import Expr, Symbol
@@ -32,11 +32,16 @@ Direction = Literal["score", "error rate", "mixed"]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A free parameter of the metric: a constructor argument of its loss."""
+    """A free parameter of the metric: a constructor argument of its loss.
+
+    Other symbols beside TP, FN, FP and TN are described by it too; `counted` marks the cells of
+    a column, which are counts of the same kind.
+    """
 
     name: str
     default: Fraction | None
     interval: syntax.Interval | None
+    counted: bool = False
 
 
 def nonnegative(parameters: tuple[Parameter, ...]) -> frozenset[str]:
@@ -77,6 +82,12 @@ class Metric:
     parameters: tuple[Parameter, ...]
     record: tuple[tuple[str, str], ...] = ()
     task: str = "binary"
+    columns: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """TP, FN, FP, TN, then those of every column: TP_amount, ..."""
+        return (*CELLS, *(cell for column in self.columns for cell in cells_of(column)))
 
     @property
     def tables(self) -> tuple[Term, ...]:
@@ -102,15 +113,17 @@ class Metric:
     def variables(self) -> tuple[str, ...]:
         """What the metric is differentiated in: cells and element losses, or its terms."""
         elements = tuple(term.symbol.name for term in self.elements)
-        tables = CELLS if self.single else tuple(term.symbol.name for term in self.tables)
+        tables = self.cells if self.single else tuple(term.symbol.name for term in self.tables)
         return (*tables, *elements)
 
     @property
     def unknowns(self) -> tuple[Parameter, ...]:
-        """All symbols beside the cells, with their ranges: parameters, losses, other terms."""
+        """All symbols beside TP, FN, FP and TN, with their ranges: parameters, columns' cells,
+        losses, other terms."""
         positive = syntax.Interval(Fraction(0), None)
-        others = (Parameter(v, None, positive) for v in self.variables if v not in CELLS)
-        return (*self.parameters, *others)
+        counted = self.cells[len(CELLS) :]
+        others = (v for v in self.variables if v not in CELLS)
+        return (*self.parameters, *(Parameter(v, None, positive, v in counted) for v in others))
 
     @property
     def expression(self) -> Expr:
@@ -149,7 +162,8 @@ class Metric:
     def validate(self) -> None:
         """Raise `AssertionError` unless every symbol is a term's, a cell's or a parameter's."""
         parameters = {p.name for p in self.parameters}
-        inside = {*CELLS, *(t.symbol.name for t in self.elements), *parameters}
+        assert self.single or not self.columns
+        inside = {*self.cells, *(t.symbol.name for t in self.elements), *parameters}
         for term in self.terms:
             assert {s.name for s in term.expression.free_symbols} <= inside, term.expression
         known = {t.symbol.name for t in self.terms} | parameters
@@ -184,7 +198,8 @@ class Gradient:
     """The metric's raw derivatives in its variables, and what they give.
 
     `w_plus = M_TP - M_FN` and `w_minus = M_TN - M_FP` are all that the batch gradient needs:
-    dM/da_i = v_i (y_i w_plus - (1 - y_i) w_minus). The metric is the sum of `parts`.
+    dM/da_i = v_i (y_i w_plus - (1 - y_i) w_minus). A column c has two more, of its own cells, and
+    w_plus is then w_plus + c_i w_plus_c. The metric is the sum of `parts`.
     """
 
     metric: Metric
@@ -207,9 +222,10 @@ class Gradient:
         """The outputs by name, from a value and its partials."""
         value, *partials = column
         named = {f"M_{v}": p for v, p in zip(self.metric.variables, partials, strict=True)}
-        if self.metric.single:
-            named["w_plus"] = named["M_TP"] - named["M_FN"]
-            named["w_minus"] = named["M_TN"] - named["M_FP"]
+        for end in ("", *(f"_{column}" for column in self.metric.columns)):
+            if self.metric.single:
+                named[f"w_plus{end}"] = named[f"M_TP{end}"] - named[f"M_FN{end}"]
+                named[f"w_minus{end}"] = named[f"M_TN{end}"] - named[f"M_FP{end}"]
         return {"value": value, **named}
 
     def validate(self) -> None:
@@ -241,7 +257,18 @@ class Form:
         return self.proof.startswith("proved")
 
 
-OUTPUTS = ("value", "M_TP", "M_FN", "M_FP", "M_TN", "w_plus", "w_minus")
+OUTPUTS = ("value", "M_TP", "M_FN", "M_FP", "M_TN", "w_plus", "w_minus")  # without columns
+
+
+def outputs(metric: Metric) -> tuple[str, ...]:
+    """Value, the derivatives in the cells, and the weights, of one table."""
+    return ("value", *(f"M_{cell}" for cell in metric.cells), *weights_of(metric))
+
+
+def weights_of(metric: Metric) -> tuple[str, ...]:
+    """w_plus and w_minus, then those of every column: w_plus_amount, w_minus_amount."""
+    columns = (f"{w}_{column}" for column in metric.columns for w in ("w_plus", "w_minus"))
+    return ("w_plus", "w_minus", *columns)
 
 
 def shared_outputs(metric: Metric) -> tuple[str, ...]:
@@ -253,7 +280,7 @@ def weight_outputs(metric: Metric) -> tuple[str, ...]:
     """What the batch gradient is made of: w_plus, w_minus, and the slopes in element losses."""
     if not metric.single:
         return tuple(f"M_{v}" for v in metric.variables)
-    return ("w_plus", "w_minus", *(f"M_{t.symbol.name}" for t in metric.elements))
+    return (*weights_of(metric), *(f"M_{t.symbol.name}" for t in metric.elements))
 
 
 @dataclass(frozen=True)
@@ -311,8 +338,8 @@ class Program:
 
     `shared` computes value and partials together; `weights` computes w_plus and w_minus from
     their own simplified forms (and repeats the slopes in element losses). `threshold` is the
-    implied threshold on calibrated probabilities, w_minus/(w_plus + w_minus), in the cells, or
-    None where no prediction changes the metric. `homogeneous` says that the metric is proved not
+    implied threshold on calibrated probabilities, w_minus/(w_plus + w_minus), in the cells (and in
+    a sample's own numbers, named like the columns), or None where no prediction changes the metric. `homogeneous` says that the metric is proved not
     to depend on the batch's size.
     """
 
@@ -402,7 +429,7 @@ class Plan:
         classes, and macro(...) and the like stand for the reductions' values.
         """
         if self.metric.single:
-            return {name: self.program.forms[name].expression for name in OUTPUTS}
+            return {n: self.program.forms[n].expression for n in outputs(self.metric)}
         import sympy
 
         total: dict[str, Expr] = {"value": self.metric.expression}
@@ -413,7 +440,7 @@ class Plan:
                 slope = self.outer.forms[f"M_{term.symbol.name}"].expression
                 outer = slope.xreplace(inside)
             share = _share(term)
-            for name in OUTPUTS[1:]:
+            for name in outputs(self.metric)[1:]:
                 part = outer * share * program.forms[name].expression
                 total[name] = total.get(name, sympy.Integer(0)) + part
         return total
@@ -455,7 +482,8 @@ def _share(term: Term) -> Expr:
 class Options:
     """What was decided beside the formula; recorded in the generated file as it stands here.
 
-    `goal` says whether the loss is 1 - metric ("maximize") or the metric ("minimize").
+    `goal` says whether the loss is 1 - metric ("maximize") or the metric ("minimize"). `target`
+    is recorded where it is not "torch".
     """
 
     name: str
@@ -464,6 +492,7 @@ class Options:
     surrogate: str = "amplified"
     from_probabilities: bool = False
     goal: str = "maximize"
+    target: str = "torch"
 
     @property
     def pascal(self) -> str:
@@ -477,7 +506,9 @@ class Audit:
 
     `direction` by the signs of w_plus and w_minus on the domain, `direction_proof` how that was
     decided; `degenerate` names the constant prediction that already reaches the best value, or is
-    empty; `depends` is False where no prediction changes the metric.
+    empty; `depends` is False where no prediction changes the metric. `costs` are what a
+    positive and a negative weigh in a linear cost (a metric whose w_plus and w_minus no
+    prediction changes) as text, over the classes' totals P and N; empty for all other metrics.
     """
 
     direction: Direction
@@ -485,6 +516,12 @@ class Audit:
     degenerate: str
     depends: bool
     homogeneous: bool
+    costs: tuple[str, ...] = ()
+
+    @property
+    def linear(self) -> bool:
+        """Whether the metric is a linear cost (proved)."""
+        return bool(self.costs)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from metricc.errors import MetriccError, fail
 
 _THRESHOLD = "turn scores into labels first: y_pred = y_score >= threshold"
+_COLUMNS = "a multilabel metric takes a column of 0 and 1 for each class: shape (n, C)"
 _ARGMAX = "turn scores into labels first: y_pred = y_score.argmax(axis=1)"
 
+BFLOAT16 = "torch.bfloat16"
 _MANY = 10_000  # classes; beyond, labels are numbers that somebody took for classes
 
 Array = NDArray[np.float64]
@@ -31,12 +33,14 @@ class Given:
     sample_weight: Any = None
     labels: Any = None
     pos_label: Any = 1
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Tables:
     """TP, FN, FP, TN of shape (C,), or (n, C) for tables of samples; a binary task has one class.
 
+    Then four for each column, in which a sample counts its weight times the column's number.
     `sample_weight` (n,) is what each sample's table weighs; `names` are the classes.
     """
 
@@ -73,12 +77,17 @@ def tables(given: Given, task: str, by_sample: bool = False, joint: bool = False
     if joint and weight is not None:
         weight = _exact(weight, math.prod(found.shape))
     axis = 1 if by_sample else None
+    columns = [column(name, data, found.shape[0]) for name, data in given.columns.items()]
     counted = []
     for k in range(len(found.names)):
         true, guess = found.members(k)
         one = None if weight is None else weight[:, min(found.columns[k], weight.shape[1] - 1)]
         cells = (true & guess, true & ~guess, ~true & guess, ~true & ~guess)
-        counted.append([(c if one is None else c * one).sum(axis=axis) for c in cells])
+        weights = [one]
+        for numbers in columns:
+            more = numbers.reshape(-1, 1)
+            weights.append(more if one is None else one * more)
+        counted.append([(c if w is None else c * w).sum(axis=axis) for w in weights for c in cells])
     stacked = (np.stack(cell, axis=-1).astype(np.float64) for cell in zip(*counted, strict=True))
     return Tables(tuple(stacked), sample_weight, found.names)
 
@@ -93,6 +102,95 @@ class _Found:
     members: Callable[[int], tuple[Mask, Mask]]
 
 
+# -- scores beside labels ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores that are yet to be cut, beside their labels: arrays of shape (n, C).
+
+    `scores` keep their own floating-point type; whole numbers are float64. `weight` is None where
+    all samples count alike; `names` are the classes (of a binary task, the positive label).
+    """
+
+    positive: Mask
+    scores: NDArray[Any]
+    weight: Array | None
+    names: Sequence[Any]
+
+
+def scored(given: Given, task: str) -> Scored:
+    """Labels with scores in the place of predictions (`y_pred`).
+
+    binary: both of shape (n,), labels of at most two kinds, of which `pos_label` is the positive
+    one. multilabel: both (n, C), labels 0 and 1. Raises `MetriccError` for other labels, for
+    scores that are no finite numbers, and where there is nothing that counts.
+    """
+    true, scores = _array(given.y_true, "y_true"), _scores(given.y_pred)
+    size = 1 if task == "binary" else 2
+    for name, array in (("y_true", true), ("y_score", scores)):
+        if array.ndim not in (size, 2) or (size == 1 and array.shape[1:] not in ((), (1,))):
+            hint = "give one score for each label, that of the positive class: y_score[:, 1]"
+            raise fail("MC0506", f"{name} has shape {array.shape}", _COLUMNS if size > 1 else hint)
+        if not array.size:
+            raise fail("MC0506", f"{name} is empty", "give at least one label and its score")
+    if size == 1:
+        true, scores = true.reshape(-1), scores.reshape(-1)
+    true = _labels(true, "y_true", "labels come first, scores second: (y_true, y_score)")
+    if true.shape != scores.shape:
+        fact = f"y_true has {len(true)} labels and y_score {len(scores)} scores"
+        if len(true) == len(scores):
+            fact = f"y_true has shape {true.shape} and y_score {scores.shape}"
+        raise fail("MC0506", fact, "give one score for each label")
+    weight, _ = _weights(given.sample_weight, true.shape, task, False)
+    if weight is not None:
+        weight = np.broadcast_to(weight[:, :, 0], (len(true), max(1, true.size // len(true))))
+    if size == 1:
+        positive, names = _positives(true, given), [given.pos_label]
+        scores = scores.reshape(-1, 1)
+    else:
+        _check_columns(true, "y_true")
+        names = _listed_columns(given.labels, true.shape[1])
+        positive, scores = (true == 1)[:, names], scores[:, names]
+        weight = None if weight is None else weight[:, names]
+    if weight is not None and (empty := ~(weight > 0).any(axis=0)).any():
+        where = "" if size == 1 else f" in column {names[int(np.argmax(empty))]}"
+        raise fail("MC0506", f"all weights are 0{where}", "let at least one sample count")
+    return Scored(positive.reshape(scores.shape), scores, weight, names)
+
+
+def _positives(true: NDArray[Any], given: Given) -> Mask:
+    """Which labels of a binary task are `pos_label`."""
+    if given.labels is not None:
+        raise fail(
+            "MC0501", "labels are for tasks with classes", "pass pos_label=..., the positive one"
+        )
+    text, kinds = true.dtype.kind in "US", _kinds(true)
+    if len(kinds) > 2:
+        two = [0, 1] if given.pos_label == 1 and {0, 1} <= set(kinds) else kinds[:2]
+        where, found = _first(~np.isin(true, two), true)
+        fact = f"y_true holds {found!r} at {where}, beside {two[0]!r} and {two[1]!r}"
+        raise fail("MC0506", fact, "labels of a binary task are 0 and 1, or of two kinds")
+    _check_positive(kinds, given.pos_label, text)
+    return np.asarray(true == given.pos_label)
+
+
+def _scores(data: Any) -> NDArray[Any]:
+    """Finite numbers, in their own floating-point type."""
+    scores = _array(data, "y_score")
+    if scores.dtype == object:
+        scores = _array(scores.tolist(), "y_score")
+    if scores.dtype.kind not in "biuf":
+        fact = f"y_score holds {scores.dtype}, not scores"
+        raise fail("MC0506", fact, "scores are numbers: probabilities, logits or ranks")
+    if scores.dtype.kind != "f":
+        scores = scores.astype(np.float64)
+    if (wrong := ~np.isfinite(scores)).any():
+        where, found = _first(wrong, scores)
+        raise fail("MC0506", f"y_score holds {found} at {where}", "leave those samples out")
+    return scores
+
+
 # -- the three tasks --------------------------------------------------------------------------
 
 
@@ -100,12 +198,19 @@ def _binary(given: Given, by_sample: bool) -> _Found:
     one = "a binary metric takes one label for each sample, shape (n,); columns of classes need "
     one += 'task="multilabel"'
     true, predicted = _pair(given, _THRESHOLD, 1, None if by_sample else 1, one)
-    text = true.dtype.kind in "US"
     pos_label, kinds = given.pos_label, _kinds(true, predicted)
     if len(kinds) > 2:
         fact = f"y_true and y_pred have {len(kinds)} different labels; a binary metric has two"
         hint = f'{_THRESHOLD}; several classes need task="multiclass"'
         raise fail("MC0506", fact, hint)
+    _check_positive(kinds, pos_label, true.dtype.kind in "US")
+    rows = len(true)
+    masks = (true == pos_label).reshape(rows, -1), (predicted == pos_label).reshape(rows, -1)
+    return _Found(true.shape, [pos_label], [0], lambda k: masks)
+
+
+def _check_positive(kinds: list[Any], pos_label: Any, text: bool) -> None:
+    """Raise `MetriccError` unless `pos_label` can be the positive one of at most two kinds."""
     if not isinstance(pos_label, str if text else Real):
         kind = "a text" if text else "a number"
         fact = f"pos_label {pos_label!r} is not {kind}, as the labels are"
@@ -115,9 +220,6 @@ def _binary(given: Given, by_sample: bool) -> _Found:
     if pos_label not in kinds and not negative:
         shown = ", ".join(map(repr, kinds))
         raise fail("MC0506", f"pos_label {pos_label!r} is none of {shown}", "pass pos_label=...")
-    rows = len(true)
-    masks = (true == pos_label).reshape(rows, -1), (predicted == pos_label).reshape(rows, -1)
-    return _Found(true.shape, [pos_label], [0], lambda k: masks)
 
 
 def _classes(given: Given, joint: bool) -> _Found:
@@ -147,23 +249,33 @@ def _classes(given: Given, joint: bool) -> _Found:
 
 
 def _columns(given: Given) -> _Found:
-    one = "a multilabel metric takes a column of 0 and 1 for each class: shape (n, C)"
-    true, predicted = _pair(given, _THRESHOLD, 2, None, one)
+    true, predicted = _pair(given, _THRESHOLD, 2, None, _COLUMNS)
     for name, array in (("y_true", true), ("y_pred", predicted)):
-        if array.dtype.kind in "US" or ((array != 0) & (array != 1)).any():
-            other = (
-                array.flat[0] if array.dtype.kind in "US" else array[(array != 0) & (array != 1)][0]
-            )
-            fact = f"{name} holds {other.item()!r}; a multilabel metric takes 0 and 1"
-            raise fail("MC0506", fact, one)
-    names = list(range(true.shape[1]))
-    if given.labels is not None:
-        names = _listed(given.labels, False)
-        if wrong := [name for name in names if name not in range(true.shape[1])]:
-            fact = f"labels has {wrong[0]!r}, and there are {true.shape[1]} columns"
-            raise fail("MC0506", fact, "labels of a multilabel task are the columns that count")
+        _check_columns(array, name)
+    names = _listed_columns(given.labels, true.shape[1])
     left, right = (x.reshape(*true.shape[:2], -1).astype(np.bool_) for x in (true, predicted))
     return _Found(true.shape, names, names, lambda k: (left[:, names[k]], right[:, names[k]]))
+
+
+def _check_columns(array: NDArray[Any], name: str) -> None:
+    """Raise `MetriccError` unless there are 0 and 1 alone."""
+    text = array.dtype.kind in "US"
+    other = np.ones(array.shape, dtype=np.bool_) if text else (array != 0) & (array != 1)
+    if other.any():
+        where, found = _first(other, array)
+        fact = f"{name} holds {found!r} at {where}; a multilabel metric takes 0 and 1"
+        raise fail("MC0506", fact, _COLUMNS)
+
+
+def _listed_columns(given: Any, size: int) -> list[Any]:
+    """The columns that count: `labels`, or all."""
+    if given is None:
+        return list(range(size))
+    names = _listed(given, False)
+    if wrong := [name for name in names if name not in range(size)]:
+        fact = f"labels has {wrong[0]!r}, and there are {size} columns"
+        raise fail("MC0506", fact, "labels of a multilabel task are the columns that count")
+    return names
 
 
 def _pair(
@@ -198,10 +310,13 @@ def _labels(array: NDArray[Any], name: str, scores: str) -> NDArray[Any]:
         array = _array(array.tolist(), name)
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
-            raise fail("MC0506", f"{name} holds NaN or infinity", "leave those samples out")
+            where, found = _first(~np.isfinite(array), array)
+            fact = f"{name} holds NaN or infinity: {found} at {where}"
+            raise fail("MC0506", fact, "leave those samples out")
         if (array != np.floor(array)).any():
-            shown = array[array != np.floor(array)][0]
-            raise fail("MC0506", f"{name} holds scores, such as {shown:.6g}, not labels", scores)
+            where, found = _first(array != np.floor(array), array)
+            fact = f"{name} holds scores, such as {found:.6g} at {where}, not labels"
+            raise fail("MC0506", fact, scores)
         array = array.astype(np.int64) if (abs(array) < 2**53).all() else array
     if array.dtype.kind == "b":
         array = array.astype(np.int64)
@@ -211,9 +326,16 @@ def _labels(array: NDArray[Any], name: str, scores: str) -> NDArray[Any]:
     return array
 
 
-def _kinds(true: NDArray[Any], predicted: NDArray[Any]) -> list[Any]:
+def _first(wrong: Mask, array: NDArray[Any]) -> tuple[str, Any]:
+    """The first wrong place of an array in words, and what stands there."""
+    place = np.unravel_index(np.argmax(wrong), wrong.shape)
+    indices = ", ".join(str(int(i)) for i in place)
+    return f"index {indices if len(place) == 1 else f'({indices})'}", array[place].item()
+
+
+def _kinds(*arrays: NDArray[Any]) -> list[Any]:
     """The different labels, sorted."""
-    found = np.unique(np.concatenate([np.unique(true), np.unique(predicted)]))
+    found = np.unique(np.concatenate([np.unique(array) for array in arrays]))
     return [x.item() for x in found]
 
 
@@ -256,15 +378,40 @@ def _weights(
         wanted = " or ".join(map(str, shapes))
         raise fail("MC0506", fact, f"give one number for each sample: shape {wanted}")
     weight = weight.astype(np.float64)
-    if not np.isfinite(weight).all() or (weight < 0).any():
+    if (wrong := ~np.isfinite(weight) | (weight < 0)).any():
+        where, found = _first(wrong, weight)
         hint = "weights are finite and at least 0"
-        raise fail("MC0506", "sample_weight holds a negative or infinite number or NaN", hint)
+        fact = f"sample_weight holds a negative or infinite number or NaN: {found:g} at {where}"
+        raise fail("MC0506", fact, hint)
     if by_sample and weight.shape == (size,):
         return None, weight
     if weight.shape == (size,):
         return weight.reshape(-1, 1, 1), even
     columns = shape[1] if task == "multilabel" and weight.shape == shape else 1
     return weight.reshape(size, columns, -1), even
+
+
+def column(name: str, data: Any, size: int) -> Array:
+    """A column of weights, shape (n,): finite numbers of at least 0, one for each sample.
+
+    Raises `MetriccError`, which names the column and the place, for anything else.
+    """
+    numbers = _array(data, name)
+    if numbers.dtype == object:
+        numbers = _array(numbers.tolist(), name)
+    if numbers.shape == (size, 1):
+        numbers = numbers[:, 0]
+    if numbers.dtype.kind not in "biuf" or numbers.shape != (size,):
+        fact = f"{name} has shape {numbers.shape} and holds {numbers.dtype}"
+        if numbers.dtype.kind in "biuf" and numbers.ndim == 1:
+            fact = f"{name} has {len(numbers)} numbers, and there are {size} labels"
+        raise fail("MC0506", fact, f"give one number for each sample: shape ({size},)")
+    numbers = numbers.astype(np.float64)
+    if (wrong := ~np.isfinite(numbers) | (numbers < 0)).any():
+        where, found = _first(wrong, numbers)
+        hint = "a column's numbers are finite and at least 0"
+        raise fail("MC0506", f"{name} holds {found:g} at {where}", hint)
+    return numbers
 
 
 def _exact(weight: Array, elements: int) -> Array:
@@ -280,6 +427,8 @@ def _exact(weight: Array, elements: int) -> Array:
 def _array(data: Any, name: str) -> NDArray[Any]:
     if hasattr(data, "detach"):  # a torch tensor, wherever it lives
         data = data.detach().cpu()
+        if str(data.dtype) == BFLOAT16:  # which NumPy does not have
+            data = data.float()
     if hasattr(data, "toarray"):  # a sparse matrix
         data = data.toarray()
     try:

@@ -23,6 +23,7 @@ FAMILIES = (
     "similarity",
     "skill",
     "costs",
+    "constraints",
     "information",
 )
 

@@ -17,7 +17,7 @@ import sympy
 from metricc import ir, syntax
 from metricc.algebra import sign_of
 from metricc.errors import MAX_DIAGNOSTICS, Diagnostic, MetriccError
-from metricc.functions import CELLS, ELEMENTS, FUNCTIONS, REDUCTIONS
+from metricc.functions import CELLS, ELEMENTS, FUNCTIONS, REDUCTIONS, cells_of
 from metricc.numeric import sample, value_at
 from metricc.select import Select, conditions
 
@@ -26,6 +26,8 @@ MAX_EXPONENT = 64
 MAX_DIGITS = 1_000  # of a number that the formula computes
 MAX_CONDITIONS = 8  # different comparisons
 POINTS = 200  # at which a formula may have a value
+MAX_COLUMNS = 8
+REDUCED = "columns are for one table: write the metric without a reduction"
 
 
 def lower(text: syntax.Text, name: str, formula: str, task: str = "binary") -> ir.Metric:
@@ -43,6 +45,8 @@ def lower(text: syntax.Text, name: str, formula: str, task: str = "binary") -> i
     lowering.check_reductions(expression)
     replace(text, diagnostics=(*text.diagnostics, *lowering.errors)).checked()
     terms = tuple(t for t in lowering.terms.values() if t.symbol in expression.free_symbols)
+    used = {s.name for s in expression.free_symbols}
+    columns = tuple(c for c in lowering.columns if used & set(cells_of(c)))
     if not any(term.kind == "cells" for term in terms) and task != "binary":
         fact = "no prediction changes the confusion matrix's part of this formula"
         hint = "add a metric: macro(f1)"
@@ -50,7 +54,8 @@ def lower(text: syntax.Text, name: str, formula: str, task: str = "binary") -> i
     if not any(term.kind == "cells" for term in terms):
         one = ir.Term(sympy.Symbol("M"), "cells", "identity", expression)
         terms, expression = (one, *terms), one.symbol
-    metric = ir.Metric(name, formula, text, terms, expression, parameters, main.record, task)
+    record = main.record
+    metric = ir.Metric(name, formula, text, terms, expression, parameters, record, task, columns)
     metric.validate()
     for term in metric.tables:
         _check_values(lowering, term.expression, metric.of_table(term).unknowns)
@@ -84,10 +89,12 @@ class Lowering:
         self.definitions = {d.name: d for d in text.definitions}
         self.nonnegative = ir.nonnegative(parameters)
         self.taken = {p.name for p in parameters}
-        self.inlined: dict[tuple[str, bool, tuple[sympy.Expr, ...]], sympy.Expr] = {}
+        self.inlined: dict[tuple[str, bool, str, tuple[sympy.Expr, ...]], sympy.Expr] = {}
         self.errors: list[Diagnostic] = []
         self.terms: dict[tuple[str, sympy.Expr], ir.Term] = {}
         self.around: syntax.Call | None = None  # the reduction that is being lowered
+        self.inside: syntax.Indexed | None = None  # the part of a column that is being lowered
+        self.columns: dict[str, None] = {}
 
     def expression(self, node: syntax.Expression, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
         """A node's expression; one with an error is noted and becomes a symbol of its own, so that
@@ -116,6 +123,8 @@ class Lowering:
                 return self.reduction(node, scope)
             case syntax.Call() if node.function in ELEMENTS:
                 return self.element(node, scope)
+            case syntax.Indexed():
+                return self.indexed(node, scope)
             case syntax.Negation():
                 return -self.expression(node.operand, scope)
             case syntax.Sum():
@@ -167,7 +176,8 @@ class Lowering:
         if base.is_zero and not exponent.is_positive:
             fact = "this divides by zero"
             raise _Refused(self.diagnostic(node, fact, "0 has no such power"))
-        varying = {*map(sympy.Symbol, CELLS), *(t.symbol for t in self.terms.values())}
+        cells = (*CELLS, *(cell for column in self.columns for cell in cells_of(column)))
+        varying = {*map(sympy.Symbol, cells), *(t.symbol for t in self.terms.values())}
         if exponent.free_symbols & varying:
             fact = "the exponent depends on the counts"
             hint = "an exponent is made of numbers and parameters; exp(y*log(x)) is x^y"
@@ -234,17 +244,54 @@ class Lowering:
         definition = self.definitions.get(node.function)
         if definition is None or len(definition.parameters) != len(arguments):
             return sympy.Dummy()  # unknown, or called wrongly: reported
-        key = definition.name, self.around is not None, arguments
+        column = "" if self.inside is None else self.inside.column
+        key = definition.name, self.around is not None, column, arguments
         if key not in self.inlined:
-            inner = {n: sympy.Symbol(n) for n in CELLS}
+            inner = _cells(column)
             inner |= dict(zip((p.name for p in definition.parameters), arguments, strict=True))
             self.inlined[key] = self.expression(definition.body, inner)
         return self.inlined[key]
+
+    def indexed(self, node: syntax.Indexed, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
+        """The operand on the table in which each sample counts `weight * column`.
+
+        An argument of a definition around it is a number, which stays as it is.
+        """
+        if self.inside is not None:
+            fact = f"`{self.inside}` holds another column, `{node.column}`".replace("()", "")
+            hint = "write the column where the counts are: TP[amount]/P[price]"
+            raise _Refused(self.diagnostic(self.inside, fact, hint, "MC0217"))
+        if self.around is not None:
+            fact = f"`{self.around.function}` holds a column, `{node.column}`"
+            raise _Refused(self.diagnostic(self.around, fact, REDUCED, "MC0218"))
+        parameter = isinstance(node.operand, syntax.Name) and node.operand.id not in _cells("")
+        if parameter and str(node.operand) in scope:
+            return sympy.Dummy()  # reported
+        self.inside = node
+        self.columns.setdefault(node.column)
+        if len(self.columns) > MAX_COLUMNS:
+            fact = f"the formula has more than {MAX_COLUMNS} columns"
+            raise _Refused(self.diagnostic(node, fact, "make one of two of them", "MC0217"))
+        try:
+            expression = self.expression(node.operand, {**scope, **_cells(node.column)})
+        finally:
+            self.inside = None
+        own = set(cells_of(node.column))
+        unread = expression.atoms(sympy.Dummy)  # has an error already
+        if not unread and not own & {s.name for s in expression.free_symbols}:
+            fact = f"`{node.operand}` counts nothing, and `{node.column}` changes nothing in it"
+            fact = fact.replace("()", "")
+            hint = f"leave `[{node.column}]` out"
+            raise _Refused(self.diagnostic(node, fact, hint, "MC0217"))
+        return expression
 
     # -- reductions and element losses ---------------------------------------------------------
 
     def reduction(self, node: syntax.Call, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
         """A term of its own; in a binary task, what the reduction is of the two classes."""
+        if self.inside is not None:
+            fact = f"`{self.inside}` holds a reduction, `{node.function}`".replace("()", "")
+            raise _Refused(self.diagnostic(self.inside, fact, REDUCED, "MC0218"))
         if len(node.arguments) != 1:
             return sympy.Dummy()  # reported
         if self.around is not None:
@@ -261,12 +308,17 @@ class Lowering:
         return self.term("cells", node.function, expression, "r1")
 
     def element(self, node: syntax.Call, scope: Mapping[str, sympy.Expr]) -> sympy.Expr:
+        if self.inside is not None:
+            fact = f"`{node.function}` is a mean over all elements and has no column"
+            hint = f"write it outside: 0.5*{node.function} + 0.5*(1 - recall[amount])"
+            raise _Refused(self.diagnostic(self.inside, fact, hint, "MC0217"))
         if self.around is not None:
             fact = f"`{node.function}` is a mean over all elements and stands inside a reduction"
             hint = f"write it outside: 0.5*{node.function} + 0.5*(1 - macro(f1))"
             raise _Refused(self.diagnostic(self.around, fact, hint, "MC0213"))
         arguments = [self.expression(a.value, scope) for a in node.arguments]
-        if any(s.name in CELLS for a in arguments for s in a.free_symbols):
+        counts = {*CELLS, *(cell for column in self.columns for cell in cells_of(column))}
+        if any(s.name in counts for a in arguments for s in a.free_symbols):
             fact = f"an argument of `{node.function}` depends on the counts"
             raise _Refused(self.diagnostic(node, fact, "write a number or a parameter", "MC0202"))
         if any(sign_of(argument, self.nonnegative) not in (0, 1) for argument in arguments):
@@ -305,6 +357,9 @@ class Lowering:
             fact = "a loss for each class stands beside a mean over all elements"
             hint = "use macro(...) in place of per_class(...), or add two losses"
             self.errors.append(self.diagnostic(body, fact, hint, "MC0214"))
+        elif used and self.columns:
+            fact = f"a column stands beside `{min(used)}`"
+            self.errors.append(self.diagnostic(body, fact, REDUCED, "MC0218"))
         elif used and any(s.name in CELLS for s in outer.free_symbols):
             fact = "counts of one class stand beside a reduction"
             example = min(used)
@@ -315,6 +370,12 @@ class Lowering:
         self, node: syntax.Expression, message: str, hint: str, code: str = "MC0301"
     ) -> Diagnostic:
         return Diagnostic(code, message, node.span, hint, self.text.source, self.text.origin)
+
+
+def _cells(column: str) -> dict[str, sympy.Expr]:
+    """What the names of the cells mean: the cells of a column, or ("") the plain ones."""
+    names = cells_of(column) if column else CELLS
+    return dict(zip(CELLS, map(sympy.Symbol, names), strict=True))
 
 
 class _Refused(Exception):

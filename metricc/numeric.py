@@ -108,7 +108,11 @@ def sample(metric_parameters: tuple[ir.Parameter, ...], count: int) -> Iterator[
     for _ in range(count):
         point = {sympy.Symbol(c): mpf(10 ** generator.uniform(-2, 4)) for c in CELLS}
         for parameter in metric_parameters:
-            point[sympy.Symbol(parameter.name)] = mpf(_drawn(parameter, generator))
+            if parameter.counted:
+                number = 10 ** generator.uniform(-2, 4)
+            else:
+                number = _drawn(parameter, generator)
+            point[sympy.Symbol(parameter.name)] = mpf(number)
         yield point
 
 

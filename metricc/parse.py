@@ -37,15 +37,16 @@ def parse(source: str, origin: str = "<formula>") -> syntax.Text:
     return read(source, origin).checked()
 
 
-def read(source: str, origin: str = "<formula>") -> syntax.Text:
+def read(source: str, origin: str = "<formula>", start: str = "start") -> syntax.Text:
     """Parse what can be parsed of a text; its errors are the result's `diagnostics`.
 
+    `start` is what a statement of it is: a formula or definition, or a "condition".
     Raises `MetriccError` for a text above the limit, or with very many errors.
     """
     if len(source) > MAX_TEXT:
         fact = f"the text has {len(source):,} characters; at most {MAX_TEXT:,} are read"
         raise MetriccError(Diagnostic("MC0401", fact, hint="shorten it", origin=origin))
-    reader = Reader(source, origin)
+    reader = Reader(source, origin, start)
     statements, trailing = cut(reader)
     imports: list[syntax.Import] = []
     definitions: list[syntax.Definition] = []
@@ -89,7 +90,13 @@ def _parser() -> Lark:
     for path in (here / "grammar" / "metric.lark", here.parent / "grammar" / "metric.lark"):
         if path.is_file():
             grammar = path.read_text(encoding="utf-8")
-            return Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=False)
+            return Lark(
+                grammar,
+                start=["start", "condition"],
+                parser="lalr",
+                propagate_positions=True,
+                maybe_placeholders=False,
+            )
     raise FileNotFoundError("grammar/metric.lark is missing from this installation of metricc")
 
 
@@ -98,7 +105,7 @@ def _statement(
 ) -> syntax.Import | syntax.Definition | syntax.Metric | None:
     offset = statement.span.start
     try:
-        tree = _parser().parse(statement.text)
+        tree = _parser().parse(statement.text, start=reader.start)
     except UnexpectedCharacters as error:
         _character(reader, statement, error)
         return None
@@ -145,11 +152,11 @@ def _unexpected(
     token = error.token if isinstance(error, UnexpectedToken) else None
     hint = None
     if token is None or token.type == "$END":
-        expected = _acceptable(statement.text, len(statement.text))
+        expected = _acceptable(reader.start, statement.text, len(statement.text))
         end = offset + len(statement.text)
         span, found = Span(max(offset, end - 1), end), "the formula ends too early"
     else:
-        expected = _acceptable(statement.text, token.start_pos or 0)
+        expected = _acceptable(reader.start, statement.text, token.start_pos or 0)
         begin = offset + (token.start_pos or 0)
         span, found = Span(begin, begin + len(token)), f"`{token}` is out of place"
         before = reader.source[offset:begin]
@@ -157,12 +164,12 @@ def _unexpected(
     reader.report("MC0101", f"{found}; expected {expectation(expected)}", span, hint)
 
 
-def _acceptable(text: str, end: int) -> set[str]:
+def _acceptable(start: str, text: str, end: int) -> set[str]:
     """The terminals that may follow the text before `end`.
 
     The error itself knows less: a parser with one token of lookahead reduces before it notices.
     """
-    state: Any = _parser().parse_interactive(text)
+    state: Any = _parser().parse_interactive(text, start)
     with suppress(UnexpectedCharacters, UnexpectedToken):
         for token in state.lexer_thread.lex(state.parser_state):
             if (token.start_pos or 0) >= end:
@@ -212,6 +219,12 @@ class _Builder:
                 token, *arguments = tree.children
                 # Functions and reductions are reserved words that may be called.
                 return syntax.Call(str(token), tuple(map(self.argument, arguments)), span)
+            case "indexed":
+                operand, *_, column = (
+                    c for c in tree.children if isinstance(c, Tree) or c.type == "NAME"
+                )
+                inner = self.expression(operand)
+                return syntax.Indexed(inner, self.name(column), span, self.span(column))
             case "negation":
                 return syntax.Negation(self.expression(tree.children[-1]), span)
             case "unary":  # `+x` is x

@@ -16,6 +16,8 @@ _PHRASES = {
     "NAME": "a name",
     "LPAR": "`(`",
     "RPAR": "`)`",
+    "LSQB": "`[`",
+    "RSQB": "`]`",
     "COMMA": "`,`",
     "EQUAL": "`=`",
     "IN": "`in`",
@@ -81,7 +83,9 @@ _CHARACTERS = {
 
 def expectation(expected: set[str]) -> str:
     """Terminals that could stand here, as words: "an operator, `)` or the end"."""
-    phrases = sorted({_PHRASES[name] for name in expected})
+    # A column may stand after every name, and is seldom what is missing.
+    shown = expected - {"LSQB"} or expected
+    phrases = sorted({_PHRASES[name] for name in shown})
     if expected >= _OPERAND:
         phrases = [p for p in phrases if p not in _WITH_OPERAND]
         phrases.insert(0, "a number, a name or `(`")
@@ -105,6 +109,12 @@ def character_hint(character: str, before: str, after: str) -> str:
 
 def token_hint(kind: str, token: str, expected: set[str], before: str) -> str | None:
     """What was probably meant by a token that is out of place; `before` is the text up to it."""
+    if token == "[" and "PRODUCT_OPERATOR" in expected:
+        return "a column stands after a name or a call: hits = TP + FN; hits[amount]"
+    if re.search(r"[\w)\]]\s*\[\s*$", before) and expected == {"NAME"}:
+        return "a column of weights is named in the brackets: TP[amount]"
+    if kind == "COMMA" and expected == {"RSQB"}:
+        return "one column at a time: TP[amount] + TP[price]"
     if kind == "COMMA":
         if re.search(r"(?<!\w)\d+$", before):
             return "a decimal is written with a point, 0.5, and thousands without a sign: 1000"

@@ -54,14 +54,28 @@ def of_level(name: str, cells: Cells, share: Array, absent: str | None, smooth: 
 
 
 def alone(cells: Cells, absent: str | None, smooth: float) -> tuple[tuple[Array, ...], Array]:
-    """The counts that a single table is judged by, and whether it is scored (1) or is 0 (0)."""
-    TP, FN, FP, TN = cells
-    missing = _missing(cells) * float(absent is not None)
+    """The counts that a single table is judged by, and whether it is scored (1) or is 0 (0).
+
+    After the four cells come those of columns, whose unit is the column's mean over the table.
+    """
+    missing = _missing(cells[:4]) * float(absent is not None)
     perfect = missing if absent == "skip" else 0 * missing
-    TP, FN = TP + missing + perfect * FN, FN - perfect * FN
-    TN, FP = TN + missing + perfect * FP, FP - perfect * FP
+    seen: list[Array] = []
+    for place in range(0, len(cells), 4):
+        TP, FN, FP, TN = cells[place : place + 4]
+        unit = _unit(cells[place : place + 4], cells[:4]) if place else np.ones(missing.shape)
+        TP, FN = TP + unit * missing + perfect * FN, FN - perfect * FN
+        TN, FP = TN + unit * missing + perfect * FP, FP - perfect * FP
+        seen += _smoothed((TP, FN, FP, TN), smooth * unit)
     scored = 1 - missing if absent == "zero" else np.ones(missing.shape)
-    return _smoothed((TP, FN, FP, TN), smooth), scored
+    return tuple(seen), scored
+
+
+def _unit(column: Cells, cells: Cells) -> Array:
+    """A column's mean over a table; 1 where it has none, or where it is 0."""
+    total, counted = sum(column), sum(cells)
+    none = (total == 0) | (counted == 0)
+    return np.where(none, 1.0, total / np.where(counted == 0, 1.0, counted))
 
 
 def _missing(cells: Cells) -> Array:
@@ -70,7 +84,7 @@ def _missing(cells: Cells) -> Array:
     return np.where((TP + FN == 0) | (FP + TN == 0), 1.0, 0.0)
 
 
-def _smoothed(cells: Cells, smooth: float) -> tuple[Array, ...]:
+def _smoothed(cells: Cells, smooth: float | Array) -> tuple[Array, ...]:
     return tuple(cell + smooth for cell in cells)
 
 

@@ -87,6 +87,7 @@ def settle(
     main = scope.main()
     scope.check_definitions()
     scope.visit(main)
+    scope.check_columns(main)
     scope.check_unused(main)
     ordered = scope.ordered(main)
     if not scope.diagnostics:
@@ -143,6 +144,20 @@ def parameter_problems(
     return found
 
 
+def column_problem(name: str) -> tuple[str, str] | None:
+    """Why a name cannot be a column's, whatever the text defines: fact and hint; None if it can."""
+    other = f"choose another name, such as `{name}_` or `{name}_column`"
+    if name in CELLS:
+        return f"`{name}` is a cell, and a column is data beside the labels", other
+    if name in ELEMENTS:
+        return f"`{name}` is {ELEMENTS[name].says}", other
+    if name.startswith(tuple(f"{cell}_" for cell in CELLS)):
+        return f"`{name}` is named like the count of a column", "choose another name"
+    if name in SIGNATURE_WORDS | GENERATED_NAMES or hasattr(builtins, name):
+        return f"`{name}` is already an argument or a name of the generated file", other
+    return (f"`{name}` is a Python keyword", other) if keyword.iskeyword(name) else None
+
+
 @dataclass(slots=True)
 class _Scope:
     text: syntax.Text
@@ -154,6 +169,7 @@ class _Scope:
     resolved: dict[int, syntax.Definition] = field(default_factory=dict)
     uses: dict[int, list[syntax.Definition]] = field(default_factory=dict)
     open: list[int] = field(default_factory=list)
+    columns: dict[str, None] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -184,6 +200,10 @@ class _Scope:
             name += "_"
         self.anonymous = syntax.Definition(name, (), metric.body, span=metric.span)
         return self.anonymous
+
+    def from_text(self, definition: syntax.Definition) -> bool:
+        """Whether a definition, or the metric itself, stands in this text."""
+        return definition is self.anonymous or any(definition is d for d in self.text.definitions)
 
     def find(self, name: str) -> syntax.Definition | None:
         return self.own.get(name) or self.imported.names.get(name) or self.library.get(name)
@@ -249,6 +269,8 @@ class _Scope:
                 return self.name(node, around)
             case syntax.Call():
                 return self.call(node, around)
+            case syntax.Indexed():
+                return self.indexed(node, around)
             case _:
                 return syntax.rebuilt(node, lambda child: self.expression(child, around))
 
@@ -267,6 +289,46 @@ class _Scope:
             return node
         definition = self.lookup(node.id, node.span, around)
         return node if definition is None else self.use(definition, (), node.span, around)
+
+    def indexed(self, node: syntax.Indexed, around: syntax.Definition) -> syntax.Expression:
+        """`operand[column]`: the column's name is free, and the task has one table."""
+        column, parameters = node.column, {p.name for p in around.parameters}
+        self.columns[column] = None
+        inner = replace(node, operand=self.expression(node.operand, around))
+        if not self.from_text(around):
+            return inner  # it was checked in its own file
+        problem = column_problem(column)
+        if column in parameters:
+            problem = f"`{column}` is a parameter, and a column is data", "choose another name"
+        elif problem is None and self.find(column) is not None:
+            problem = f"`{column}` is a metric, and a column is data", "choose another name"
+        if problem is not None:
+            self.report("MC0216", problem[0], node.column_span, problem[1])
+        if self.task not in ("", "binary"):
+            fact = f"`{node}`: columns are for binary tasks, and this one is {self.task}"
+            hint = "leave the column out, or pass it as `weight` to the loss"
+            self.report("MC0218", fact, node.span, hint)
+        if isinstance(node.operand, syntax.Name) and node.operand.id in parameters:
+            fact = f"`{node.operand}` is a parameter and counts nothing"
+            hint = f"leave `[{column}]` out, or put it where the counts are: TP[{column}]"
+            self.report("MC0217", fact, node.span, hint)
+        return inner
+
+    def check_columns(self, main: syntax.Definition) -> None:
+        """Report parameters of the metric that are named like a column or like its counts, and
+        columns that a metric of the library brings into a task with classes."""
+        if self.columns and self.task not in ("", "binary"):
+            span = self.text.metric.span if self.text.metric is not None else main.name_span
+            if not any(d.code == "MC0218" for d in self.diagnostics):
+                fact = f"the column `{min(self.columns)}` is for binary tasks, not {self.task}"
+                self.report("MC0218", fact, span, "compile for a binary task, class by class")
+        for parameter in main.parameters:
+            for column in self.columns:
+                counts = {f"{cell}_{column}" for cell in CELLS}
+                if parameter.name in counts or parameter.name == column:
+                    what = "the column" if parameter.name == column else "a count of the column"
+                    fact = f"the parameter `{parameter.name}` is named like {what} `{column}`"
+                    self.report("MC0216", fact, parameter.span, "rename one of the two")
 
     def call(self, node: syntax.Call, around: syntax.Definition) -> syntax.Expression:
         name = node.function
@@ -365,9 +427,9 @@ class _Scope:
 
     def lookup(self, name: str, span: Span, around: syntax.Definition) -> syntax.Definition | None:
         # A definition of a library or another file means the names there, whatever this text hides.
-        from_text = around is self.anonymous or any(around is d for d in self.text.definitions)
         home = self.imported.homes.get(id(around), {})
-        definition = self.find(name) if from_text else home.get(name) or self.library.get(name)
+        own = self.from_text(around)
+        definition = self.find(name) if own else home.get(name) or self.library.get(name)
         # What a statement with errors may define, or import, is not unknown.
         if definition is None and not self.text.broken & {name, "import"}:
             parameters = [p.name for p in around.parameters]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from numbers import Integral, Real
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from metricc import interpret, ir, labels, syntax
 from metricc.errors import MetriccError, fail
-from metricc.functions import CELLS
+from metricc.functions import CELLS, cells_of
 from metricc.reductions import Reducer, alone, of_level
 
 Array = NDArray[np.float64]
@@ -46,12 +46,14 @@ class _Judge:
 def value(plan: ir.Plan, cells: tuple[Any, ...], rules: Rules) -> Any:
     """The metric on (TP, FN, FP, TN): floats give a float, arrays a float64 array.
 
-    With classes the last dimension is theirs, or the samples' under samples(...). Raises
+    The counts of columns are among `rules.params`, by name; those that the formula does not have
+    may be missing, unless a policy needs the column's mean. With classes the last dimension is theirs, or the samples' under samples(...). Raises
     `MetriccError` for negative counts, unknown or missing parameters and, with
     `zero_division="raise"`, undefined values.
     """
+    counted, rules = _apart(rules, plan.metric.cells[len(CELLS) :])
     judge = _judge(plan.metric, rules)
-    tables = _tables(plan.metric, cells)
+    tables = _tables(plan.metric, (*cells, *_column_cells(plan, counted, judge)))
     share = judge.class_weight
     if share is not None and plan.metric.by_sample:
         hint = "pool the counts with the weights: TP = (class_weight * TP).sum(-1)"
@@ -66,23 +68,52 @@ def score(plan: ir.Plan, given: labels.Given, rules: Rules, per: str = "batch") 
     Raises `MetriccError` where `value` does, for scores or logits in the place of labels, and for
     metrics that labels do not settle.
     """
+    columns, rules = _apart(rules, plan.metric.columns)
     judge = _judge(plan.metric, rules, scored=True)
     _scorable(plan.metric, per, single=False)
-    found = labels.tables(given, plan.metric.task, plan.metric.by_sample, "joint" in plan.levels)
-    return _counted(plan, judge, found)
+    return _counted(plan, judge, tables(plan, given, columns))
 
 
 def of_counts(plan: ir.Plan, cells: tuple[Array, ...], rules: Rules) -> Any:
-    """The metric on counts as labels give them: (C,), or (n, C) under samples(...)."""
+    """The metric on counts as labels give them: (C,), or (n, C) under samples(...).
+
+    `cells` are in the order of `Metric.cells`: TP, FN, FP, TN, then those of every column.
+    """
     names = range(cells[0].shape[-1])
-    found = labels.Tables(cells, np.ones(len(cells[0])), names)
+    return of_tables(plan, labels.Tables(cells, np.ones(len(cells[0])), names), rules)
+
+
+def of_tables(plan: ir.Plan, found: labels.Tables, rules: Rules) -> Any:
+    """The metric on tables of labels, as `score` has it."""
     return _counted(plan, _judge(plan.metric, rules, scored=True), found)
+
+
+def tables(plan: ir.Plan, given: labels.Given, columns: Mapping[str, Any]) -> labels.Tables:
+    """The tables of labels that a metric looks at; `columns` are the numbers of its columns.
+
+    Raises `MetriccError` for labels and columns that are not what they should be.
+    """
+    if unknown := [name for name in columns if name not in plan.metric.columns]:
+        hint = (
+            f"it reads {', '.join(plan.metric.columns)}" if plan.metric.columns else "it has none"
+        )
+        raise fail("MC0202", f"{plan.metric.name} has no column {unknown[0]}", hint)
+    given = replace(given, columns=_columns(plan.metric, columns))
+    return labels.tables(given, plan.metric.task, plan.metric.by_sample, "joint" in plan.levels)
 
 
 def check(plan: ir.Plan, rules: Rules, per: str = "batch", single: bool = True) -> None:
     """Raise `MetriccError` for what `score` would refuse whatever the labels are."""
     _judge(plan.metric, rules, scored=True)
     _scorable(plan.metric, per, single)
+
+
+def refuse_columns(plan: ir.Plan, what: str) -> None:
+    """Raise `MetriccError` for a metric with columns: `what` is given no more than labels."""
+    if plan.metric.columns:
+        column = plan.metric.columns[0]
+        fact = f"{plan.metric.name} reads the column {column}, and {what} is given labels alone"
+        raise fail("MC0501", fact, f"call m.score(y_true, y_pred, {column}=...)")
 
 
 def classes(task: str, num_classes: Any, num_labels: Any, class_weight: Any) -> int:
@@ -150,7 +181,7 @@ def _judged(
     reducer = None
     if metric.single:
         seen, scored = alone(tables, judge.absent, judge.smooth)
-        scope = dict(zip(CELLS, seen, strict=True))
+        scope = dict(zip(metric.cells, seen, strict=True))
     else:
         weights = _share(share, tables)
         made = {n: of_level(n, tables, weights, judge.absent, judge.smooth) for n in plan.levels}
@@ -190,7 +221,8 @@ def _undefined(
             label = index if names is None else names[index]
             where = f" in {'sample' if metric.by_sample else 'class'} {label!r}"
             at = tuple(cell[index] for cell in at)
-    shown = ", ".join(f"{cell} = {_brief(count)}" for cell, count in zip(CELLS, at, strict=True))
+    named = zip(metric.cells, at, strict=True)
+    shown = ", ".join(f"{cell} = {_brief(count)}" for cell, count in named)
     hint = "pass zero_division=0, 1 or nan for a number there"
     return fail("MC0507", f"{metric.name} is undefined (0/0){where} at {shown}", hint)
 
@@ -216,9 +248,42 @@ def _share(share: Array | None, tables: tuple[Array, ...]) -> Array:
 # -- what is given ----------------------------------------------------------------------------
 
 
+def _apart(rules: Rules, names: Sequence[str]) -> tuple[dict[str, Any], Rules]:
+    """The keywords of some names, and the rules without them."""
+    taken = {name: rules.params[name] for name in names if name in rules.params}
+    rest = {name: value for name, value in rules.params.items() if name not in taken}
+    return taken, replace(rules, params=rest) if taken else rules
+
+
+def _columns(metric: ir.Metric, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that a metric reads, all of them, in its order."""
+    for name in metric.columns:
+        if given.get(name) is None:
+            hint = f"pass {name}=..., one number of at least 0 for each sample"
+            raise fail("MC0506", f"{metric.name} reads the column {name}", hint)
+    return {name: given[name] for name in metric.columns}
+
+
+def _column_cells(plan: ir.Plan, given: Mapping[str, Any], judge: _Judge) -> list[Any]:
+    """The counts of columns in their order; those that are not needed may be missing."""
+    code = (*(e for _, e in plan.value.assignments), *plan.value.results)
+    used = {node.id for e in code for node in syntax.walk(e) if isinstance(node, syntax.Name)}
+    found = []
+    for name in plan.metric.cells[len(CELLS) :]:
+        policy = judge.absent is not None or judge.smooth > 0
+        if name not in given and (name in used or policy):
+            cell, _, column = name.partition("_")
+            fact = f"{plan.metric.name} needs {name}, the sum of {column} over {cell}"
+            if name not in used:
+                fact = f"absent and smooth need {name}: their unit is the mean of {column}"
+            raise fail("MC0506", fact, f"pass {name}=...")
+        found.append(given.get(name, 0.0))
+    return found
+
+
 def _tables(metric: ir.Metric, cells: tuple[Any, ...]) -> tuple[Array, ...]:
     """The counts as arrays of one shape; with classes they have a dimension of classes."""
-    counts = {name: _counts(name, count) for name, count in zip(CELLS, cells, strict=True)}
+    counts = {name: _counts(name, count) for name, count in zip(metric.cells, cells, strict=True)}
     try:
         tables = np.broadcast_arrays(*counts.values())
     except ValueError:
@@ -280,12 +345,20 @@ def _parameters(metric: ir.Metric, params: Mapping[str, Any], scored: bool) -> d
 
     Element losses are parameters too, but for labels, which do not have them.
     """
+    for column in metric.columns:
+        if column in params and not scored:
+            hint = f"pass its counts: TP_{column}=..., or labels to score(..., {column}=...)"
+            raise fail("MC0202", f"{column} is a column, which counts do not hold", hint)
+        if wrong := [name for name in params if scored and name in cells_of(column)]:
+            hint = f"pass {column}=..., one number for each sample"
+            raise fail("MC0202", f"{wrong[0]} is a count, and here are labels", hint)
     known = {p.name: p for p in metric.parameters}
     losses = {term.symbol.name for term in metric.elements}
     if not scored:
         known |= {name: ir.Parameter(name, None, _LOSS) for name in sorted(losses)}
     if unknown := [name for name in params if name not in known]:
-        hint = f"it has {', '.join(known)}" if known else "it has none"
+        names = [*known, *(metric.columns if scored else metric.cells[len(CELLS) :])]
+        hint = f"it has {', '.join(names)}" if names else "it has none"
         raise fail("MC0202", f"{metric.name} has no parameter {unknown[0]}", hint)
     values = {}
     for name, parameter in known.items():

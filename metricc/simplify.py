@@ -25,7 +25,6 @@ from metricc.algebra import Field, product_of, sign_of
 from metricc.errors import fail
 from metricc.extract import extract, inline, operations
 from metricc.factoring import TooLarge
-from metricc.functions import CELLS
 from metricc.numeric import mpf, sample, value_and_size
 from metricc.select import Condition, assume, cases, conditions, joined
 
@@ -45,7 +44,7 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
     found = conditions(raw["value"])
     found = found if len(found) <= MAX_CONDITIONS else []
     forms = [_Forms(gradient, raw, truths) for truths in cases(found)]
-    others = tuple(p.name for p in metric.unknowns)
+    others = tuple(p.name for p in metric.unknowns if not p.counted)
     choices: dict[str, str] = {}
     final: dict[str, sympy.Expr] = {}
     blocks = []
@@ -56,7 +55,7 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
                 [f.choose(name, s) for f, s in zip(forms, spellings, strict=True)] for name in names
             ]
             leaves = [[expression for _, expression in outputs] for outputs in chosen]
-            block = extract([joined(found, leaf) for leaf in leaves], others)
+            block = extract([joined(found, leaf) for leaf in leaves], others, metric.columns)
             labels = [_label([choice for choice, _ in outputs]) for outputs in chosen]
             variants.append((operations(block), block, labels))
         _, block, labels = min(variants, key=lambda variant: variant[0])
@@ -76,10 +75,10 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
     program = ir.Program(
         gradient,
         proved,
-        _threshold(found, [f.threshold(final) for f in forms]) if metric.single else None,
+        _threshold(found, [_cut(f, final, metric) for f in forms]) if metric.single else None,
         shared,
         weights,
-        metric.single and all(f.homogeneous(final) for f in forms),
+        metric.single and all(f.homogeneous(final, metric.cells) for f in forms),
     )
     program.validate()
     return program
@@ -92,6 +91,34 @@ def _threshold(
     if all(leaf is None for leaf in leaves):
         return None
     return joined(found, [sympy.nan if leaf is None else leaf for leaf in leaves])
+
+
+def _cut(forms: _Forms, final: Mapping[str, sympy.Expr], metric: ir.Metric) -> sympy.Expr | None:
+    """w_minus/(w_plus + w_minus) in lowest terms; None where no prediction matters.
+
+    With columns it is a sample's own: the weights have its numbers in them.
+    """
+    w_plus, w_minus = (
+        sympy.Add(
+            assume(final[name], forms.truths),
+            *(
+                sympy.Symbol(column) * assume(final[f"{name}_{column}"], forms.truths)
+                for column in metric.columns
+            ),
+        )
+        for name in ("w_plus", "w_minus")
+    )
+    total = w_plus + w_minus
+    if total == 0:
+        return None
+    field = forms.field
+    if metric.columns:
+        field = Field([w_plus, w_minus], metric.nonnegative | set(metric.columns))
+    try:
+        found = field.factors(w_minus / total)
+    except (TooLarge, ZeroDivisionError):
+        return w_minus / total
+    return product_of(*found)
 
 
 def _label(labels: Sequence[str]) -> str:
@@ -215,21 +242,9 @@ class _Forms:
             outside.append(1 / sympy.sqrt(sympy.Mul(*below)))
         return sympy.Mul(*outside)
 
-    def threshold(self, final: Mapping[str, sympy.Expr]) -> sympy.Expr | None:
-        """w_minus/(w_plus + w_minus) in lowest terms; None where no prediction matters."""
-        w_plus, w_minus = (assume(final[n], self.truths) for n in ("w_plus", "w_minus"))
-        total = w_plus + w_minus
-        if total == 0:
-            return None
-        try:
-            found = self.field.factors(w_minus / total)
-        except (TooLarge, ZeroDivisionError):
-            return w_minus / total
-        return product_of(*found)
-
-    def homogeneous(self, final: Mapping[str, sympy.Expr]) -> bool:
+    def homogeneous(self, final: Mapping[str, sympy.Expr], cells: Sequence[str]) -> bool:
         """Whether the metric is proved independent of the batch's size (Euler: Σ c·M_c = 0)."""
-        partials = (sympy.Symbol(c) * assume(final[f"M_{c}"], self.truths) for c in CELLS)
+        partials = (sympy.Symbol(c) * assume(final[f"M_{c}"], self.truths) for c in cells)
         euler = sympy.Add(*partials)
         try:
             return self.field.equal(euler, sympy.Integer(0))

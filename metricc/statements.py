@@ -47,6 +47,7 @@ class Reader:
 
     source: str
     origin: str
+    start: str = "start"  # what the grammar takes a statement for
     diagnostics: list[Diagnostic] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 

@@ -147,9 +147,12 @@ MAX_CENTRES = 100
 _NAMED = re.compile(r"([A-Za-z]\w*)(?: ?\((.*)\))?", re.DOTALL)
 
 
-def default(task: str) -> str:
-    """The surrogate of a task: classes of a softmax should keep summing to 1."""
-    return "soft" if task == "multiclass" else "amplified"
+def default(task: str, target: str = "torch") -> str:
+    """The surrogate of a task: classes of a softmax should keep summing to 1.
+
+    Trees do best with the surrogate whose slope reaches every row.
+    """
+    return "soft" if task == "multiclass" or target == "gbdt" else "amplified"
 
 
 def is_formula(text: str) -> bool:

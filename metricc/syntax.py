@@ -68,6 +68,19 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Indexed:
+    """`operand[column]`: the operand's value where each sample also counts as its column says."""
+
+    operand: Expression
+    column: str
+    span: Span = field(default=NOWHERE, compare=False)
+    column_span: Span = field(default=NOWHERE, compare=False)
+
+    def __str__(self) -> str:
+        return f"{_within(self.operand, ATOM)}[{self.column}]"
+
+
+@dataclass(frozen=True, slots=True)
 class Negation:
     """`-operand`, looser than `^` and tighter than `*`. (Unary plus leaves no node.)"""
 
@@ -164,7 +177,7 @@ class Conditional:
 
 Condition: TypeAlias = Comparison | Logic
 Expression: TypeAlias = (
-    Number | Name | Call | Negation | Power | Product | Sum | Conditional | Condition
+    Number | Name | Call | Indexed | Negation | Power | Product | Sum | Conditional | Condition
 )
 
 
@@ -302,7 +315,7 @@ def children(node: Expression) -> tuple[Expression, ...]:
             return ()
         case Call():
             return tuple(a.value for a in node.arguments)
-        case Negation():
+        case Negation() | Indexed():
             return (node.operand,)
         case Power():
             return (node.base, node.exponent)
@@ -323,7 +336,7 @@ def rebuilt(node: Expression, function: Callable[[Expression], Expression]) -> E
         case Call():
             pairs = zip(node.arguments, new, strict=True)
             return replace(node, arguments=tuple(replace(a, value=v) for a, v in pairs))
-        case Negation():
+        case Negation() | Indexed():
             return replace(node, operand=new[0])
         case Power():
             return replace(node, base=new[0], exponent=new[1])
@@ -380,7 +393,7 @@ def _merged(
 
 def constant(node: Expression) -> Fraction | None:
     """The number that an expression without names and calls is; None for any other."""
-    if isinstance(node, Name | Call | Power | Conditional | Comparison | Logic):
+    if isinstance(node, Name | Call | Indexed | Power | Conditional | Comparison | Logic):
         return None
     values = [constant(child) for child in children(node)]
     if None in values:

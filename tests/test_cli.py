@@ -351,7 +351,7 @@ def test_derive_as_latex() -> None:
 
 def test_derive_as_json() -> None:
     data = json.loads(out("derive", "tversky", "--format", "json"))
-    keys = "formula name task parameters value partials weights threshold forms direction"
+    keys = "formula name task parameters columns value partials weights threshold forms direction"
     assert [*data] == keys.split()
     assert [*data["partials"]] == ["TP", "FN", "FP", "TN"]
     assert [*data["weights"]] == ["w_plus", "w_minus"]
@@ -443,7 +443,7 @@ def test_verify_refuses_what_metricc_did_not_write(folder: Path) -> None:
     (folder / "mine.py").write_text("raise SystemExit('executed')\n")
     assert "MC0505" in refused("verify", "mine.py")
     assert "MC0503" in refused("verify", "absent.py")
-    assert "MC0503" in refused("verify", folder)
+    assert "MC0515" in refused("verify", folder)
 
 
 # -- list and explain -------------------------------------------------------------------------

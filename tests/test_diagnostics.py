@@ -20,9 +20,11 @@ from watchdog import within
 
 import metricc
 from metricc import bounded, library
+from metricc.cli.table import table
 from metricc.compiler import analyse, verify_file
 from metricc.errors import CATALOGUE, WARNINGS, Diagnostic, MetriccError, Span
 from metricc.examples import EXAMPLES
+from metricc.folder import generated
 from metricc.parse import MAX_TEXT, parse
 from metricc.phrases import expectation
 from metricc.resolve import resolve
@@ -217,9 +219,22 @@ def written(path: Path, text: str) -> Path:
 
 
 # What is wrong beside a formula; the calls get a path in an empty folder.
+def tuned(formula: str, scores: list[float], constraint: str | None = None) -> object:
+    return metricc.compile(formula).tune_threshold([1, 0], scores, constraint=constraint)
+
+
+def scores(path: Path) -> Path:
+    return written(path / "scores.csv", "y,s\n1,0.4\nyes,high\n")
+
+
 CALLS: dict[str, Callable[[Path], object]] = {
     "target": lambda path: metricc.compile("f1", target="jax"),
     "surrogate": lambda path: metricc.compile("f1", surrogate="hard"),
+    "surrogate of a target": lambda path: metricc.compile(
+        "f1", target="gbdt", surrogate="heaviside"
+    ),
+    "loss of an objective": lambda path: metricc.compile("f1", target="gbdt").loss(),
+    "objective of a loss": lambda path: metricc.compile("f1").objective(),
     "falling surrogate": lambda path: metricc.compile("f1", surrogate="1 - p"),
     "surrogate of names": lambda path: metricc.compile("f1", surrogate="1/(1 + exp(-k*p))"),
     "sums of a surrogate": lambda path: metricc.compile(
@@ -234,8 +249,24 @@ CALLS: dict[str, Callable[[Path], object]] = {
     "file as a string": lambda path: metricc.compile("mine.metric"),
     "edited file": lambda path: metricc.compile("f1").save(written(path / "f1_loss.py", "# mine")),
     "no record": lambda path: verify_file(written(path / "notes.py", "x = 1")),
+    "folder without generated files": lambda path: generated(
+        written(path / "notes.py", "x = 1").parent
+    ),
     "count": lambda path: metricc.compile("f1").value(-1, 1, 1, 1),
     "scores for labels": lambda path: metricc.score("f1", [1, 0], [0.9, 0.2]),
+    "score that is none": lambda path: tuned("f1", [0.4, float("nan")]),
+    "length of scores": lambda path: tuned("f1", [0.4]),
+    "metric of classes together": lambda path: metricc.compile(
+        "micro(f1)", task="multilabel"
+    ).tune_threshold([[1, 0]], [[0.4, 0.6]]),
+    "constraint that nothing meets": lambda path: tuned(
+        "f1", [0.4, 0.6], "precision >= 0.9 and recall >= 0.5"
+    ),
+    "constraint of alternatives": lambda path: tuned("f1", [0.4, 0.6], "f1 > 0.5 or recall > 0.5"),
+    "constraint without a comparison": lambda path: tuned("f1", [0.4, 0.6], "precision"),
+    "column of a table": lambda path: table(str(scores(path)), ["z"]),
+    "label of a table": lambda path: table(str(scores(path)), ["y"]).positives("y", None),
+    "score of a table": lambda path: table(str(scores(path)), ["s"]).numbers("s", "score"),
     "undefined": lambda path: metricc.value("precision", 0, 5, 0, 5, zero_division="raise"),
     "parameter of a value": lambda path: metricc.value("fbeta", 1, 1, 1, 1, gamma=2),
     "value without a parameter": lambda path: metricc.value("tversky", 1, 1, 1, 1),

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "metricc"
 # From the ground up; modules on one floor do not know each other.
 FLOORS = (
     {"errors", "version", "examples"},
-    {"syntax", "functions", "select", "factoring", "bounded"},
+    {"syntax", "functions", "select", "factoring", "bounded", "likeness", "threshold"},
     {
         "ir",
         "algebra",
@@ -24,11 +24,13 @@ FLOORS = (
         "remarks",
         "averaging",
     },
-    {"extract", "numeric", "interpret", "labels"},
-    {"parse", "resolve", "lower", "derive", "simplify", "audit", "surrogates", "load", "compose"},
-    {"library", "sources", "reductions"},
-    {"imports", "curve"},
+    {"extract", "numeric", "interpret", "labels", "folder"},
+    {"parse", "resolve", "lower", "derive", "simplify", "linear", "surrogates", "load", "compose"},
+    {"library", "sources", "reductions", "audit"},
+    {"imports", "curve", "constraint", "ranking"},
     {"emit", "verify", "identify", "adapters", "scoring"},
+    {"accumulate", "tally", "tuning"},
+    {"monitor", "crossfit", "chart"},
     {"compiled", "describe"},
     {"compiler"},
     {""},
@@ -43,7 +45,7 @@ ONLY = {
     "lark": {"parse"},
     "sympy": {
         *("lower", "derive", "simplify", "audit", "algebra", "network", "extract", "numeric"),
-        *("select", "identify", "factoring", "curve"),
+        *("select", "identify", "factoring", "curve", "linear"),
     },
     "torch": {"adapters"},
     "click": {"cli"},

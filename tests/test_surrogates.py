@@ -303,20 +303,20 @@ def test_no_argument_is_overwritten_by_a_local() -> None:
                     task=task,
                     per=per,
                     from_probabilities=probabilities,
-                    surrogate="s(given = 3 in (1, 9)) = p^given",
+                    surrogate="s(steep = 3 in (1, 9)) = p^steep",
                 ).source
                 for function in ast.walk(ast.parse(source)):
                     if not isinstance(function, ast.FunctionDef):
                         continue
                     own = {a.arg for a in function.args.args}
-                    if not own & {"marked", "given", "gamma"} or function.name == "set_surrogate":
+                    if not own & {"marked", "steep", "gamma"} or function.name == "set_surrogate":
                         continue
                     stored = {
                         node.id
                         for node in ast.walk(function)
                         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
                     }
-                    inner = {"marked", "given", "gamma", "x1", "x2", "x3", "x4", "x5"}
+                    inner = {"marked", "steep", "gamma", "x1", "x2", "x3", "x4", "x5"}
                     assert stored - own - inner <= known, function.name
 
 

@@ -595,9 +595,9 @@ def test_every_proof_names_its_method(formula: str) -> None:
 
 @pytest.mark.parametrize("formula", ["f1", "mcc", "-log(f1)", "min(precision, recall)"])
 def test_a_wrong_simplification_is_detected(formula: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(expressions: list[sympy.Expr], parameters: tuple[str, ...]) -> ir.Block:
+    def wrong(expressions: list[sympy.Expr], *names: tuple[str, ...]) -> ir.Block:
         changed = [*expressions[:-1], expressions[-1] + sympy.Symbol("TP") / 10**12]
-        return extract(changed, parameters)
+        return extract(changed, *names)
 
     monkeypatch.setattr(simplify, "extract", wrong)
     with pytest.raises(AssertionError, match="simplification changed"):

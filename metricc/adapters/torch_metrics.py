@@ -134,3 +134,45 @@ class ConfusionMetric(Metric):
         cells = tuple(state.cpu().numpy() for state in states)
         number = self.number(cells)
         return torch.as_tensor(number, dtype=torch.float64, device=states[0].device)
+
+
+class SoftMetric(Metric):
+    """The soft metric of everything that `update` has seen since `reset`.
+
+    The state `counts` holds the loss's counts, (cells,) or (cells, C), and the sums of element
+    losses; it adds over batches and ranks.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    def __init__(self, tally: Any, size: int | None) -> None:
+        super().__init__()
+        self.tally, self.size = tally, size
+        metric = tally.metric.plan.metric
+        rows = len(metric.cells) + len(metric.elements)
+        shape = (rows,) if size is None else (rows, size)
+        self.add_state("counts", torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
+
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        return bool(self.tally.metric.options.goal == "maximize")
+
+    def update(
+        self,
+        preds: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+        **columns: Tensor,
+    ) -> None:
+        """Count a batch; the arguments are those of the loss."""
+        if self.size is not None and (preds.dim() < 2 or preds.shape[1] != self.size):
+            raise ValueError(f"preds {tuple(preds.shape)} must be (N, {self.size}, ...)")
+        counts = self.tally.soft(preds, target, weight=weight, mask=mask, **columns)
+        self.counts: Tensor = self.counts + counts.to(self.counts)
+
+    def compute(self) -> Tensor:
+        """1 - loss at the counts (the loss, of what is minimized), in float64."""
+        found = self.tally.value_soft(self.counts)
+        return torch.as_tensor(found, dtype=torch.float64, device=self.counts.device)

@@ -12,6 +12,7 @@ from metricc.cli.compile import compile_formula
 from metricc.cli.derive import audit, derive, show
 from metricc.cli.library import explain, list_library
 from metricc.cli.program import Program
+from metricc.cli.tune import tune
 from metricc.cli.verify import verify
 from metricc.version import __version__
 
@@ -31,5 +32,5 @@ def main() -> None:
     """
 
 
-for command in (compile_formula, derive, audit, verify, list_library, show, explain):
+for command in (compile_formula, derive, audit, verify, tune, list_library, show, explain):
     main.add_command(command)

@@ -16,17 +16,20 @@ if TYPE_CHECKING:
     from metricc.compiled import CompiledMetric
     from metricc.sources import Source
 
-SURROGATE_HELP = """amplified (default), soft (default of multiclass), score_oriented(uniform),
+SURROGATE_HELP = """amplified (default), soft (default of multiclass and gbdt), score_oriented(uniform),
 score_oriented(cosine), heaviside or straight_through; with other defaults: "amplified(L=73)"; or a
 formula in p: "p^2*(3 - 2*p)"."""
+NAME_HELP = """Its name. Default: FILE's, without _loss or _objective; else the metric's."""
+TARGET_HELP = """What to generate: torch, a PyTorch loss (default), or gbdt, a NumPy objective for
+LightGBM and XGBoost."""
 DIFF_LINES = 40
 
 
 @click.command("compile", cls=OnFormula)
 @formula_argument()
 @click.option("-o", "output", type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.")
-@click.option("--name", help="The loss's name. Default: FILE's, without _loss; else the metric's.")
-@click.option("--target", default="torch", help="What to generate: torch.")
+@click.option("--name", help=NAME_HELP)
+@click.option("--target", default="torch", help=TARGET_HELP)
 @task_option
 @click.option("--surrogate", help=SURROGATE_HELP)
 @click.option("--per", default="batch", help="What a confusion matrix counts: batch or sample.")
@@ -45,7 +48,7 @@ def compile_formula(
     form: str,
     **options: Any,
 ) -> None:
-    """Generate a PyTorch loss from FORMULA.
+    """Generate a PyTorch loss, or a boosting objective, from FORMULA.
 
     It goes to FILE or to standard output.
 
@@ -53,13 +56,14 @@ def compile_formula(
         metricc compile mcc -o mcc_loss.py
         metricc compile "fbeta(2)" --name f2 --surrogate soft
         metricc compile mcc -o mcc_loss.py --check
+        metricc compile f1 --target gbdt -o f1_objective.py
     """
     from metricc import compiler
 
     if check and output is None:
         raise click.UsageError("--check compares with a file: name it with -o")
     if name is None and output is not None:
-        name = output.stem.removesuffix("_loss")
+        name = output.stem.removesuffix("_loss").removesuffix("_objective")
     compiled = compiler.compile(formula, name=name, **options)
     diagnose(compiled.warnings)
     if output is None:
@@ -76,20 +80,24 @@ def _announce(compiled: CompiledMetric, path: Path) -> None:
     goal = f"1 - {loss.name}" if loss.goal == "maximize" else loss.name
     how = f"{found.direction}, {found.direction_proof.split()[0]}"
     if not as_json():
-        click.echo(f"wrote {path}: {loss.pascal}Loss, {goal} ({how})", err=True)
+        kind = "Objective" if loss.target == "gbdt" else "Loss"
+        click.echo(f"wrote {path}: {loss.pascal}{kind}, {goal} ({how})", err=True)
 
 
 def _check(source: str, path: Path) -> None:
     """Say whether the file at `path` is `source`; exit 1 where it is not."""
-    from metricc.save import comparable, same
+    from metricc.save import alike, comparable, same
 
     try:
-        old = path.read_text(encoding="utf-8", errors="replace")
+        old = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         click.echo(f"{path} is missing or cannot be read: {error.strerror}")
         sys.exit(1)
     if same(old, source):
         click.echo(f"{path} is up to date")
+        return
+    if alike(old, source):
+        click.echo(f"{path} is up to date (reformatted)")
         return
     before, after = comparable(old).splitlines(), comparable(source).splitlines()
     lines = [*difflib.unified_diff(before, after, str(path), "generated", n=1, lineterm="")]

@@ -10,7 +10,6 @@ import click
 from metricc import describe
 from metricc.cli.options import OnFormula, analysed, formatting, formula_argument, task_option
 from metricc.cli.printing import print_json, print_table
-from metricc.functions import CELLS
 
 if TYPE_CHECKING:
     from metricc.sources import Source
@@ -34,7 +33,8 @@ def derive(formula: Source, task: str, form: str) -> None:
     elif form == "latex":
         click.echo(describe.latex_lines(plan.metric.name, outputs))
     elif form == "sympy":
-        names = [*CELLS, *(p.name for p in plan.metric.parameters)]
+        metric = plan.metric
+        names = [*metric.cells, *metric.columns, *(p.name for p in metric.parameters)]
         click.echo(f'{", ".join(names)} = symbols("{" ".join(names)}")')
         click.echo("\n".join(f"{name} = {expression}" for name, expression in outputs.items()))
     else:
@@ -51,7 +51,7 @@ def audit(formula: Source, task: str, form: str) -> None:
     \b
         metricc audit recall
     """
-    _, found = analysed(formula, task)
+    plan, found = analysed(formula, task)
     if form == "json":
         print_json(dataclasses.asdict(found))
         return
@@ -61,8 +61,17 @@ def audit(formula: Source, task: str, form: str) -> None:
         ["degenerate", constant if found.degenerate else "no constant prediction found"],
         ["depends", "yes" if found.depends else "no: no prediction changes it"],
         ["homogeneous", "yes: proved" if found.homogeneous else "not proved"],
+        ["linear cost", f"yes: {describe.costs(found)}" if found.linear else "not proved"],
     ]
+    threshold = describe.outputs_of(plan, partials=False).get("threshold")
+    if threshold is not None:
+        rows.append(["threshold", str(threshold)])
     click.echo(describe.columns(rows))
+    if threshold is not None:
+        click.echo(f"\n{describe.THRESHOLD}")
+    if found.linear and not found.degenerate:
+        mixed = found.direction == "mixed"
+        click.echo(f"\n{describe.LINEAR_MIXED if mixed else describe.LINEAR}")
 
 
 @click.command(cls=OnFormula)
@@ -108,7 +117,8 @@ def show(formula: Source, formatted: bool, stage: str | None, task: str, form: s
     else:
         print_table(describe.rows(plan, findings, facts))
         if "threshold" in outputs:
-            click.echo(f"\n{describe.THRESHOLD}")
+            own = f" {describe.own_numbers(plan)}" if plan.metric.columns else ""
+            click.echo(f"\n{describe.THRESHOLD}{own}")
 
 
 def _show_stage(formula: Source, stage: str, task: str, form: str) -> None:

@@ -1,8 +1,8 @@
 """ir.Plan → a standalone PyTorch loss file (standard library and torch only).
 
 The text is put together from fragments with holes: `torch_file` (what every file has, and a loss
-of one table), `torch_table` (losses of several tables), `torch_soft` (surrogates), `torch_elements`
-and `torch_guards` (functions that are called). Every hole must have a value and every value a
+of one table), `torch_columns` (what columns add to it), `torch_table` (losses of several tables),
+`torch_soft` (surrogates), `torch_elements` and `torch_guards` (functions that are called). Every hole must have a value and every value a
 hole. Text of the user's (formula, record) is made harmless before it goes near a docstring.
 """
 
@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from metricc import ir
 from metricc.emit import torch_file as file
-from metricc.emit import torch_soft
+from metricc.emit import torch_columns, torch_soft
 from metricc.emit.python import fold
 from metricc.emit.torch_arguments import arguments
 from metricc.emit.torch_header import WIDTH, docstring
 from metricc.emit.torch_parts import Elements, bodies, head, listed_guards
 from metricc.emit.torch_tables import of_tables
-from metricc.functions import CELLS
 from metricc.save import sha256, with_record
 from metricc.surrogates import Surrogate
 
@@ -56,14 +55,25 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
     elements = Elements(metric, entry)
     scalars, called = bodies(plan, {})
     own = arguments(metric.parameters, surrogate, elements.parameters)
+    more = torch_columns.holes(metric)
+    own["finish_args"] = own["loss_args"] + more["columns"]
+    for name in ("count_args", "own_count_args"):
+        own[name] += more["columns"]
     sign = "-" if options.goal == "maximize" else ""
     scale = sign + soft.scale
-    fragments = [file.HEAD, file.SCALAR, file.PRESENT]
-    fragments += [file.SCALAR_PAIR_WITH_ELEMENTS if elements else file.SCALAR_PAIR]
+    fragments = [file.HEAD, file.COUNTS, file.SCALAR, file.SETTLED]
+    if metric.columns:
+        pair = torch_columns.PAIR_WITH_ELEMENTS if elements else torch_columns.PAIR
+        fragments += [torch_columns.PRESENT, pair]
+    else:
+        pair = file.SCALAR_PAIR_WITH_ELEMENTS if elements else file.SCALAR_PAIR
+        fragments += [file.PRESENT, pair]
     fragments += [file.SCALAR_MAP, file.LOSSES if elements else ""]
+    counted = f"_count(input, target, weight, None{own['count_args']})"
     known = {
         **head(plan, options, scalars, ""),
         **own,
+        **more,
         "input": "probabilities" if options.from_probabilities else "logits",
         "direction": "1 - " if options.goal == "maximize" else "",
         "policy_in_module": "        _policy(absent, smooth, label_smoothing)\n",
@@ -72,14 +82,18 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
         "if_wanted": "",
         "bound": file.BOUND if surrogate.curve else "",
         "bound_in_place": file.BOUND_IN_PLACE if surrogate.curve else "",
-        "known": KNOWN if surrogate.hard else "",
+        "known": (torch_columns.KNOWN if metric.columns else KNOWN) if surrogate.hard else "",
         "pair_args": own["store"],
         "soft": soft.text,
-        "count": str(len(CELLS) + len(elements)),
-        "four": "[:4]" if elements else "",
-        "two": "[:2]" if elements else "",
+        "settled_args": own["count_args"],
+        "counts_size": f"({len(metric.cells) + len(elements)},)",
+        "summed": f"torch.stack([_tensor(x, input) for x in {counted}])",
+        "four": f"[:{len(metric.cells)}]" if elements else "",
+        "weights_end": str(len(ir.weights_of(metric))),
         "means": ", *_means(counts)" if elements else "",
-        "and_sums": " and the sums of element losses" if elements else "",
+        "the_counts": "The counts, in their order"
+        if metric.columns
+        else f"TP, FN, FP, TN{' and the sums of element losses' if elements else ''}",
         "element_losses": f"        losses = {elements.calls('z, y')}\n" if elements else "",
         "element_sums": ELEMENT_SUMS if elements else "",
         "element_calls": elements.calls("z, y"),
@@ -90,6 +104,7 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
         if elements
         else "",
     }
+    known["apply"] = file.fill(more["apply"], known)
     text = "".join(file.fill(fragment, known) for fragment in fragments)
     tools = file.fill(file.TOOLS, {"policy_arguments": "", "policy_checks": ""})
     called |= soft.guards | ({"_ratio"} if elements else set())

@@ -49,6 +49,7 @@ def arguments(
         "parameters": listed("{0}", [p.name for p in parameters]),
         "soft_args": listed("{0}", soft_names),
         "count_args": listed("{0}", [*soft_names, *counted]),
+        "own_count_args": listed("self.{0}", [*soft_names, *counted]),
         "loss_args": listed("{0}", [*counted]),
         "set_surrogate": _set_surrogate(surrogate, checked) if soft_names else "",
     }

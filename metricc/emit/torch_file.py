@@ -21,7 +21,7 @@ TITLE = "{name} as a PyTorch loss: {goal} of soft predictions, with its exact gr
 
 USAGE = (
     "    loss = {pascal}Loss({required})",
-    "    loss(logits, target).backward()",
+    "    loss(logits, target{columns}).backward()",
 )
 
 ONE_TABLE = (
@@ -60,6 +60,11 @@ def absent(options: ir.Options, joint: bool) -> list[str]:
 _IGNORED = (
     "mask: bool, likewise, and ignore_index: a label: what is masked out (False) or ignored counts "
     "nothing, gets gradient 0, and may be NaN."
+)
+COUNTS_GIVEN = (
+    "counts: the loss and the weights of its gradient are taken at these counts (a tensor, as "
+    "loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at the "
+    "running mean of a `Counts`, which takes in the batch's: for batches with few positives."
 )
 TENSORS = {
     "binary": "input: {kind}; target: labels in [0, 1], float, integer or bool, of the same shape "
@@ -123,7 +128,7 @@ HEAD = '''"""<<docstring>>
 <<math>>import torch
 from torch import Tensor
 
-__all__ = ["<<pascal>>Loss", "<<name>>_loss", "gradient", "value", "weights"]
+__all__ = [<<exports>>]
 
 METRICC = {}
 
@@ -143,7 +148,7 @@ def gradient(<<signature>>):
 
 
 def weights(<<signature>>):
-    """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP<<and_losses>>."""
+    """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP<<weights_doc>>"""
 <<weights>>
 
 
@@ -163,6 +168,57 @@ def _present(TP, FN, FP, TN, absent, smooth):
     scored = 1 - missing if absent == "zero" else 1
     live = 1 if absent == "diagonal" else 1 - missing
     return TP + smooth, FN + smooth, FP + smooth, TN + smooth, scored, live
+'''
+
+# Counts that are given in place of the batch's, where its tables are those of the batch.
+COUNTS = '''\
+class Counts:
+    """The mean counts of the batches so far, the share of each fading by `decay` with every other.
+
+    For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
+    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    """
+
+    def __init__(self, decay: float = 0.9):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], not {decay}")
+        self.decay = decay
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.batches = 0.0, 0.0
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Take in a batch's counts. The mean, with these in it."""
+        self.total = self.decay * self.total + counts.detach()
+        self.batches = self.decay * self.batches + 1.0
+        return self.total / self.batches
+
+    def state_dict(self) -> dict:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict) -> None:
+        self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
+
+
+'''
+
+SETTLED = '''
+
+def _settled(counts, input, target, weight<<settled_args>>):
+    """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
+    if isinstance(counts, Counts):
+        counts = counts.add(_summed(input.detach(), target, weight<<settled_args>>))
+    counts = _tensor(counts, input)
+    if counts.shape != <<counts_size>> or counts.requires_grad:
+        raise ValueError(f"counts must be constant numbers, {<<counts_size>>}, as counts() gives them")
+    return counts
+
+
+def _summed(input, target, weight<<settled_args>>):
+    """The counts of a batch as one tensor, without a gradient."""
+    with torch.no_grad():
+        return <<summed>>
 '''
 
 # With hard counts a root or logarithm of 0 is common, and its slope would drown all others.
@@ -234,15 +290,13 @@ def _policy(absent, smooth, label_smoothing<<policy_arguments>>):
 
 # One table: four counts, as floats where this runs at once on a CPU.
 SCALAR = '''\
-def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None, mask: Tensor | None = None, ignore_index: float | None = None, label_smoothing: float = 0.0, smooth: float = 0.0, absent: str = "diagonal"<<keywords>>) -> Tensor:
+def <<name>>_loss(input: Tensor, target: Tensor, *<<columns_first>>, weight: Tensor | None = None, mask: Tensor | None = None, counts: Tensor | Counts | None = None, ignore_index: float | None = None, label_smoothing: float = 0.0, smooth: float = 0.0, absent: str = "diagonal"<<keywords>>) -> Tensor:
     """The loss of a batch of <<input>>: a scalar. ValueError where the tensors do not fit."""
 <<require>>    _policy(absent, smooth, label_smoothing)
-    weight = _check(input, target, weight, mask)
-    if mask is not None or ignore_index is not None:
-        input, target, weight = _kept(input, target, weight, mask, ignore_index)
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
-    return _<<pascal>>Function.apply(input, target, weight, absent, smooth<<store>>)[0]
+    input, target, weight<<columns>> = _arrange(input, target, weight, mask, ignore_index, label_smoothing<<named_columns>>)
+    if counts is not None:
+        counts = _settled(counts, input, target, weight<<count_args>>)
+<<apply>>
 
 
 class <<pascal>>Loss(torch.nn.Module):
@@ -255,24 +309,31 @@ class <<pascal>>Loss(torch.nn.Module):
         self.smooth = smooth
         self.absent = absent
 
-    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        return <<name>>_loss(input, target, weight=weight, mask=mask, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, smooth=self.smooth, absent=self.absent<<stored>>)
+    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, counts: Tensor | Counts | None = None<<columns_last>>) -> Tensor:
+        return <<name>>_loss(input, target<<passed_columns>>, weight=weight, mask=mask, counts=counts, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, smooth=self.smooth, absent=self.absent<<stored>>)
+
+    def counts(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None<<columns_last>>) -> Tensor:
+        """<<cells>> of a batch, (<<count>>,), without gradient: they add over batches."""
+        input, target, weight<<columns>> = _arrange(input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing<<named_columns>>)
+        return _summed(input, target, weight<<own_count_args>>)
 <<set_surrogate>>
     def extra_repr(self) -> str:
         return <<shown>>
 
 
 class _<<pascal>>Function(torch.autograd.Function):
-    """Forward reduces the batch to four counts, backward maps two weights over it.
+    """Forward reduces the batch to <<how_many_counts>> counts, backward maps <<how_many_weights>> weights over it.
 
     On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
     """
 
     @staticmethod
-    def forward(input, target, weight, absent, smooth<<store>>):
-        kept = _at_once(input) and input.requires_grad
+    def forward(input, target, weight, given, absent, smooth<<store>><<star_columns>>):
+        kept = _at_once(input) and input.requires_grad and given is None
         slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        counts = _count(input, target, weight, slope if kept else None<<count_args>>)
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, slope if kept else None<<count_args>>)
         *cells, scored, _ = _present(*counts<<four>>, absent, smooth)
         loss = <<direction>>scored * value(*cells<<means>><<parameters>>)
         pair = _pair(input, counts, absent, smooth<<pair_args>>)
@@ -281,19 +342,19 @@ class _<<pascal>>Function(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx, inputs, output):
         input, target, weight, *ctx.arguments = inputs
-        _, pair, ctx.slope = output
-        ctx.save_for_backward(input, target, weight, pair)
+<<apart_columns>>        _, pair, ctx.slope = output
+        ctx.save_for_backward(input, target, weight, pair<<star_columns>>)
         ctx.mark_non_differentiable(pair, ctx.slope)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx, grad_loss, *_):
-        nothing = (None,) * (2 + len(ctx.arguments))
+        nothing = (None,) * (2 + len(ctx.arguments)<<plus_columns>>)
         if grad_loss is None:
             return None, *nothing
-        input, target, weight, pair = ctx.saved_tensors
-        absent, smooth<<store>> = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        input, target, weight, pair<<star_columns>> = ctx.saved_tensors
+        given, absent, smooth<<store>> = ctx.arguments
+        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None<<count_args>>)
             pair = _pair(input, counts, absent, smooth<<pair_args>>)
         pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
@@ -301,32 +362,35 @@ class _<<pascal>>Function(torch.autograd.Function):
             g = _map(input, target, weight, pair<<count_args>>)
         else:  # the slope turns into the gradient; another backward finds none
             slope, ctx.slope = ctx.slope, None
-            g = _finish(slope, <<finish_input>>target, weight, pair<<loss_args>>)
+            g = _finish(slope, <<finish_input>>target, weight, pair<<finish_args>>)
         return _narrow(g, input.dtype), *nothing
 
 
 <<soft>>
 
 def _count(input, target, weight, slope<<count_args>>):
-    """TP, FN, FP, TN<<and_sums>>: floats where this runs at once on a CPU, else tensors."""
+    """<<the_counts>>: floats where this runs at once on a CPU, else tensors."""
     dtype, at_once = _dtype(input), _at_once(input)
     counts = [0.0] * <<count>>
-    for z, y, v, s in _pieces(input, target, weight, slope):
+    for z, y, v, s<<star_pieces>> in _pieces(input, target, weight, slope<<star_columns>>):
         z, y = z.to(dtype), y.to(dtype)
         a, b, d = _soft(z<<soft_args>>)
 <<element_losses>>        n = 1 - y
         if v is not None:
             y, n = y * v.to(dtype), n * v.to(dtype)
         # Four sums of their own terms: a count taken as a difference of sums would cancel.
-        sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)<<element_sums>>
+        sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)<<column_sums>><<element_sums>>
         sums = [x.item() if at_once else x.to(_wide(input)) for x in sums]
         counts = [count + x for count, x in zip(counts, sums)]
         if s is not None:
             s.copy_(d)
-    if at_once and min(counts<<four>>) < -1e-5 * sum(map(abs, counts<<four>>)):
-        raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
-    return counts
+<<negative>>    return counts
 '''
+
+NEGATIVE = """\
+    if at_once and min(counts{four}) < -1e-5 * sum(map(abs, counts{four})):
+        raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {{counts}}")
+"""
 
 SCALAR_PAIR = '''
 
@@ -337,15 +401,18 @@ def _pair(input, counts, absent, smooth<<pair_args>>):
 <<known>>    return <<scale>>torch.stack([_tensor(live * w_plus, input), _tensor(live * w_minus, input)])
 '''
 
-SCALAR_PAIR_WITH_ELEMENTS = '''
-
+MEANS = '''\
 def _means(counts):
     """The element losses' means over the batch."""
     total = sum(counts[:4])
-    return [_ratio(x, total) for x in counts[4:]]
+    return [_ratio(x, total) for x in counts[{end}:]]
 
 
-def _pair(input, counts, absent, smooth<<pair_args>>):
+'''
+
+SCALAR_PAIR_WITH_ELEMENTS = '''
+
+<<means_function>>def _pair(input, counts, absent, smooth<<pair_args>>):
     """What backward maps over the batch: the derivatives of the loss<<and_losses>>."""
     *cells, scored, live = _present(*counts[:4], absent, smooth)
     w_plus, w_minus, *slopes = weights(*cells, *_means(counts)<<parameters>>)
@@ -355,33 +422,36 @@ def _pair(input, counts, absent, smooth<<pair_args>>):
     return torch.stack([_tensor(x, input) for x in pair])
 '''
 
+SIDES = '''\
+def _sides(y, pair):
+    """y pair[0] - (1 - y) pair[1]. lerp is exact at y = 0 and y = 1."""
+    plus, minus = pair{two}.to(y.dtype)
+    return torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
+
+
+'''
+
 SCALAR_MAP = '''
 
 def _map(input, target, weight, pair<<count_args>>):
     """The gradient in one expression, which compilers and autograd can follow."""
     z = input.to(_dtype(input))
     y = target.to(z.dtype)
-    g = _sides(y, pair) * _soft(z<<soft_args>>)[2]
+    g = _sides(y, pair<<columns>>) * _soft(z<<soft_args>>)[2]
 <<bound>>    return _weighed(g, weight)<<map_losses>>
 
 
-def _finish(slope, <<finish_input>>target, weight, pair<<loss_args>>):
+def _finish(slope, <<finish_input>>target, weight, pair<<finish_args>>):
     """The gradient from the slope, in place."""
-    for s, <<finish_z>>y, v in _pieces(slope, <<finish_input>>target, weight):
+    for s, <<finish_z>>y, v<<star_pieces>> in _pieces(slope, <<finish_input>>target, weight<<star_columns>>):
         y = y.to(s.dtype)
-        s.mul_(_sides(y, pair))<<bound_in_place>>
+        s.mul_(_sides(y, pair<<pieces>>))<<bound_in_place>>
         if v is not None:
             s.mul_(v)<<finish_losses>>
     return slope
 
 
-def _sides(y, pair):
-    """y pair[0] - (1 - y) pair[1]. lerp is exact at y = 0 and y = 1."""
-    plus, minus = pair<<two>>.to(y.dtype)
-    return torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
-
-
-def _weighed(g, v):
+<<sides>>def _weighed(g, v):
     return g if v is None else g * v
 
 
@@ -395,12 +465,17 @@ def _pieces(*tensors):
     return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
 
 
-def _check(input, target, weight, mask):
-    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
-    _fit(input, target=target, weight=weight, mask=mask)
+def _arrange(input, target, weight, mask, ignore_index, label_smoothing<<columns>>):
+    """The tensors as they are counted. Refuses those that do not fit together."""
+    _fit(input, target=target, weight=weight, mask=mask<<fit_columns>>)
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    return weight if weight is None else _spread(weight, input, "weight")
+    weight = weight if weight is None else _spread(weight, input, "weight")
+<<spread_columns>>    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
+<<kept_columns>>    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / 2
+    return input, target, weight<<columns>>
 
 
 def _spread(tensor, input, name):
@@ -433,7 +508,7 @@ LOSSES = '''
 
 def _losses(z, y, v, pair<<loss_args>>):
     """The element losses' part of the gradient."""
-    z, weights = z.to(y.dtype), pair[2:].to(y.dtype)
+    z, weights = z.to(y.dtype), pair[<<weights_end>>:].to(y.dtype)
     # The weight first: it and its sum in w may both be tiny.
     losses = <<element_calls>>
     return sum(_weighed(slope, v) * w for w, (_, slope) in zip(weights, losses))

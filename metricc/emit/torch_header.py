@@ -6,6 +6,7 @@ import shlex
 import textwrap
 
 from metricc import ir, syntax
+from metricc.emit import torch_columns
 from metricc.emit import torch_file as file
 from metricc.functions import REDUCTIONS
 from metricc.statements import SAME
@@ -21,30 +22,31 @@ def docstring(
     metric = plan.metric
     name = options.name
     goal = f"1 - {name}" if options.goal == "maximize" else name
-    facts: list[tuple[str, list[str]]] = [("Metric", _metric_lines(metric, name))]
-    about = "; ".join(f for f in map(_plain, (metric.fact("description"), _range(metric))) if f)
+    facts: list[tuple[str, list[str]]] = [("Metric", metric_lines(metric, name))]
+    about = "; ".join(f for f in map(plain, (metric.fact("description"), range_of(metric))) if f)
     if about:
         facts[0][1].append(about)
     if metric.fact("reference"):
-        facts[0][1].append(_plain(metric.fact("reference")))
+        facts[0][1].append(plain(metric.fact("reference")))
     facts += [
-        ("Loss", [_loss_line(goal, audit)]),
-        ("Gradient", _gradient_lines(plan, options)),
+        ("Loss", [loss_line(goal, audit)]),
+        ("Gradient", gradient_lines(plan, options)),
         ("Surrogate", _surrogate_lines(surrogate, options)),
     ]
-    threshold = plan.program.threshold if metric.single else None
-    if threshold is not None and audit.direction == "score":
-        facts.append(("Threshold", _threshold_lines(plan.program, surrogate)))
+    facts.append(("Outputs", [_outputs(plan, audit, options, surrogate)]))
+    if audit.linear and not audit.degenerate:
+        facts.append(("Cost", [_cost(audit)]))
     if audit.degenerate:
         fact = f"Warning: predicting {audit.degenerate} already reaches the best {name}; "
         facts.append(("Training", [fact + "combine it with a metric that punishes that."]))
     facts += [
-        ("Classes", file.absent(options, "joint" in plan.levels)),
+        ("Classes", _absent(plan, options)),
         ("Tensors", _tensor_lines(plan, options)),
     ]
+    columns = "".join(f", {column}={column}" for column in metric.columns)
     lines = [file.TITLE.format(name=name, goal=goal), ""]
     lines += [
-        line.format(name=name, pascal=options.pascal, required=_required(metric))
+        line.format(name=name, pascal=options.pascal, required=required(metric), columns=columns)
         for line in file.USAGE
     ]
     lines.append("")
@@ -58,28 +60,28 @@ def docstring(
     return "\n".join(lines)
 
 
-def _metric_lines(metric: ir.Metric, name: str) -> list[str]:
+def metric_lines(metric: ir.Metric, name: str) -> list[str]:
     """The formula as it was written, and the definitions that it uses."""
     used = [f"{d.name} = {d.body}".replace("()", "") for d in metric.text.definitions[:-1]]
     where = f", where {'; '.join(used)}" if used else ""
-    return [_plain(f"{name} = {metric.written}{where}")]
+    return [plain(f"{name} = {metric.written}{where}")]
 
 
-def _required(metric: ir.Metric) -> str:
+def required(metric: ir.Metric) -> str:
     missing = [p.name for p in metric.parameters if p.default is None]
     return ", ".join(f"{name}=..." for name in missing)
 
 
-def _range(metric: ir.Metric) -> str:
+def range_of(metric: ir.Metric) -> str:
     return f"range {metric.fact('range')}" if metric.fact("range") else ""
 
 
-def _loss_line(goal: str, audit: ir.Audit) -> str:
+def loss_line(goal: str, audit: ir.Audit) -> str:
     kind = {"score": "a score", "error rate": "an error rate", "mixed": "neither score nor error"}
     return f"{goal}. The metric is {kind[audit.direction]} ({audit.direction_proof})."
 
 
-def _gradient_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
+def gradient_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
     sign = "-" if options.goal == "maximize" else ""
     written_out = plan.weights.inlined(everything=True)
     short = all(len(str(result)) < WIDTH - 24 for result in written_out.results)
@@ -95,9 +97,13 @@ def _gradient_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
     if plan.metric.elements:
         losses = " and ".join(term.symbol.name for term in plan.metric.elements)
         lines[0] += f"; plus the slopes of {losses}"
+    if plan.metric.columns:
+        lines += torch_columns.gradient(plan.metric)
+        for name in ("w_plus", "w_minus"):
+            lines[0] = lines[0].replace(name, f"{name.capitalize()}_i")
     lines += [f"{name} = {_readable(expression)}" for name, expression in block.assignments]
-    lines.append(f"w_plus = dM/dTP - dM/dFN = {_readable(block.results[0])}")
-    lines.append(f"w_minus = dM/dTN - dM/dFP = {_readable(block.results[1])}")
+    named = zip(torch_columns.names_of(plan.metric), block.results, strict=False)
+    lines += [f"{name} = {_readable(result)}" for name, result in named]
     if not plan.metric.single:
         lines.append("for each class; " + "; ".join(_SLOPES[t] for t in _reductions(plan)))
     return lines
@@ -137,7 +143,7 @@ def _surrogate_lines(surrogate: Surrogate, options: ir.Options) -> list[str]:
     if surrogate.curve is not None:
         low, high = surrogate.curve.ends
         facts = f"A({surrogate.curve.variable}) = {surrogate.formula}, {inside}; given as a formula"
-        return [_plain(f"{facts}. It rises from {low:.3g} to {high:.3g}.")]
+        return [plain(f"{facts}. It rises from {low:.3g} to {high:.3g}.")]
     notes = list(file.SURROGATE_NOTES[surrogate.name])
     text = f"{surrogate.name}: A(p) = {surrogate.formula}, {inside}; {surrogate.reference}"
     if surrogate.averaged:
@@ -148,12 +154,35 @@ def _surrogate_lines(surrogate: Surrogate, options: ir.Options) -> list[str]:
     return [text, *notes]
 
 
-def _threshold_lines(program: ir.Program, surrogate: Surrogate) -> list[str]:
-    where = f"`{surrogate.centre}`" if surrogate.centre else "p = 1/2"
-    return [
-        f"A model trained on this loss decides at {where}. For calibrated probabilities of another "
-        f"model the best cut is {program.threshold}."
-    ]
+def _outputs(plan: ir.Plan, audit: ir.Audit, options: ir.Options, surrogate: Surrogate) -> str:
+    """What a model's outputs are after training, and where they are cut."""
+    where = f"at `{surrogate.centre}`" if surrogate.centre else "at p = 1/2"
+    where = "for its largest output" if options.task == "multiclass" else where
+    text = (
+        f"A model trained on this loss decides {where}; its outputs are scores, not probabilities: "
+        "calibrate them on held-out data before reading them as such."
+    )
+    cut = plan.program.threshold if plan.metric.single else None
+    if cut is not None and audit.direction != "mixed":
+        text += f" For calibrated probabilities of another model the best cut is {cut}"
+        text += "." if not plan.metric.columns else ", at each sample's own numbers."
+    return text
+
+
+def _cost(audit: ir.Audit) -> str:
+    """What else reaches the optimum of a linear cost."""
+    plus, minus = audit.costs
+    fact = "A linear cost: what a prediction is worth does not depend on the others. "
+    if audit.direction == "mixed":
+        return f"{fact}A cut of calibrated probabilities reaches the same optimum."
+    weights = f"weights {plus} for positives and {minus} for negatives"
+    return f"{fact}BCE with {weights}, and that cut, reach the same optimum."
+
+
+def _absent(plan: ir.Plan, options: ir.Options) -> list[str]:
+    """The rule for absent classes."""
+    lines = file.absent(options, "joint" in plan.levels)
+    return [*lines, torch_columns.unit()] if plan.metric.columns else lines
 
 
 def _tensor_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
@@ -164,6 +193,10 @@ def _tensor_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
         texts = texts[:start] + " All classes count alike: their sums are margins of one table."
     found = [texts + file.HALVES]
     vector = "per_class" in {term.reduction for term in plan.metric.tables}
+    if plan.metric.columns:
+        found.append(torch_columns.tensors(plan.metric))
+    if options.per == "batch" and not plan.metric.by_sample:
+        found.append(file.COUNTS_GIVEN)
     if options.per == "sample":
         found.append(file.PER_SAMPLE)
     elif plan.metric.by_sample:
@@ -174,14 +207,14 @@ def _tensor_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
 
 
 def _made_by(plan: ir.Plan, options: ir.Options, surrogate: Surrogate, version: str) -> list[str]:
-    formula = _plain(plan.metric.formula.translate(SAME))
+    formula = plain(plan.metric.formula.translate(SAME))
     words = ["metricc", "compile", formula, "--name", options.name]
     if options.task != "binary":
         words += ["--task", options.task]
     if options.per != "batch":
         words += ["--per", options.per]
     if str(surrogate) != default(options.task):
-        words += ["--surrogate", _plain(options.surrogate)]
+        words += ["--surrogate", plain(options.surrogate)]
     if options.from_probabilities:
         words.append("--from-probabilities")
     if options.goal == "minimize":
@@ -194,7 +227,7 @@ def _made_by(plan: ir.Plan, options: ir.Options, surrogate: Surrogate, version: 
     ]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """One line of printable ASCII that cannot end a docstring or start an escape."""
     flat = " ".join(text.split())
     ascii_only = flat.encode("ascii", "replace").decode("ascii")

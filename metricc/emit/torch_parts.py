@@ -64,21 +64,41 @@ def bodies(plan: ir.Plan, reductions: Mapping[str, str]) -> tuple[dict[str, list
 
 
 def head(
-    plan: ir.Plan, options: ir.Options, scalars: Mapping[str, list[str]], keywords: str
+    plan: ir.Plan,
+    options: ir.Options,
+    scalars: Mapping[str, list[str]],
+    keywords: str,
+    counted: bool = True,
 ) -> dict[str, str]:
-    """The holes of the scalar functions; `keywords` are arguments after the parameters."""
+    """The holes of the scalar functions; `keywords` are arguments after the parameters.
+
+    `counted` says that counts may be given in place of a batch's.
+    """
     metric = plan.metric
     losses = [term.symbol.name for term in metric.elements]
-    signature = [*CELLS, *losses, *map(positional, metric.parameters)]
+    signature = [*metric.cells, *losses, *map(positional, metric.parameters)]
     variables = [*CELLS, *losses]
+    slopes = f", then the derivatives in {', '.join(losses)}" if losses else ""
+    exports = [f"{options.pascal}Loss", f"{options.name}_loss", *ALL]
+    exports = sorted([*exports, *["Counts"] * counted], key=lambda n: (n.islower(), n))
     bodies = {name: "\n".join("    " + line for line in lines) for name, lines in scalars.items()}
     return {
         **bodies,
         "name": options.name,
         "pascal": options.pascal,
+        "exports": ", ".join(f'"{name}"' for name in exports),
+        "cells": "The counts"
+        if metric.columns
+        else ", ".join(CELLS) + (f" and the sums of {', '.join(losses)}" if losses else ""),
+        "count": str(len(metric.cells) + len(losses)),
         "signature": ", ".join(signature) + keywords,
-        "variables": f"{', '.join(variables[:-1])} and {variables[-1]}",
-        "and_losses": f", then the derivatives in {', '.join(losses)}" if losses else "",
+        "variables": "its arguments, in their order"
+        if metric.columns
+        else f"{', '.join(variables[:-1])} and {variables[-1]}",
+        "and_losses": slopes,
+        "weights_doc": f".\n\n    Then two for each column{slopes}.\n    "
+        if metric.columns
+        else f"{slopes}.",
         "counts": " (floats or tensors)",
         "docstring": "<<docstring>>",
         "math": "<<math>>",

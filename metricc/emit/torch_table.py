@@ -209,11 +209,11 @@ def _each(e, share):
 }
 
 SIGNATURE = '''\
-def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None, mask: Tensor | None = None<<options>><<keywords>>) -> Tensor:
+def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None, mask: Tensor | None = None<<counts_keyword>><<options>><<keywords>>) -> Tensor:
     """The loss of <<input>> of shape <<shape>>: <<what>>. ValueError if they misfit."""
 <<require>>    _policy(absent, smooth, label_smoothing<<reduction_argument>>)
     target, weight<<and_sample_weight>> = _arrange(input, target, weight, mask, ignore_index)
-<<shares>>    arguments = (<<share_argument>>label_smoothing, absent, smooth<<store>>)
+<<shares>><<settle>>    arguments = (<<counts_argument>><<share_argument>>label_smoothing, absent, smooth<<store>>)
 <<apply>>
 
 
@@ -224,9 +224,9 @@ class <<pascal>>Loss(torch.nn.Module):
         super().__init__()
 <<require_in_module>>        _policy(absent, smooth, label_smoothing<<reduction_argument>>)
 <<assign>>
-    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        return <<name>>_loss(input, target, weight=weight, mask=mask<<stored>>)
-<<set_surrogate>>
+    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None<<counts_keyword>>) -> Tensor:
+        return <<name>>_loss(input, target, weight=weight, mask=mask<<counts_passed>><<stored>>)
+<<counts_method>><<set_surrogate>>
     def extra_repr(self) -> str:
         names = (<<shown>>)
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)
@@ -239,11 +239,10 @@ class _<<pascal>>Function(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight<<share_in>>, label_smoothing, absent, smooth<<store>>):
-        keep = _at_once(input) and input.requires_grad
+    def forward(input, target, weight<<given_in>><<share_in>>, label_smoothing, absent, smooth<<store>>):
+        keep = _at_once(input) and input.requires_grad<<unless_given>>
         kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
-        counts = _count(input, target, weight, kept if keep else None, label_smoothing<<count_args>>)
-        loss, pair, share = _scalars(counts<<share_in>>, absent, smooth<<pair_args>>)
+<<count_line>>        loss, pair, share = _scalars(counts<<share_in>>, absent, smooth<<pair_args>>)
         return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
 
     @staticmethod
@@ -260,8 +259,8 @@ class _<<pascal>>Function(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        <<share_argument>>label_smoothing, absent, smooth<<store>> = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        <<given_argument>><<share_argument>>label_smoothing, absent, smooth<<store>> = ctx.arguments
+        if torch.is_grad_enabled()<<unless_given>>:  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None, label_smoothing<<count_args>>)
             pair = _scalars(counts<<share_in>>, absent, smooth<<pair_args>>)[1]
         pair = (<<upstream>>).clamp(-_HUGE, _HUGE)
@@ -476,6 +475,26 @@ def _losses(z, p, q, y, v, rest<<loss_args>>):
     return -u / p.clamp(min=1e-30)
 ''',
 }
+
+# Where counts can be given: the tables are the batch's, not the samples'.
+COUNTS_METHOD = '''
+    def counts(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """<<cells>> of a batch, (<<count>>, C), without gradient: they add over batches."""
+        target, weight = _arrange(input, target, weight, mask, self.ignore_index)
+        return _summed(input.detach(), target, weight, self.label_smoothing<<own_count_args>>)
+'''
+COUNT_LINE = """\
+        counts = _count(input, target, weight, kept if keep else None, label_smoothing<<count_args>>)
+"""
+COUNT_UNLESS_GIVEN = """\
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, kept if keep else None, label_smoothing<<count_args>>)
+"""
+SETTLE = """\
+    if counts is not None:
+        counts = _settled(counts, input, target, weight, label_smoothing<<count_args>>)
+"""
 
 SHARES = '''
 

@@ -71,7 +71,7 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     used = _closure(called)
     own = arguments(metric.parameters, surrogate, elements.parameters)
     holes = {
-        **head(plan, options, scalars, _keywords(shape)),
+        **head(plan, options, scalars, _keywords(shape), not shape.rows),
         **own,
         **_signature(options, shape, own, "joint" in plan.levels),
         "known": KNOWN if surrogate.hard else "",
@@ -81,13 +81,16 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
         **_counting(shape, soft, surrogate, elements, given),
         **_scalar_code(options, shape, soft, elements, own),
     }
+    holes |= _given_counts(shape, own, holes)
     holes["counts"] = (
         " of shape (...)"
         if shape.kind == "binary"
         else (f" of shape (..., {'samples' if shape.pooled else 'classes'})")
     )
     mapped = table.MAP_CLASSES if shape.softmax else table.MAP_SIGMOID
-    fragments = [file.HEAD, table.SIGNATURE, table.SCALARS[shape.kind], "<<soft>>", table.COUNT]
+    fragments = [file.HEAD, "" if shape.rows else file.COUNTS, table.SIGNATURE]
+    fragments += ["" if shape.rows else file.SETTLED]
+    fragments += [table.SCALARS[shape.kind], "<<soft>>", table.COUNT]
     fragments += [table.READY["multiclass" if shape.softmax else "sigmoid"], mapped]
     fragments += [table.THROUGH if shape.softmax and not given else "", table.PIECES]
     fragments += [table.REST["given" if given else "softmax"] if shape.softmax else ""]
@@ -238,6 +241,29 @@ def _signature(
     }
 
 
+def _given_counts(shape: _Shape, own: dict[str, str], known: dict[str, str]) -> dict[str, str]:
+    """The holes of counts that are given in place of the batch's: not for tables of samples."""
+    line = file.fill(table.COUNT_LINE if shape.rows else table.COUNT_UNLESS_GIVEN, own)
+    holes = {
+        "counts_keyword": ", counts: Tensor | Counts | None = None",
+        "counts_passed": ", counts=counts",
+        "counts_method": file.fill(table.COUNTS_METHOD, {**own, **known}),
+        "counts_argument": "counts, ",
+        "settle": file.fill(table.SETTLE, own),
+        "given_in": ", given",
+        "given_argument": "given, ",
+        "unless_given": " and given is None",
+    }
+    args = f", label_smoothing{own['count_args']}"
+    return {
+        **(dict.fromkeys(holes, "") if shape.rows else holes),
+        "count_line": line,
+        "settled_args": args,
+        "counts_size": f"({known['count']}, input.shape[1])",
+        "summed": f"torch.stack(_count(input, target, weight, None{args}))",
+    }
+
+
 def _counting(
     shape: _Shape, soft: torch_soft.Soft, surrogate: Surrogate, elements: Elements, given: bool
 ) -> dict[str, str]:
@@ -287,7 +313,6 @@ def _counting(
         else "",
         "element_calls": calls,
         "and_sums": f" and the sums of {sums}" if elements else "",
-        "count": str(len(CELLS) + len(elements)),
         "table": "class" if shape.classes else "sample",
         "counts_shape": cells if shape.rows else "(C,)",
         "zeros_shape": ("len(input), input.shape[1]" if shape.classes else "len(input)")

@@ -2,6 +2,7 @@
 
 derivation   the record, the proofs, SymPy's forms and the file's scalars against mpmath
 training     loss and gradient: mpmath, autograd, gradcheck, dtypes, edges
+boosting     gradient, Hessian and metric of an objective for boosting
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from contextlib import contextmanager
 
 from metricc import ir
 from metricc.load import load
-from metricc.save import record, same, unedited
+from metricc.save import record, same, same_code, state
 from metricc.surrogates import Surrogate
-from metricc.verify import derivation, training
+from metricc.verify import boosting, derivation, training
 
 
 def check_source(
@@ -31,7 +32,8 @@ def check_source(
         return ir.Report(options.name, tuple(checks))
     with _one_thread():
         checks += derivation.checks(module, plan)
-        checks += training.checks(module, plan, options, surrogate)
+        tested = boosting if options.target == "gbdt" else training
+        checks += tested.checks(module, plan, options, surrogate)
     return ir.Report(options.name, tuple(checks))
 
 
@@ -51,9 +53,16 @@ def _one_thread() -> Iterator[None]:
 def _drift(text: str, fresh: str) -> ir.Check:
     """Whether the file is what its formula generates. An edit is a fact, not a failure: the
     other checks judge the code as it stands."""
-    found = record(text) or {}
+    told = state(text)
+    version = (record(text) or {}).get("version")
     if same(text, fresh):
-        return ir.Check("file", "as its formula generates", "any", None)
-    if unedited(text):
-        return ir.Check("file", f"made by version {found.get('version')}", "any", None)
-    return ir.Check("file", "edited since it was generated", "any", None)
+        what = "as its formula generates"
+    elif told == "as generated":
+        what = f"made by version {version}"
+    elif told == "reformatted":
+        what = "edited, equivalent: reformatted"
+    elif told == "reworded" or same_code(text, fresh):
+        what = "edited, equivalent: comments or docstrings differ"
+    else:
+        what = "edited since it was generated"
+    return ir.Check("file", what, "any", None)

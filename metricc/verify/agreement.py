@@ -59,11 +59,13 @@ def blocks(one: Case, module: ModuleType) -> ir.Check:
 
 def _rows(data: Tensors, indices: list[int]) -> Tensors:
     """Some samples of a batch without weights."""
-    return Tensors([data.input[i] for i in indices], [data.target[i] for i in indices])
+    columns = [[column[i] for i in indices] for column in data.columns]
+    rows = ([numbers[i] for i in indices] for numbers in (data.input, data.target))
+    return Tensors(*rows, columns=columns)
 
 
 def repeated(one: Case) -> ir.Check:
-    data = some(one, 30, 1.5, 11, False)
+    data = one.full(some(one, 30, 1.5, 11, False))
     twice = [float(1 + i % 2) for i in range(len(data.input))]
     weighted = replace(data, sample_weight=twice)
     repeated = _rows(data, [i for i, count in enumerate(twice) for _ in range(int(count))])
@@ -98,6 +100,34 @@ def classes(one: Case, plan: ir.Plan) -> ir.Check:
     for got, wanted in pairs:
         error = worse(error, difference(got, wanted))
     return small(name, error)
+
+
+def given(one: Case, module: ModuleType, pascal: str) -> ir.Check:
+    """Parts of a batch at the counts of the whole against the whole; and a running mean by hand."""
+    import torch
+
+    data = some(one, 60, 1.5, 19, True)
+    loss, slopes = gradient(one, data)
+    input, target, weight = tensors(data, one.setting.task)
+    settled = getattr(module, f"{pascal}Loss")(**one.parameters, **one.setting.arguments)
+    rows = [slice(0, 7), slice(7, 8), slice(8, None)]
+    parts = [(input[r], target[r], None if weight is None else weight[r]) for r in rows]
+    whole = one.columns(data)
+    columns = [{name: column[r] for name, column in whole.items()} for r in rows]
+    each = [settled.counts(*part, **own) for part, own in zip(parts, columns, strict=True)]
+    counts = sum(each)
+    error = difference(counts, settled.counts(input, target, weight, **whole))
+    pairs = list(zip(parts, columns, strict=True))
+    losses = torch.stack([one(*part, counts=counts, **own) for part, own in pairs])
+    found = torch.autograd.grad(losses.sum(), input)[0]
+    error = worse(error, difference(found, slopes))
+    error = worse(error, (losses - loss).abs().max().item())
+    running = module.Counts(decay=0.5)
+    means = (each[0], (0.5 * each[0] + each[1]) / 1.5)
+    for (part, own), mean in zip(pairs, means, strict=False):
+        moved = one(*part, counts=running, **own) - one(*part, counts=mean, **own)
+        error = worse(error, abs(moved.item()))
+    return small("parts at given counts = the whole", error)
 
 
 def samples(one: Case) -> ir.Check:

@@ -17,11 +17,11 @@ from metricc.verify.oracle import (
     DIGITS,
     Dual,
     DualArithmetic,
+    every_weight,
     logistic,
     mentions,
     soft_label,
     walk,
-    weights_of,
 )
 from metricc.verify.tables import TERMS, Metric, Setting, cells_of, is_absent, live, mean
 
@@ -31,13 +31,14 @@ class Tensors:
     """Nested lists (N, C, M) as the dtype holds them; binary has C = 1.
 
     Class indices are given one-hot. Ignored and masked elements weigh 0. `sample_weight` has N
-    numbers.
+    numbers; `columns` are in the order of `Setting.columns`.
     """
 
     input: Sequence[Sequence[Sequence[float]]]
     target: Sequence[Sequence[Sequence[float]]]
     weight: Sequence[Sequence[Sequence[float]]] | None = None
     sample_weight: Sequence[float] | None = None
+    columns: Sequence[Sequence[Sequence[Sequence[float]]]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class _Element:
     b: Any
     slope: Any
     jump: Any
+    columns: Sequence[Any]
     derivative: Any = 0
     size: Any = 0
     move: Any = 0
@@ -134,14 +136,17 @@ class _Group:
     def spread(self, loss: Dual) -> None:
         """Add the loss's derivatives to the elements'."""
         for index, row in enumerate(self.rows):
-            plus, minus = weights_of(cells_of(loss, index))
+            weights = every_weight(cells_of(loss, index, self.metric.setting.cells))
             for e in row:
-                reach = e.v * self.pool[e.k]
-                positive, negative = _times(reach * e.y, plus), _times(reach * (1 - e.y), minus)
-                parts = abs(positive) + abs(negative)
-                e.derivative += _times(e.slope, positive - negative)
-                e.size += _times(abs(e.slope), parts)
-                e.move += _times(e.jump, parts)
+                for share, plus, minus in zip(
+                    (mpf(1), *e.columns), weights[::2], weights[1::2], strict=True
+                ):
+                    reach = e.v * self.pool[e.k] * share
+                    positive, negative = _times(reach * e.y, plus), _times(reach * (1 - e.y), minus)
+                    parts = abs(positive) + abs(negative)
+                    e.derivative += _times(e.slope, positive - negative)
+                    e.size += _times(abs(e.slope), parts)
+                    e.move += _times(e.jump, parts)
         for key, slope in loss.slopes.items():
             if isinstance(key, tuple) and key[0] in TERMS:
                 for e, positive, negative in self.term(key[1])[1]:
@@ -151,7 +156,7 @@ class _Group:
     def rounded(self, unit: float) -> list[Dual]:
         """The metric where each count is off by a few units; as it is where that has no value."""
         counts = [
-            [x * (1 + mpf(unit) * ((3 * i + 5 * k) % 7 - 3 or 4)) for i, x in enumerate(table)]
+            [x * (1 + mpf(unit) * _step(i, k)) for i, x in enumerate(table)]
             for k, table in enumerate(self.metric.counts)
         ]
         try:
@@ -162,12 +167,21 @@ class _Group:
     def move(self, loss: Dual, near: Dual) -> None:
         """Add to the elements' moves what the metric's slopes differ by; `near` is unsigned."""
         for index, row in enumerate(self.rows):
-            one, two = (weights_of(cells_of(number, index)) for number in (loss, near))
+            cells = self.metric.setting.cells
+            one, two = (every_weight(cells_of(number, index, cells)) for number in (loss, near))
             changes = [abs(abs(a) - abs(b)) for a, b in zip(one, two, strict=True)]
-            plus, minus = (mpf(0) if mp.isnan(change) else change for change in changes)
+            changes = [mpf(0) if mp.isnan(change) else change for change in changes]
             for e in row:
-                reach = e.v * self.pool[e.k] * abs(e.slope)
-                e.move += _times(reach * e.y, plus) + _times(reach * (1 - e.y), minus)
+                for share, plus, minus in zip(
+                    (mpf(1), *e.columns), changes[::2], changes[1::2], strict=True
+                ):
+                    reach = e.v * self.pool[e.k] * abs(e.slope) * share
+                    e.move += _times(reach * e.y, plus) + _times(reach * (1 - e.y), minus)
+
+
+def _step(cell: int, table: int) -> int:
+    """How many units a count is off by; a column's as the cell's own, on the other side."""
+    return ((3 * (cell % 4) + 5 * table) % 7 - 3 or 4) * (-1) ** (cell // 4)
 
 
 def _times(factor: Any, number: Any) -> Any:
@@ -195,7 +209,7 @@ def _group(
     if pooled:
         rows = [[e for e in own if e.n == n] for n in samples]
     pool = classes if pooled else ones
-    counts = [_counts(row, pool) for row in rows]
+    counts = [_counts(row, pool, len(setting.columns)) for row in rows]
     gone = [is_absent(table) for table in counts]
 
     def term(gamma: float) -> tuple[Any, list[tuple[_Element, Any, Any]]]:
@@ -212,11 +226,14 @@ def _group(
     return _Group(metric, rows, pool, term, share, shares)
 
 
-def _counts(row: Sequence[_Element], pool: Sequence[Any]) -> list[Any]:
-    cells = [mpf(0)] * 4
+def _counts(row: Sequence[_Element], pool: Sequence[Any], columns: int) -> list[Any]:
+    """The four cells, then those of every column."""
+    cells = [mpf(0)] * 4 * (1 + columns)
     for e in row:
-        for i, part in enumerate((e.y * e.a, e.y * e.b, (1 - e.y) * e.a, (1 - e.y) * e.b)):
-            cells[i] += pool[e.k] * e.v * part
+        parts = (e.y * e.a, e.y * e.b, (1 - e.y) * e.a, (1 - e.y) * e.b)
+        for column, share in enumerate((mpf(1), *e.columns)):
+            for i, part in enumerate(parts):
+                cells[4 * column + i] += pool[e.k] * e.v * share * part
     return cells
 
 
@@ -273,7 +290,8 @@ def _elements(
                     slopes = [slope, *(_label(x, q, setting)[2] for x in near)]
                     jump = max(slopes) - min(slopes)
                 counted = v if pooled else u
-                found.append(_Element(n, k, m, y, counted, u, p, q, a, b, slope, jump))
+                own = [mpf(column[n][k][m]) for column in tensors.columns]
+                found.append(_Element(n, k, m, y, counted, u, p, q, a, b, slope, jump, own))
     return found
 
 

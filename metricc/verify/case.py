@@ -13,7 +13,7 @@ from metricc.surrogates import Surrogate
 from metricc.verify.batches import Loss, Tensors, loss_and_gradient
 from metricc.verify.oracle import DIGITS, mentions
 from metricc.verify.plain import Plain
-from metricc.verify.points import worse
+from metricc.verify.points import amounts, worse
 from metricc.verify.tables import Setting
 
 
@@ -56,8 +56,28 @@ class Case:
         """Whether there are several losses, which `reduction` brings together."""
         return self.setting.per == "sample" or mentions(self.text, ["per_class"])
 
+    def full(self, data: Tensors) -> Tensors:
+        """The batch with the columns that the metric reads, where it has none yet."""
+        if len(data.columns) == len(self.setting.columns):
+            return data
+        sample = data.input[0] if data.input else [[]]
+        shape = (len(data.input), len(sample), len(sample[0]))
+        made = [amounts(index, shape) for index, _ in enumerate(self.setting.columns)]
+        return replace(data, columns=made)
+
+    def columns(self, data: Tensors, dtype: str = "float64") -> dict[str, Any]:
+        """The columns as keywords of the loss, shaped like the input (`tensors`)."""
+        import torch
+
+        found = {}
+        for name, numbers in zip(self.setting.columns, self.full(data).columns, strict=True):
+            tensor = torch.tensor(numbers, dtype=getattr(torch, dtype))
+            tensor = tensor.squeeze(2) if tensor.shape[2] == 1 else tensor
+            found[name] = tensor.squeeze(1)
+        return found
+
     def exact(self, data: Tensors, unit: float = 2.0**-53) -> Loss:
-        given = (self.text, data, self.parameters, self.setting)
+        given = (self.text, self.full(data), self.parameters, self.setting)
         return loss_and_gradient(*given, rounding=8 * unit if self.rough else 0, unit=unit)
 
     def plain(self) -> Plain:
@@ -88,6 +108,7 @@ def case(
         centre=surrogate.centre,
         arguments=arguments,
         absent=usual_policy(options.task, plan.metric.text),
+        columns=plan.metric.columns,
     )
     rough = surrogate.kinked or curve is not None
     shared = options.task != "binary" and not plan.margins
@@ -103,7 +124,9 @@ def rounded(data: Tensors, dtype: str) -> Tensors:
     def held(numbers: Any) -> Any:
         return None if numbers is None else torch.tensor(numbers, dtype=kind).double().tolist()
 
-    return Tensors(*map(held, (data.input, data.target, data.weight, data.sample_weight)))
+    columns = [held(column) for column in data.columns]
+    kept = map(held, (data.input, data.target, data.weight, data.sample_weight))
+    return Tensors(*kept, columns)
 
 
 def tensors(data: Tensors, task: str, dtype: str = "float64") -> tuple[Any, Any, Any]:
@@ -136,7 +159,7 @@ def tensors(data: Tensors, task: str, dtype: str = "float64") -> tuple[Any, Any,
 def gradient(case: Case, data: Tensors, dtype: str = "float64") -> tuple[Any, Any]:
     """The loss and its gradient (of the sum, where there are several)."""
     input, target, weight = tensors(data, case.setting.task, dtype)
-    loss = case(input, target, weight)
+    loss = case(input, target, weight, **case.columns(data, dtype))
     loss.sum().backward()
     return loss.detach(), input.grad
 
@@ -167,7 +190,7 @@ class Found:
 
 def judged(case: Case, data: Tensors, dtype: str = "float64") -> Found:
     """What the loss and the gradient of a batch are off by."""
-    data = rounded(data, dtype)
+    data = rounded(case.full(data), dtype)
     return compared(case, data, *gradient(case, data, dtype), dtype)
 
 

@@ -10,10 +10,16 @@ from typing import Any
 from mpmath import mp, mpf
 
 from metricc import ir
-from metricc.functions import CELLS
-from metricc.verify.oracle import DIGITS, Dual, dual_of, weights_of
+from metricc.verify.oracle import DIGITS, Dual, dual_of, every_weight
 from metricc.verify.parsed import Parsed
-from metricc.verify.points import EXTREMES, counts, parameter_sets, tables, worse
+from metricc.verify.points import (
+    EXTREMES,
+    counts,
+    parameter_sets,
+    tables,
+    with_columns,
+    worse,
+)
 from metricc.verify.tables import Setting, Tables
 from metricc.verify.totals import Totals, judged, prepared
 
@@ -77,7 +83,10 @@ def _functions(
     plan: ir.Plan, parsed: Parsed
 ) -> list[tuple[str, ir.Program, Callable[[Mapping[str, Dual]], Dual], list[dict[str, float]]]]:
     """Each program, the parsed text's function that it is of, and where to compare them."""
-    cells = [dict(zip(CELLS, table, strict=True)) for table in list(counts())[:FORM_POINTS]]
+    cells = [
+        dict(zip(plan.metric.cells, with_columns(plan.metric, table, index), strict=True))
+        for index, table in enumerate(list(counts())[:FORM_POINTS])
+    ]
     if plan.metric.single:
         names = list(parsed.elements.values())
         places = [{**table, **_terms(names, i)} for i, table in enumerate(cells)]
@@ -158,7 +167,8 @@ def _expected(metric: ir.Metric, value: Any, slopes: Sequence[Any]) -> dict[str,
     """What the outputs of a program should be, by name."""
     found = dict(zip(ir.shared_outputs(metric), (value, *slopes), strict=True))
     if metric.single:
-        found |= dict(zip(("w_plus", "w_minus"), weights_of(slopes[:4]), strict=True))
+        cells = slopes[: len(metric.cells)]
+        found |= dict(zip(ir.weights_of(metric), every_weight(cells), strict=True))
     return found
 
 
@@ -181,11 +191,12 @@ def _scalars(name: str, code: Callable[..., Any], program: ir.Program) -> list[i
     outputs = _outputs(name, program.metric)
     for parameters in parameter_sets(program.metric):
         parsed = Parsed(program.metric, parameters)
-        for index, cells in enumerate(counts() if parsed.clear else ()):
+        for index, table in enumerate(counts() if parsed.clear else ()):
+            cells = with_columns(program.metric, table, index)
             if 0 in cells and _powers(program):
                 continue  # 0^k: the limit depends on k
             terms = _terms(list(parsed.elements.values()), index)
-            place = dict(zip(CELLS, cells, strict=True)) | terms
+            place = dict(zip(program.metric.cells, cells, strict=True)) | terms
             try:
                 error = _error(code, outputs, program, parsed, place)
             except (ZeroDivisionError, ValueError, OverflowError):
@@ -195,7 +206,7 @@ def _scalars(name: str, code: Callable[..., Any], program: ir.Program) -> list[i
             if error is None:
                 wrong = "another number of results"
                 return [ir.Check(f"{name}()", wrong, f"{len(outputs)}", False)]
-            if cells in EXTREMES:
+            if table in EXTREMES:
                 far, extremes = worse(far, error), extremes + 1
             else:
                 ordinary, points = worse(ordinary, error), points + 1
@@ -222,7 +233,10 @@ def _error(
     """The largest relative error of the outputs at one table; None for a wrong number of them."""
     largest = getattr(code, "__globals__", {}).get("_HUGE", 1e30)
     value, slopes = dual_of(parsed.alone, place)
-    steps = [1, -2, 3, -5] + [0] * len(place)
+    steps = [1, -2, 3, -5]
+    for column, _ in enumerate(program.metric.columns, 1):
+        steps += [(-1) ** column * (column + 1) * step for step in steps[:4]]
+    steps += [0] * len(place)
     moved = {n: mpf(x) * (1 + d * NEAR) for (n, x), d in zip(place.items(), steps, strict=False)}
     expected = _expected(program.metric, value, slopes)
     try:
@@ -233,8 +247,8 @@ def _error(
     results = results if isinstance(results, tuple) else (results,)
     if len(results) != len(outputs):
         return None
-    cells = [place[cell] for cell in CELLS]
-    slopes = slopes[: len(CELLS)]
+    cells = [place[cell] for cell in program.metric.cells]
+    slopes = slopes[: len(cells)]
     known = [s for s in slopes if not mp.isnan(s)]
     steepest = max((abs(s) for s in known), default=mpf(1))
     size = sum(abs(mpf(c) * s) for c, s in zip(cells, slopes, strict=True) if s in known)

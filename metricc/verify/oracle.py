@@ -48,7 +48,8 @@ def walk(
     scope: Mapping[str, Any],
     reduction: Reduce | None = None,
 ) -> Any:
-    """The metric of a resolved text; `scope` holds cells and parameters."""
+    """The metric of a resolved text; `scope` holds cells, those of columns ("TP[amount]"), and
+    parameters."""
     definitions = {d.name: d for d in text.definitions}
 
     def value(node: syntax.Expression, names: Mapping[str, Any]) -> Any:
@@ -73,6 +74,9 @@ def walk(
                     factor = value(operand, names)
                     total = total / factor if divides else total * factor
                 return total
+            case syntax.Indexed():
+                own = {cell: names[f"{cell}[{node.column}]"] for cell in CELLS}
+                return value(node.operand, {**names, **own})
             case syntax.Call(function=function) if reduction and function in REDUCTIONS:
                 argument = node.arguments[0].value
                 return reduction(function, lambda cells: value(argument, {**names, **cells}))
@@ -83,7 +87,7 @@ def walk(
                 if node.function not in definitions:
                     return arithmetic.call(node.function, arguments)
                 inner = definitions[node.function]
-                seen = {name: names[name] for name in SEEN if name in names}
+                seen = {name: x for name, x in names.items() if name in SEEN or "[" in name}
                 own = zip((p.name for p in inner.parameters), arguments, strict=True)
                 return value(inner.body, {**seen, **dict(own)})
 
@@ -240,6 +244,16 @@ class Terms(DualArithmetic):
         return {name: self.term(name, 0.0) for name in ("bce", "ce") if mentions(text, [name])}
 
 
+def cell_names(columns: Sequence[str] = ()) -> tuple[str, ...]:
+    """TP, FN, FP, TN, then those of every column: "TP[amount]"."""
+    return (*CELLS, *(f"{cell}[{column}]" for column in columns for cell in CELLS))
+
+
+def every_weight(slopes: Sequence[Any]) -> list[Any]:
+    """w_plus and w_minus of every four derivatives: of the cells, then of every column."""
+    return [w for i in range(0, len(slopes), 4) for w in weights_of(slopes[i : i + 4])]
+
+
 def weights_of(slopes: Sequence[Any]) -> tuple[Any, Any]:
     """(w_plus, w_minus) of four derivatives; what is left of equal ones by rounding is 0."""
     with mp.workdps(DIGITS):
@@ -267,7 +281,7 @@ def dual_of(
 ) -> tuple[Any, list[Any]]:
     """Value and derivatives of a function of named numbers at a point, in the names' order.
 
-    Where the function itself is 0/0, each is its limit along two different paths from `NUDGE`
+    Where the function itself is 0/0, each is its limit along different paths from `NUDGE`
     inside the domain; one that the paths disagree on has no limit and is NaN. Without `limits` it
     raises `ZeroDivisionError`; `ValueError` outside the real numbers.
     """
@@ -277,21 +291,37 @@ def dual_of(
         except ZeroDivisionError:
             if not limits:
                 raise
-            paths = ((1, 1, 1, 1), (2, 3, 5, 7))
-            one, two = (
-                _at(
-                    function,
-                    {n: mpf(x) + path[i % 4] * NUDGE for i, (n, x) in enumerate(point.items())},
-                )
-                for path in paths
+            # The last two are far from the others: a comparison may come out otherwise there.
+            ways: list[list[Any]] = [[1, 1, 1, 1], [2, 3, 5, 7], [1, 999, 999, 1], [999, 1, 1, 999]]
+            if len(point) > len(CELLS):
+                ways = [beside_columns(i, ways[i > 0], len(point)) for i in range(WAYS)]
+            moved = (
+                {n: mpf(x) + d * NUDGE for (n, x), d in zip(point.items(), way, strict=True)}
+                for way in ways
             )
-            found = [limit(a, b) for a, b in zip(one, two, strict=True)]
+            columns = zip(*(_at(function, place) for place in moved), strict=True)
+            found = [limit(*column) for column in columns]
         return found[0], found[1:]
 
 
-def limit(a: Any, b: Any) -> Any:
-    """What two values near a point share. A fourth root brings them to 1e-25 of their limit."""
-    if abs(a - b) > mpf(10) ** -15 * max(1, abs(a)):
+WAYS = 9  # into the domain, where there are columns
+
+
+def beside_columns(way: int, cells: Sequence[Any], size: int) -> list[Any]:
+    """How all numbers leave the edge, over `NUDGE`, where the four cells do so as `cells`.
+
+    Each column has a rate of its own. A quotient of products, one of counts and one of a column's,
+    may agree on all straight ways and yet have no limit: so one cell is of higher order on each
+    way but the first.
+    """
+    rates = [(1 + i // 4 * (1 + way * way)) * (1, 2, 3, 5)[i % 4] for i in range(4, size)]
+    slow = [min(i, 4 + i % 4) == way - 1 for i in range(size)]
+    return [x * NUDGE if s else x for x, s in zip((*cells, *rates), slow, strict=True)]
+
+
+def limit(a: Any, b: Any, *others: Any) -> Any:
+    """What values near a point share. A fourth root brings them to 1e-25 of their limit."""
+    if any(not abs(a - x) <= mpf(10) ** -15 * max(1, abs(a)) for x in (b, *others)):
         return mp.nan
     return mpf(0) if abs(a) < mpf(10) ** -15 else (a + b) / 2
 

@@ -12,7 +12,7 @@ from mpmath import mp, mpf
 
 from metricc import ir
 from metricc.functions import CELLS
-from metricc.verify.oracle import DIGITS, Dual, Terms, walk
+from metricc.verify.oracle import DIGITS, Dual, Terms, cell_names, walk
 from metricc.verify.tables import Setting, Tables
 
 Point = Mapping[str, Any]
@@ -53,6 +53,9 @@ class Parsed:
     def _walked(self, point: Mapping[str, Dual], reduction: Callable[..., Any]) -> Dual:
         arithmetic = Terms(lambda *key: point[self.elements[key]])
         scope = {**self.fixed(), **point, **arithmetic.scope(self.metric.text)}
+        if self.metric.columns:
+            names = zip(cell_names(self.metric.columns), self.metric.cells, strict=True)
+            scope |= {name: point[cell] for name, cell in names}
         return walk(self.metric.text, arithmetic, scope, reduction)  # type: ignore[no-any-return]
 
     @cached_property

@@ -50,13 +50,14 @@ class _Torch:
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """One loss; `loss` takes tensors of shape (N, C, M), C = 1 in a binary task."""
+    """One loss; `loss` takes tensors of shape (N, C, M), C = 1 in a binary task, and one of the
+    same shape for every column."""
 
     text: syntax.Text
     parameters: Mapping[str, float]
     setting: Setting
 
-    def loss(self, z: Any, y: Any, v: Any) -> Any:
+    def loss(self, z: Any, y: Any, v: Any, *columns: Any) -> Any:
         import torch
 
         p = z
@@ -67,12 +68,14 @@ class Plain:
         groups = [[n] for n in samples] if self.setting.per == "sample" else [list(samples)]
         losses = []
         for group in groups:
-            for value in self.values(p[group], a[group], y[group], v[group]):
+            weights = [v[group] * c[group] for c in columns]
+            for value in self.values(p[group], a[group], y[group], v[group], weights):
                 losses.append(value if self.setting.minimize else 1 - value)
         return sum(losses) / len(losses)
 
-    def values(self, p: Any, a: Any, y: Any, v: Any) -> list[Any]:
-        """The metric of some samples; under per_class one number a class."""
+    def values(self, p: Any, a: Any, y: Any, v: Any, columns: list[Any]) -> list[Any]:
+        """The metric of some samples; under per_class one number a class. `columns` are weights of
+        their own."""
         parts = [v * y * a, v * y * (1 - a), v * (1 - y) * a, v * (1 - y) * (1 - a)]
         if mentions(self.text, ["samples"]):
             rows = [[x[n].sum() for x in parts] for n in range(len(p))]
@@ -87,6 +90,9 @@ class Plain:
         scope |= {n: term(n, 0.0) for n in ("bce", "ce") if mentions(self.text, [n])}
         if self.setting.task == "binary" and not mentions(self.text, ["samples"]):
             scope |= tables[0]
+            for name, w in zip(self.setting.columns, columns, strict=True):
+                own = (w * y * a, w * y * (1 - a), w * (1 - y) * a, w * (1 - y) * (1 - a))
+                scope |= {f"{c}[{name}]": x.sum() for c, x in zip(CELLS, own, strict=True)}
             tables.append(dict(zip(CELLS, rows[0][::-1], strict=True)))
         components = range(len(tables)) if mentions(self.text, ["per_class"]) else [0]
         return [

@@ -56,6 +56,28 @@ def counts() -> Iterator[Table]:
     yield from EXTREMES
 
 
+def with_columns(metric: ir.Metric, table: Table, index: int) -> tuple[float, ...]:
+    """A table, then that of every column: each count times a mean of its own. In some a column is
+    0 throughout."""
+    generator = random.Random(index)
+    cells = list(table)
+    for column, _ in enumerate(metric.columns):
+        unit = 0.0 if index % 13 == 5 + column else 1.0
+        cells += [unit * count * 10 ** generator.uniform(-1, 2) for count in table]
+    return tuple(cells)
+
+
+def amounts(column: int, shape: tuple[int, int, int]) -> list[list[list[float]]]:
+    """What each element of a batch of shape (N, C, M) counts by a column; the first ones are not 0.
+    It depends on the element's place alone."""
+    generator = random.Random(40 + column)
+    n, c, m = shape
+    numbers = [[[0.0] * m for _ in range(c)] for _ in range(n)]
+    for place, (i, k, j) in enumerate(product(range(n), range(c), range(m))):
+        numbers[i][k][j] = generator.choice((0.5, 1.0, 3.0, 6.0, 40.0, *[0.0] * (place > 5)))
+    return numbers
+
+
 def tables(joint: bool) -> Iterator[tuple[list[Table], bool]]:
     """Tables of 2 to 4 classes, and whether they are extreme.
 

@@ -21,9 +21,12 @@ from metricc.functions import CELLS
 from metricc.verify.oracle import (
     DIGITS,
     NUDGE,
+    WAYS,
     Dual,
     DualArithmetic,
     Terms,
+    beside_columns,
+    cell_names,
     limit,
     mentions,
     walk,
@@ -58,6 +61,11 @@ class Setting:
     class_weight: Sequence[float] | None = None  # 0 for a class that is left out
     reduction: str = "mean"
     label_smoothing: float = 0.0
+    columns: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return cell_names(self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +108,9 @@ def values(
         return Values([f.value for f in found], slopes, [weights_of(s) for s in slopes], terms)
 
 
-def cells_of(number: Dual, table: int) -> list[Any]:
+def cells_of(number: Dual, table: int, cells: Sequence[str] = CELLS) -> list[Any]:
     """The slopes in a table's cells."""
-    return [number.slopes.get((table, cell), mpf(0)) for cell in CELLS]
+    return [number.slopes.get((table, cell), mpf(0)) for cell in cells]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +131,25 @@ class Metric:
         return [self._component(k) for k in (range(len(self.counts)) if split else (0,))]
 
     def _component(self, component: int) -> Dual:
-        still = [[mpf(0)] * 4 for _ in self.counts]
-        paths = [self._path(*step) for step in ((0, 0, 1), (3, 5, 2))]
+        still = [[mpf(0)] * len(table) for table in self.counts]
+        steps = ((0, 0, 1), *((3, 5, 2),) * (WAYS - 1 if self.setting.columns else 1))
+        paths = [self._path(*step, way) for way, step in enumerate(steps)]
         return _settled(lambda shift: self._at(shift, component), still, paths)
 
-    def _path(self, row: int, column: int, start: int) -> list[list[Any]]:
+    def _path(self, row: int, column: int, start: int, way: int) -> list[list[Any]]:
         """A way into the domain: a K x K table of small counts, seen from each class."""
         size = range(len(self.counts) + 1)  # a class more, so that no cell stays 0
         joint = [[start + row * i + column * j + i * j % start for j in size] for i in size]
-        return [[cell * NUDGE for cell in one_against_rest(joint, k)] for k in size[:-1]]
+        paths = [list(one_against_rest(joint, k)) for k in size[:-1]]
+        if self.setting.columns:
+            paths = [beside_columns(way, path, len(self.setting.cells)) for path in paths]
+        return [[cell * NUDGE for cell in path] for path in paths]
 
     def _at(self, shift: list[list[Any]], component: int) -> Dual:
         raw = [
             [
                 Dual(count + moved, {(k, cell): mpf(1)})
-                for cell, count, moved in zip(CELLS, table, moves, strict=True)
+                for cell, count, moved in zip(self.setting.cells, table, moves, strict=True)
             ]
             for k, (table, moves) in enumerate(zip(self.counts, shift, strict=True))
         ]
@@ -148,9 +160,9 @@ class Metric:
             cells = _alone(raw[0], self.counts[0], self.setting)
             if cells is None:
                 return Dual(mpf(0))
-            scope |= dict(zip(CELLS, cells, strict=True))
+            scope |= dict(zip(self.setting.cells, cells, strict=True))
             # The second class is the first with what is positive and what is negative swapped.
-            both = [cells, cells[::-1]]
+            both = [cells[:4], cells[:4][::-1]]
             counts = [[cell.value for cell in table] for table in both]
             settled = Setting(task="binary", absent=None)
             tables = Tables(settled, both, counts, [mpf(1)] * 2, component)
@@ -188,14 +200,24 @@ def _settled(function: Callable[[Any], Dual], here: Any, paths: Sequence[Any]) -
     try:
         return checked(here)
     except ZeroDivisionError:
-        one, two = (checked(path) for path in paths)
-        names = {**one.slopes, **two.slopes}
-        slopes = {n: limit(one.slopes.get(n, 0), two.slopes.get(n, 0)) for n in names}
-        return Dual(limit(one.value, two.value), slopes)
+        found = [checked(path) for path in paths]
+        names = {name for one in found for name in one.slopes}
+        slopes = {n: limit(*(one.slopes.get(n, mpf(0)) for one in found)) for n in names}
+        return Dual(limit(*(one.value for one in found)), slopes)
 
 
 def is_absent(table: Sequence[Any]) -> bool:
     return bool(table[0] + table[1] == 0 or table[2] + table[3] == 0)
+
+
+def _units(counts: Sequence[Any]) -> list[Any]:
+    """The unit of every cell: 1, and a column's mean over the table (1 where that is 0)."""
+    found: list[Any] = []
+    size = sum(counts[:4])
+    for i in range(0, len(counts), 4):
+        total = sum(counts[i : i + 4])
+        found += [total / size if i and total and size else mpf(1)] * 4
+    return found
 
 
 def _added(cells: Sequence[Dual], amounts: Sequence[Any]) -> list[Dual]:
@@ -204,13 +226,18 @@ def _added(cells: Sequence[Dual], amounts: Sequence[Any]) -> list[Dual]:
 
 def _alone(raw: list[Dual], counts: Sequence[Any], setting: Setting) -> list[Dual] | None:
     """The cells that a table which stands alone is judged by; None where its value is 0."""
-    smooth = [mpf(setting.smooth)] * 4
+    units = _units(counts)
+    smooth = [setting.smooth * unit for unit in units]
     if setting.absent is None or not is_absent(counts):
         return _added(raw, smooth)
     if setting.absent == "skip":
-        perfect = (counts[0] + counts[1] + 1, mpf(0), mpf(0), counts[2] + counts[3] + 1)
+        perfect: list[Any] = []
+        for i in range(0, len(counts), 4):
+            tp, fn, fp, tn = counts[i : i + 4]
+            perfect += [tp + fn + units[i], mpf(0), mpf(0), fp + tn + units[i]]
         return _added([Dual(count) for count in perfect], smooth)
-    return None if setting.absent == "zero" else _added(_added(raw, (1, 0, 0, 1)), smooth)
+    right = [unit * (i % 4 in (0, 3)) for i, unit in enumerate(units)]
+    return None if setting.absent == "zero" else _added(_added(raw, right), smooth)
 
 
 def live(absent: Sequence[bool], shares: Sequence[Any], policy: str | None) -> list[Any]:

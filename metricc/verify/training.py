@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from types import ModuleType
 
@@ -13,6 +14,7 @@ from metricc.verify.agreement import (
     blocks,
     classes,
     difference,
+    given,
     layout,
     repeated,
     samples,
@@ -52,11 +54,11 @@ def checks(
     loss = getattr(module, f"{options.name}_loss", None)
     if loss is None:
         return [ir.Check(f"{options.name}_loss()", "missing", "present", False)]
-    sets, given = parameter_sets(plan.metric), arguments(surrogate)
-    chosen = list(product(sets, given))
+    sets, others = parameter_sets(plan.metric), arguments(surrogate)
+    chosen = list(product(sets, others))
     if options.task != "binary":  # each once, not each with each
-        both = range(max(len(sets), len(given)))
-        chosen = [(sets[i % len(sets)], given[i % len(given)]) for i in both]
+        both = range(max(len(sets), len(others)))
+        chosen = [(sets[i % len(sets)], others[i % len(others)]) for i in both]
     cases = [case(loss, plan, options, surrogate, *one) for one in chosen]
     first = cases[0]
     # Differences of a steep surrogate's gradients tell little: the last that is not the steepest.
@@ -72,6 +74,8 @@ def checks(
         ("blocks", lambda: blocks(first, module)),
         ("weight 2 = sample twice", lambda: repeated(first)),
     ]
+    if not first.wide:
+        named.append(("given counts", lambda: given(first, module, options.pascal)))
     if first.shared:
         named.append(("classes", lambda: classes(first, plan)))
     if first.wide and plan.outer is None:
@@ -168,7 +172,10 @@ def _masked(one: Case) -> ir.Check:
         spoiled = torch.where(kept, input.detach(), torch.nan).requires_grad_()
         index = {} if task == "multiclass" else {"ignore_index": -1.0}
         labels = target.masked_fill(ignored, -100 if task == "multiclass" else -1)
-        loss = one(spoiled, labels, mask=keep, **index)
+        columns = {
+            name: torch.where(kept, column, torch.nan) for name, column in one.columns(data).items()
+        }
+        loss = one(spoiled, labels, mask=keep, **index, **columns)
         loss.backward()
         weighed = replace(data, weight=kept.reshape(shape).double().tolist())
         slopes = spoiled.grad if spoiled.grad is not None else torch.full_like(input, torch.nan)
@@ -189,7 +196,8 @@ def _autograd(cases: list[Case]) -> ir.Check:
         z, y, v = (
             torch.tensor(x, dtype=torch.float64) for x in (data.input, data.target, data.weight)
         )
-        plain = one.plain().loss(z.requires_grad_(), y, v)
+        columns = [torch.tensor(c, dtype=torch.float64) for c in one.full(data).columns]
+        plain = one.plain().loss(z.requires_grad_(), y, v, *columns)
         plain.backward()
         if z.grad is not None and torch.isfinite(z.grad.sum() + plain):
             error = difference(found, z.grad.reshape(found.shape))
@@ -220,7 +228,9 @@ def _gradcheck(one: Case, second: bool) -> ir.Check:
         input.view(-1)[0] = 0.0  # where |z| has a kink
         input.requires_grad_()
     check = getattr(torch.autograd, name)
-    passed = bool(check(lambda x: one(x, target, weight), (input,), raise_exception=False))
+    columns = one.columns(data)
+    called = partial(one, target=target, weight=weight, **columns)
+    passed = bool(check(called, (input,), raise_exception=False))
     return ir.Check(name, "agrees" if passed else "differs", "agrees", passed)
 
 
@@ -231,7 +241,7 @@ def _upstream(one: Case) -> ir.Check:
     data = some(one, 50, 1.5, 9, False)
     _, found = gradient(one, data)
     input, target, weight = tensors(data, one.setting.task)
-    (-3.75 * one(input, target, weight)).backward()
+    (-3.75 * one(input, target, weight, **one.columns(data))).backward()
     error = difference(input.grad / -3.75, found)
     if one.several:  # each loss has an upstream gradient of its own
         input.grad = None
@@ -253,7 +263,13 @@ def _finite(cases: list[Case]) -> ir.Check:
     batches = 0
     for one in cases:
         task, given = one.setting.task, one.setting.from_probabilities
-        several = ugly(task, given, wide=one.wide)
+        several = dict(ugly(task, given, wide=one.wide))
+        if one.setting.columns:  # of nothing, and of very different sizes
+            some = one.full(several["no weight"])
+            sizes = {"columns of 0": [0.0] * 4, "columns from 0 to 6e4": [6e4, 0.0, 6e-4, 6e4]}
+            for name, row in sizes.items():
+                columns = [[[[x]] for x in row]] * len(some.columns)
+                several[name] = replace(some, weight=None, columns=columns)
         policies = POLICIES if task != "binary" or one.wide else POLICIES[:1]
         for policy, (name, data), dtype in product(policies, several.items(), BUDGET):
             loss, slopes = gradient(one.changed(absent=policy), data, dtype)
@@ -264,7 +280,8 @@ def _finite(cases: list[Case]) -> ir.Check:
             shape = (0,) if task == "binary" else (0, CLASSES)
             input = torch.zeros(shape, dtype=getattr(torch, dtype), requires_grad=True)
             target = torch.zeros(shape[:1], dtype=torch.long) if task == "multiclass" else input
-            loss = one(input, target.detach())
+            none = dict.fromkeys(one.setting.columns, input.detach())
+            loss = one(input, target.detach(), **none)
             loss.backward()
             batches += 1
             if not torch.isfinite(loss):

@@ -16,6 +16,8 @@ Surrogate  amplified: A(p) = sigmoid(L*(p - threshold)), p = sigmoid(z), z the i
            negative still counts .0067 in FP, which is .66 of a false positive for each positive
            where one sample in a hundred is positive. A larger L lessens that and flattens the slope
            away from the threshold: at L = 73 (the paper's) it is 1.5e-7 of its peak at |z| = 1.
+Outputs    A model trained on this loss decides at `threshold`; its outputs are scores, not
+           probabilities: calibrate them on held-out data before reading them as such.
 Classes    A class without positives, or without negatives, is absent from a sample.
            absent='diagonal' gives it one unit of weight in TP and in TN: the right empty prediction
            is then perfect, a wrong one is not, and gradients push the right way. absent='skip'
@@ -44,7 +46,7 @@ from torch import Tensor
 
 __all__ = ["BceDiceLoss", "bce_dice_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '78362f1c233827f0679868d2eb7f40d96f9f804b55a122db1ad68d5d8173545a'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '58f208a06ee94a7dbb4ee85cbeaec7d53abd6523bce734a8a1a56194619aa176', 'code_sha256': '1550ac1848b59066daa225ec199e82ba9cf011bb6eb9c4a3d10ce519255fb92a', 'words_sha256': '1da3b49c2690b0c7e11f3f139814ed90da5cac6b162ba9b2b74b45d73f6e5d1d'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -210,7 +212,7 @@ class _BceDiceFunction(torch.autograd.Function):
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
         class_weight, label_smoothing, absent, smooth, L, threshold = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        if torch.is_grad_enabled():  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None, label_smoothing, L, threshold)
             pair = _scalars(counts, class_weight, absent, smooth, L, threshold)[1]
         pair = (pair * grad_loss[:, None]).clamp(-_HUGE, _HUGE)

@@ -14,8 +14,9 @@ Surrogate  amplified: A(p) = sigmoid(L*(p - threshold)), p = sigmoid(z), z the i
            negative still counts .0067 in FP, which is .66 of a false positive for each positive
            where one sample in a hundred is positive. A larger L lessens that and flattens the slope
            away from the threshold: at L = 73 (the paper's) it is 1.5e-7 of its peak at |z| = 1.
-Threshold  A model trained on this loss decides at `threshold`. For calibrated probabilities of
-           another model the best cut is TP/(FN + FP + 2*TP).
+Outputs    A model trained on this loss decides at `threshold`; its outputs are scores, not
+           probabilities: calibrate them on held-out data before reading them as such. For
+           calibrated probabilities of another model the best cut is TP/(FN + FP + 2*TP).
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
            right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
@@ -26,6 +27,10 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            and ignore_index: a label: what is masked out (False) or ignored counts nothing, gets
            gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in float32 and give a
            float32 loss; the counts are float64 (float32 on devices without).
+           counts: the loss and the weights of its gradient are taken at these counts (a tensor, as
+           loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
+           the running mean of a `Counts`, which takes in the batch's: for batches with few
+           positives.
 
 Made by metricc 0.1.0:  metricc compile '2*TP / (2*TP + FP + FN)' --name f1
 Derivatives proved: rational functions.
@@ -35,9 +40,9 @@ Check it with `metricc verify`. The file needs torch alone and belongs to whoeve
 import torch
 from torch import Tensor
 
-__all__ = ["F1Loss", "f1_loss", "gradient", "value", "weights"]
+__all__ = ["Counts", "F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': 'a32bddcb97624859d8a29e74b8c131007a4a7391ea45672bd6fe04555700a507'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': 'c2c3f553ab497cae0698560346a99935bb4132ce8ff799d1da2c8f11f68609cc', 'code_sha256': '64b4a36f16f7c4dc8aec28c0c72efb759e6b63f42ddb54bb98827bf0f47b7b1e', 'words_sha256': '491db25b1bb3a267b190609fe56f640e1f6806fe62db8eb94dfec71e52164e2f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -72,12 +77,42 @@ def _require(L, threshold):
         raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
 
 
+class Counts:
+    """The mean counts of the batches so far, the share of each fading by `decay` with every other.
+
+    For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
+    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    """
+
+    def __init__(self, decay: float = 0.9):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], not {decay}")
+        self.decay = decay
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.batches = 0.0, 0.0
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Take in a batch's counts. The mean, with these in it."""
+        self.total = self.decay * self.total + counts.detach()
+        self.batches = self.decay * self.batches + 1.0
+        return self.total / self.batches
+
+    def state_dict(self) -> dict:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict) -> None:
+        self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
+
+
 def f1_loss(
     input: Tensor,
     target: Tensor,
     *,
     weight: Tensor | None = None,
     mask: Tensor | None = None,
+    counts: Tensor | Counts | None = None,
     ignore_index: float | None = None,
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
@@ -88,12 +123,10 @@ def f1_loss(
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
     _require(L, threshold)
     _policy(absent, smooth, label_smoothing)
-    weight = _check(input, target, weight, mask)
-    if mask is not None or ignore_index is not None:
-        input, target, weight = _kept(input, target, weight, mask, ignore_index)
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
-    return _F1Function.apply(input, target, weight, absent, smooth, L, threshold)[0]
+    input, target, weight = _arrange(input, target, weight, mask, ignore_index, label_smoothing)
+    if counts is not None:
+        counts = _settled(counts, input, target, weight, L, threshold)
+    return _F1Function.apply(input, target, weight, counts, absent, smooth, L, threshold)[0]
 
 
 class F1Loss(torch.nn.Module):
@@ -125,12 +158,14 @@ class F1Loss(torch.nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
         mask: Tensor | None = None,
+        counts: Tensor | Counts | None = None,
     ) -> Tensor:
         return f1_loss(
             input,
             target,
             weight=weight,
             mask=mask,
+            counts=counts,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             smooth=self.smooth,
@@ -138,6 +173,19 @@ class F1Loss(torch.nn.Module):
             L=self.L,
             threshold=self.threshold,
         )
+
+    def counts(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
+        input, target, weight = _arrange(
+            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+        )
+        return _summed(input, target, weight, self.L, self.threshold)
 
     def set_surrogate(self, *, L: float | None = None, threshold: float | None = None) -> None:
         """Change the surrogate's arguments, between steps or epochs."""
@@ -157,10 +205,12 @@ class _F1Function(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, absent, smooth, L, threshold):
-        kept = _at_once(input) and input.requires_grad
+    def forward(input, target, weight, given, absent, smooth, L, threshold):
+        kept = _at_once(input) and input.requires_grad and given is None
         slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        counts = _count(input, target, weight, slope if kept else None, L, threshold)
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, slope if kept else None, L, threshold)
         *cells, scored, _ = _present(*counts, absent, smooth)
         loss = 1 - scored * value(*cells)
         pair = _pair(input, counts, absent, smooth, L, threshold)
@@ -180,8 +230,8 @@ class _F1Function(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        absent, smooth, L, threshold = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        given, absent, smooth, L, threshold = ctx.arguments
+        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None, L, threshold)
             pair = _pair(input, counts, absent, smooth, L, threshold)
         pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
@@ -220,6 +270,24 @@ def _count(input, target, weight, slope, L, threshold):
     if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
+
+
+def _settled(counts, input, target, weight, L, threshold):
+    """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
+    if isinstance(counts, Counts):
+        counts = counts.add(_summed(input.detach(), target, weight, L, threshold))
+    counts = _tensor(counts, input)
+    if counts.shape != (4,) or counts.requires_grad:
+        raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")
+    return counts
+
+
+def _summed(input, target, weight, L, threshold):
+    """The counts of a batch as one tensor, without a gradient."""
+    with torch.no_grad():
+        return torch.stack(
+            [_tensor(x, input) for x in _count(input, target, weight, None, L, threshold)]
+        )
 
 
 def _present(TP, FN, FP, TN, absent, smooth):
@@ -281,12 +349,17 @@ def _pieces(*tensors):
     return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
 
 
-def _check(input, target, weight, mask):
-    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
+def _arrange(input, target, weight, mask, ignore_index, label_smoothing):
+    """The tensors as they are counted. Refuses those that do not fit together."""
     _fit(input, target=target, weight=weight, mask=mask)
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    return weight if weight is None else _spread(weight, input, "weight")
+    weight = weight if weight is None else _spread(weight, input, "weight")
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / 2
+    return input, target, weight
 
 
 def _spread(tensor, input, name):

@@ -16,8 +16,10 @@ Gradient   d loss/dz_i = -v_i (y_i w_plus - (1 - y_i) w_minus) dA/dz_i, over the
 Surrogate  soft: A(p) = p, p = sigmoid(z), z the input; the expected confusion matrix
            The counts are the expected confusion matrix if the probabilities were true; the slope
            dA/dz = p(1 - p) reaches every sample.
-Threshold  A model trained on this loss decides at p = 1/2. For calibrated probabilities of another
-           model the best cut is TP/(FN*beta**2 + FP + TP*beta**2 + TP).
+Outputs    A model trained on this loss decides at p = 1/2; its outputs are scores, not
+           probabilities: calibrate them on held-out data before reading them as such. For
+           calibrated probabilities of another model the best cut is TP/(FN*beta**2 + FP +
+           TP*beta**2 + TP).
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
            right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
@@ -28,6 +30,10 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            and ignore_index: a label: what is masked out (False) or ignored counts nothing, gets
            gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in float32 and give a
            float32 loss; the counts are float64 (float32 on devices without).
+           counts: the loss and the weights of its gradient are taken at these counts (a tensor, as
+           loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
+           the running mean of a `Counts`, which takes in the batch's: for batches with few
+           positives.
 
 Made by metricc 0.1.0:  metricc compile fbeta --name fbeta --surrogate soft
 Derivatives proved: rational functions.
@@ -37,9 +43,9 @@ Check it with `metricc verify`. The file needs torch alone and belongs to whoeve
 import torch
 from torch import Tensor
 
-__all__ = ["FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
+__all__ = ["Counts", "FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'acfe58423c9b1fb215006b6fdb395ef348771c53db8bf2ed274393411360bad5'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '82faa6292d9c25082dc25a1a5e79b8403f38a50a5c7b7e309df002e2800776e3', 'code_sha256': '0a718bef6fd3adaebcbc10a97bdc3cce5238f480557f7dee9563275b184051f7', 'words_sha256': '9def9f1a8dc3b107e98f47cf35c1056d7f020a955a9bd37ea1a0d13391a9e0e9'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -75,12 +81,42 @@ def _require(beta):
         raise ValueError(f"beta must lie in (0, inf), not {beta}")
 
 
+class Counts:
+    """The mean counts of the batches so far, the share of each fading by `decay` with every other.
+
+    For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
+    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    """
+
+    def __init__(self, decay: float = 0.9):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], not {decay}")
+        self.decay = decay
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.batches = 0.0, 0.0
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Take in a batch's counts. The mean, with these in it."""
+        self.total = self.decay * self.total + counts.detach()
+        self.batches = self.decay * self.batches + 1.0
+        return self.total / self.batches
+
+    def state_dict(self) -> dict:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict) -> None:
+        self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
+
+
 def fbeta_loss(
     input: Tensor,
     target: Tensor,
     *,
     weight: Tensor | None = None,
     mask: Tensor | None = None,
+    counts: Tensor | Counts | None = None,
     ignore_index: float | None = None,
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
@@ -90,12 +126,10 @@ def fbeta_loss(
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
     _require(beta)
     _policy(absent, smooth, label_smoothing)
-    weight = _check(input, target, weight, mask)
-    if mask is not None or ignore_index is not None:
-        input, target, weight = _kept(input, target, weight, mask, ignore_index)
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
-    return _FbetaFunction.apply(input, target, weight, absent, smooth, beta)[0]
+    input, target, weight = _arrange(input, target, weight, mask, ignore_index, label_smoothing)
+    if counts is not None:
+        counts = _settled(counts, input, target, weight)
+    return _FbetaFunction.apply(input, target, weight, counts, absent, smooth, beta)[0]
 
 
 class FbetaLoss(torch.nn.Module):
@@ -125,18 +159,33 @@ class FbetaLoss(torch.nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
         mask: Tensor | None = None,
+        counts: Tensor | Counts | None = None,
     ) -> Tensor:
         return fbeta_loss(
             input,
             target,
             weight=weight,
             mask=mask,
+            counts=counts,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             smooth=self.smooth,
             absent=self.absent,
             beta=self.beta,
         )
+
+    def counts(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
+        input, target, weight = _arrange(
+            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+        )
+        return _summed(input, target, weight)
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}"
@@ -149,10 +198,12 @@ class _FbetaFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, absent, smooth, beta):
-        kept = _at_once(input) and input.requires_grad
+    def forward(input, target, weight, given, absent, smooth, beta):
+        kept = _at_once(input) and input.requires_grad and given is None
         slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        counts = _count(input, target, weight, slope if kept else None)
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, slope if kept else None)
         *cells, scored, _ = _present(*counts, absent, smooth)
         loss = 1 - scored * value(*cells, beta)
         pair = _pair(input, counts, absent, smooth, beta)
@@ -172,8 +223,8 @@ class _FbetaFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        absent, smooth, beta = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        given, absent, smooth, beta = ctx.arguments
+        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None)
             pair = _pair(input, counts, absent, smooth, beta)
         pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
@@ -210,6 +261,22 @@ def _count(input, target, weight, slope):
     if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
+
+
+def _settled(counts, input, target, weight):
+    """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
+    if isinstance(counts, Counts):
+        counts = counts.add(_summed(input.detach(), target, weight))
+    counts = _tensor(counts, input)
+    if counts.shape != (4,) or counts.requires_grad:
+        raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")
+    return counts
+
+
+def _summed(input, target, weight):
+    """The counts of a batch as one tensor, without a gradient."""
+    with torch.no_grad():
+        return torch.stack([_tensor(x, input) for x in _count(input, target, weight, None)])
 
 
 def _present(TP, FN, FP, TN, absent, smooth):
@@ -271,12 +338,17 @@ def _pieces(*tensors):
     return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
 
 
-def _check(input, target, weight, mask):
-    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
+def _arrange(input, target, weight, mask, ignore_index, label_smoothing):
+    """The tensors as they are counted. Refuses those that do not fit together."""
     _fit(input, target=target, weight=weight, mask=mask)
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    return weight if weight is None else _spread(weight, input, "weight")
+    weight = weight if weight is None else _spread(weight, input, "weight")
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / 2
+    return input, target, weight
 
 
 def _spread(tensor, input, name):

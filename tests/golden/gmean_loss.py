@@ -13,8 +13,9 @@ Gradient   d loss/dz_i = -v_i (y_i w_plus - (1 - y_i) w_minus) dA/dz_i, over the
 Surrogate  soft: A(p) = p, p the input; the expected confusion matrix
            The counts are the expected confusion matrix if the probabilities were true; the slope
            dA/dz = p(1 - p) reaches every sample.
-Threshold  A model trained on this loss decides at p = 1/2. For calibrated probabilities of another
-           model the best cut is TP/(TN + TP).
+Outputs    A model trained on this loss decides at p = 1/2; its outputs are scores, not
+           probabilities: calibrate them on held-out data before reading them as such. For
+           calibrated probabilities of another model the best cut is TP/(TN + TP).
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
            right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
@@ -25,6 +26,10 @@ Tensors    input: probabilities in [0, 1]; target: labels in [0, 1], float, inte
            bool, likewise, and ignore_index: a label: what is masked out (False) or ignored counts
            nothing, gets gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in
            float32 and give a float32 loss; the counts are float64 (float32 on devices without).
+           counts: the loss and the weights of its gradient are taken at these counts (a tensor, as
+           loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
+           the running mean of a `Counts`, which takes in the batch's: for batches with few
+           positives.
 
 Made by metricc 0.1.0:  metricc compile gmean --name gmean --surrogate soft --from-probabilities
 Derivatives proved: rational functions, with roots as powers of their factors.
@@ -36,9 +41,9 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
+__all__ = ["Counts", "GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '41c5e1e21054ad47722962f3e44e33fa6276cb9c262f166167e3f1794ed1fd84'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '8e88a17842b242ae7415ef0c1bd1c326e9c18819d1f239c9ae38137ca402cded', 'code_sha256': '3f0be5832e46ea51fef4e76555e751d824e77c6e33d67fe0ca4a177c183d0513', 'words_sha256': '5b2e500a0239eb5d85d8b924eb4dc5a7cab794d5282339fca648f809e5392fcc'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -67,12 +72,42 @@ def weights(TP, FN, FP, TN):
     return _ratio(root, 2 * TP), _ratio(root, 2 * TN)
 
 
+class Counts:
+    """The mean counts of the batches so far, the share of each fading by `decay` with every other.
+
+    For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
+    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    """
+
+    def __init__(self, decay: float = 0.9):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], not {decay}")
+        self.decay = decay
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.batches = 0.0, 0.0
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Take in a batch's counts. The mean, with these in it."""
+        self.total = self.decay * self.total + counts.detach()
+        self.batches = self.decay * self.batches + 1.0
+        return self.total / self.batches
+
+    def state_dict(self) -> dict:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict) -> None:
+        self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
+
+
 def gmean_loss(
     input: Tensor,
     target: Tensor,
     *,
     weight: Tensor | None = None,
     mask: Tensor | None = None,
+    counts: Tensor | Counts | None = None,
     ignore_index: float | None = None,
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
@@ -80,12 +115,10 @@ def gmean_loss(
 ) -> Tensor:
     """The loss of a batch of probabilities: a scalar. ValueError where the tensors do not fit."""
     _policy(absent, smooth, label_smoothing)
-    weight = _check(input, target, weight, mask)
-    if mask is not None or ignore_index is not None:
-        input, target, weight = _kept(input, target, weight, mask, ignore_index)
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
-    return _GmeanFunction.apply(input, target, weight, absent, smooth)[0]
+    input, target, weight = _arrange(input, target, weight, mask, ignore_index, label_smoothing)
+    if counts is not None:
+        counts = _settled(counts, input, target, weight)
+    return _GmeanFunction.apply(input, target, weight, counts, absent, smooth)[0]
 
 
 class GmeanLoss(torch.nn.Module):
@@ -112,17 +145,32 @@ class GmeanLoss(torch.nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
         mask: Tensor | None = None,
+        counts: Tensor | Counts | None = None,
     ) -> Tensor:
         return gmean_loss(
             input,
             target,
             weight=weight,
             mask=mask,
+            counts=counts,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             smooth=self.smooth,
             absent=self.absent,
         )
+
+    def counts(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
+        input, target, weight = _arrange(
+            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+        )
+        return _summed(input, target, weight)
 
     def extra_repr(self) -> str:
         return ""
@@ -135,10 +183,12 @@ class _GmeanFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, absent, smooth):
-        kept = _at_once(input) and input.requires_grad
+    def forward(input, target, weight, given, absent, smooth):
+        kept = _at_once(input) and input.requires_grad and given is None
         slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        counts = _count(input, target, weight, slope if kept else None)
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, slope if kept else None)
         *cells, scored, _ = _present(*counts, absent, smooth)
         loss = 1 - scored * value(*cells)
         pair = _pair(input, counts, absent, smooth)
@@ -158,8 +208,8 @@ class _GmeanFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        absent, smooth = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        given, absent, smooth = ctx.arguments
+        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None)
             pair = _pair(input, counts, absent, smooth)
         pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
@@ -196,6 +246,22 @@ def _count(input, target, weight, slope):
     if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
+
+
+def _settled(counts, input, target, weight):
+    """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
+    if isinstance(counts, Counts):
+        counts = counts.add(_summed(input.detach(), target, weight))
+    counts = _tensor(counts, input)
+    if counts.shape != (4,) or counts.requires_grad:
+        raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")
+    return counts
+
+
+def _summed(input, target, weight):
+    """The counts of a batch as one tensor, without a gradient."""
+    with torch.no_grad():
+        return torch.stack([_tensor(x, input) for x in _count(input, target, weight, None)])
 
 
 def _present(TP, FN, FP, TN, absent, smooth):
@@ -257,12 +323,17 @@ def _pieces(*tensors):
     return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
 
 
-def _check(input, target, weight, mask):
-    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
+def _arrange(input, target, weight, mask, ignore_index, label_smoothing):
+    """The tensors as they are counted. Refuses those that do not fit together."""
     _fit(input, target=target, weight=weight, mask=mask)
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    return weight if weight is None else _spread(weight, input, "weight")
+    weight = weight if weight is None else _spread(weight, input, "weight")
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / 2
+    return input, target, weight
 
 
 def _spread(tensor, input, name):

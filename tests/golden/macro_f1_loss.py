@@ -15,6 +15,8 @@ Gradient   d loss/dp_ik = -v_i (y_ik w_plus_k - (1 - y_ik) w_minus_k) dA/dp_ik, 
 Surrogate  soft: A(p) = p, p = softmax(z), z the input; the expected confusion matrix
            The counts are the expected confusion matrix if the probabilities were true; the slope
            dA/dz = p(1 - p) reaches every sample.
+Outputs    A model trained on this loss decides for its largest output; its outputs are scores, not
+           probabilities: calibrate them on held-out data before reading them as such.
 Classes    A class without positives, or without negatives, is absent from a batch.
            absent='diagonal' gives it one unit of weight in TP and in TN: the right empty prediction
            is then perfect, a wrong one is not, and gradients push the right way. absent='skip'
@@ -28,6 +30,10 @@ Tensors    input: logits of shape (N, C, ...); target: class indices of shape (N
            class counts in averages; classes, exclude_background: those that do. float16 and
            bfloat16 inputs are summed in float32 and give a float32 loss; the counts are float64
            (float32 on devices without).
+           counts: the loss and the weights of its gradient are taken at these counts (a tensor, as
+           loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
+           the running mean of a `Counts`, which takes in the batch's: for batches with few
+           positives.
 
 Made by metricc 0.1.0:  metricc compile f1 --name macro_f1 --task multiclass
 Derivatives proved: rational functions.
@@ -40,9 +46,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["MacroF1Loss", "macro_f1_loss", "gradient", "value", "weights"]
+__all__ = ["Counts", "MacroF1Loss", "gradient", "macro_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '14d5946bbc968eb3e3c38863b00a5cd3e439249712025f0fe0967875c11d8def'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '0a2b10c76b6820f561162a5691e4c1a29496fc2ffeb88197d4a3beae04e1a7ef', 'code_sha256': '303ef99faeeb13fb358dfa36ce53752d530a03c311808f8fd9b302977e642561', 'words_sha256': '0b6cdd8a8fdd2ff62ca5c139ba598087bfd2fe5fbb47e07d1c02fbeaa8db9f79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -74,12 +80,42 @@ def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     return slope * _ratio(2 * (TP + x1), x2**2), slope * _ratio(2 * TP, x2**2)
 
 
+class Counts:
+    """The mean counts of the batches so far, the share of each fading by `decay` with every other.
+
+    For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
+    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    """
+
+    def __init__(self, decay: float = 0.9):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], not {decay}")
+        self.decay = decay
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.batches = 0.0, 0.0
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Take in a batch's counts. The mean, with these in it."""
+        self.total = self.decay * self.total + counts.detach()
+        self.batches = self.decay * self.batches + 1.0
+        return self.total / self.batches
+
+    def state_dict(self) -> dict:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict) -> None:
+        self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
+
+
 def macro_f1_loss(
     input: Tensor,
     target: Tensor,
     *,
     weight: Tensor | None = None,
     mask: Tensor | None = None,
+    counts: Tensor | Counts | None = None,
     class_weight: Sequence[float] | Tensor | None = None,
     classes: Sequence[int] | None = None,
     exclude_background: bool = False,
@@ -92,7 +128,9 @@ def macro_f1_loss(
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    arguments = (class_weight, label_smoothing, absent, smooth)
+    if counts is not None:
+        counts = _settled(counts, input, target, weight, label_smoothing)
+    arguments = (counts, class_weight, label_smoothing, absent, smooth)
     return _MacroF1Function.apply(input, target, weight, *arguments)[0]
 
 
@@ -126,12 +164,14 @@ class MacroF1Loss(torch.nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
         mask: Tensor | None = None,
+        counts: Tensor | Counts | None = None,
     ) -> Tensor:
         return macro_f1_loss(
             input,
             target,
             weight=weight,
             mask=mask,
+            counts=counts,
             class_weight=self.class_weight,
             classes=self.classes,
             exclude_background=self.exclude_background,
@@ -140,6 +180,17 @@ class MacroF1Loss(torch.nn.Module):
             smooth=self.smooth,
             absent=self.absent,
         )
+
+    def counts(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """TP, FN, FP, TN of a batch, (4, C), without gradient: they add over batches."""
+        target, weight = _arrange(input, target, weight, mask, self.ignore_index)
+        return _summed(input.detach(), target, weight, self.label_smoothing)
 
     def extra_repr(self) -> str:
         names = ("class_weight", "ignore_index", "absent")
@@ -153,10 +204,12 @@ class _MacroF1Function(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, class_weight, label_smoothing, absent, smooth):
-        keep = _at_once(input) and input.requires_grad
+    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth):
+        keep = _at_once(input) and input.requires_grad and given is None
         kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
-        counts = _count(input, target, weight, kept if keep else None, label_smoothing)
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, kept if keep else None, label_smoothing)
         loss, pair, share = _scalars(counts, class_weight, absent, smooth)
         return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
 
@@ -174,8 +227,8 @@ class _MacroF1Function(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        class_weight, label_smoothing, absent, smooth = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        given, class_weight, label_smoothing, absent, smooth = ctx.arguments
+        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None, label_smoothing)
             pair = _scalars(counts, class_weight, absent, smooth)[1]
         pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
@@ -185,6 +238,24 @@ class _MacroF1Function(torch.autograd.Function):
             kept, ctx.kept = ctx.kept, None
             g = _finish(kept, target, weight, pair, label_smoothing)
         return _narrow(g, input.dtype), *nothing
+
+
+def _settled(counts, input, target, weight, label_smoothing):
+    """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
+    if isinstance(counts, Counts):
+        counts = counts.add(_summed(input.detach(), target, weight, label_smoothing))
+    counts = _tensor(counts, input)
+    if counts.shape != (4, input.shape[1]) or counts.requires_grad:
+        raise ValueError(
+            f"counts must be constant numbers, {(4, input.shape[1])}, as counts() gives them"
+        )
+    return counts
+
+
+def _summed(input, target, weight, label_smoothing):
+    """The counts of a batch as one tensor, without a gradient."""
+    with torch.no_grad():
+        return torch.stack(_count(input, target, weight, None, label_smoothing))
 
 
 def _scalars(counts, class_weight, absent, smooth):

@@ -23,8 +23,10 @@ Surrogate  amplified: A(p) = sigmoid(L*(p - threshold)), p = sigmoid(z), z the i
            negative still counts .0067 in FP, which is .66 of a false positive for each positive
            where one sample in a hundred is positive. A larger L lessens that and flattens the slope
            away from the threshold: at L = 73 (the paper's) it is 1.5e-7 of its peak at |z| = 1.
-Threshold  A model trained on this loss decides at `threshold`. For calibrated probabilities of
-           another model the best cut is (FN*FP + 2*FN*TP + TN*TP)/(2*(FN + TN)*(FP + TP)).
+Outputs    A model trained on this loss decides at `threshold`; its outputs are scores, not
+           probabilities: calibrate them on held-out data before reading them as such. For
+           calibrated probabilities of another model the best cut is (FN*FP + 2*FN*TP +
+           TN*TP)/(2*(FN + TN)*(FP + TP)).
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
            right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
@@ -35,6 +37,10 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            and ignore_index: a label: what is masked out (False) or ignored counts nothing, gets
            gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in float32 and give a
            float32 loss; the counts are float64 (float32 on devices without).
+           counts: the loss and the weights of its gradient are taken at these counts (a tensor, as
+           loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
+           the running mean of a `Counts`, which takes in the batch's: for batches with few
+           positives.
 
 Made by metricc 0.1.0:  metricc compile mcc --name mcc
 Derivatives proved: rational functions, with roots as powers of their factors.
@@ -46,9 +52,9 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["MccLoss", "mcc_loss", "gradient", "value", "weights"]
+__all__ = ["Counts", "MccLoss", "gradient", "mcc_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '274f1229b45c481747362aad49a993fa16bdc1b876907a6a4c40b0008b81b612'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '47b8972f17bc8be3206b1352a08bf3597dfdf95dd6f26d7c299dc478cd148b9a', 'code_sha256': '6854926e46ffae3b5ec8414f36f8b64d614875d664e7d3c1eb64a2e6473e2abc', 'words_sha256': 'aee5d83c7cceb9d8ccc195b960fa9f81009f156d91d0a7956ec0344970bae189'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -97,12 +103,42 @@ def _require(L, threshold):
         raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
 
 
+class Counts:
+    """The mean counts of the batches so far, the share of each fading by `decay` with every other.
+
+    For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
+    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    """
+
+    def __init__(self, decay: float = 0.9):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], not {decay}")
+        self.decay = decay
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.batches = 0.0, 0.0
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Take in a batch's counts. The mean, with these in it."""
+        self.total = self.decay * self.total + counts.detach()
+        self.batches = self.decay * self.batches + 1.0
+        return self.total / self.batches
+
+    def state_dict(self) -> dict:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict) -> None:
+        self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
+
+
 def mcc_loss(
     input: Tensor,
     target: Tensor,
     *,
     weight: Tensor | None = None,
     mask: Tensor | None = None,
+    counts: Tensor | Counts | None = None,
     ignore_index: float | None = None,
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
@@ -113,12 +149,10 @@ def mcc_loss(
     """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
     _require(L, threshold)
     _policy(absent, smooth, label_smoothing)
-    weight = _check(input, target, weight, mask)
-    if mask is not None or ignore_index is not None:
-        input, target, weight = _kept(input, target, weight, mask, ignore_index)
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
-    return _MccFunction.apply(input, target, weight, absent, smooth, L, threshold)[0]
+    input, target, weight = _arrange(input, target, weight, mask, ignore_index, label_smoothing)
+    if counts is not None:
+        counts = _settled(counts, input, target, weight, L, threshold)
+    return _MccFunction.apply(input, target, weight, counts, absent, smooth, L, threshold)[0]
 
 
 class MccLoss(torch.nn.Module):
@@ -150,12 +184,14 @@ class MccLoss(torch.nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
         mask: Tensor | None = None,
+        counts: Tensor | Counts | None = None,
     ) -> Tensor:
         return mcc_loss(
             input,
             target,
             weight=weight,
             mask=mask,
+            counts=counts,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
             smooth=self.smooth,
@@ -163,6 +199,19 @@ class MccLoss(torch.nn.Module):
             L=self.L,
             threshold=self.threshold,
         )
+
+    def counts(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
+        input, target, weight = _arrange(
+            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+        )
+        return _summed(input, target, weight, self.L, self.threshold)
 
     def set_surrogate(self, *, L: float | None = None, threshold: float | None = None) -> None:
         """Change the surrogate's arguments, between steps or epochs."""
@@ -182,10 +231,12 @@ class _MccFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, absent, smooth, L, threshold):
-        kept = _at_once(input) and input.requires_grad
+    def forward(input, target, weight, given, absent, smooth, L, threshold):
+        kept = _at_once(input) and input.requires_grad and given is None
         slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        counts = _count(input, target, weight, slope if kept else None, L, threshold)
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, slope if kept else None, L, threshold)
         *cells, scored, _ = _present(*counts, absent, smooth)
         loss = 1 - scored * value(*cells)
         pair = _pair(input, counts, absent, smooth, L, threshold)
@@ -205,8 +256,8 @@ class _MccFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        absent, smooth, L, threshold = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        given, absent, smooth, L, threshold = ctx.arguments
+        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None, L, threshold)
             pair = _pair(input, counts, absent, smooth, L, threshold)
         pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
@@ -245,6 +296,24 @@ def _count(input, target, weight, slope, L, threshold):
     if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
     return counts
+
+
+def _settled(counts, input, target, weight, L, threshold):
+    """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
+    if isinstance(counts, Counts):
+        counts = counts.add(_summed(input.detach(), target, weight, L, threshold))
+    counts = _tensor(counts, input)
+    if counts.shape != (4,) or counts.requires_grad:
+        raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")
+    return counts
+
+
+def _summed(input, target, weight, L, threshold):
+    """The counts of a batch as one tensor, without a gradient."""
+    with torch.no_grad():
+        return torch.stack(
+            [_tensor(x, input) for x in _count(input, target, weight, None, L, threshold)]
+        )
 
 
 def _present(TP, FN, FP, TN, absent, smooth):
@@ -306,12 +375,17 @@ def _pieces(*tensors):
     return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
 
 
-def _check(input, target, weight, mask):
-    """Refuse tensors that do not fit together; a weight per sample is spread over its elements."""
+def _arrange(input, target, weight, mask, ignore_index, label_smoothing):
+    """The tensors as they are counted. Refuses those that do not fit together."""
     _fit(input, target=target, weight=weight, mask=mask)
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    return weight if weight is None else _spread(weight, input, "weight")
+    weight = weight if weight is None else _spread(weight, input, "weight")
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / 2
+    return input, target, weight
 
 
 def _spread(tensor, input, name):

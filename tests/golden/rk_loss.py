@@ -22,6 +22,8 @@ Gradient   d loss/dp_ik = -v_i (y_ik w_plus_k - (1 - y_ik) w_minus_k) dA/dp_ik, 
 Surrogate  soft: A(p) = p, p = softmax(z), z the input; the expected confusion matrix
            The counts are the expected confusion matrix if the probabilities were true; the slope
            dA/dz = p(1 - p) reaches every sample.
+Outputs    A model trained on this loss decides for its largest output; its outputs are scores, not
+           probabilities: calibrate them on held-out data before reading them as such.
 Classes    A class without positives, or without negatives, is absent from a batch.
            absent='diagonal' gives it one unit of weight in TP and in TN: the right empty prediction
            is then perfect, a wrong one is not, and gradients push the right way. absent='skip'
@@ -37,6 +39,10 @@ Tensors    input: logits of shape (N, C, ...); target: class indices of shape (N
            class counts in averages; classes, exclude_background: those that do. float16 and
            bfloat16 inputs are summed in float32 and give a float32 loss; the counts are float64
            (float32 on devices without).
+           counts: the loss and the weights of its gradient are taken at these counts (a tensor, as
+           loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
+           the running mean of a `Counts`, which takes in the batch's: for batches with few
+           positives.
 
 Made by metricc 0.1.0:  metricc compile multiclass_mcc --name rk --task multiclass
 Derivatives proved: rational functions; proved: rational functions, with roots as powers of their
@@ -50,9 +56,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["RkLoss", "rk_loss", "gradient", "value", "weights"]
+__all__ = ["Counts", "RkLoss", "gradient", "rk_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': '75396772c4dbdc01dfd38cdc802b1fee26f3ad633d52548695bee8455725ec1f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': 'fd8e0affe0b1f16bcca73901ea0dead1ade7839ae26072cea6b127bb114905fc', 'code_sha256': 'f68e60df4cb6f9249a52e8bd9a2d35ebe982b45f691d1f3b53f17419d55f4d53', 'words_sha256': '805e52727e32e9384eb9aa6547d18126be708c2bed895c7e2b6c25aa33e62d10'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -103,12 +109,42 @@ def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     return slope * (FP + TN) + slope1 * -x1, slope * (TP + FN) + slope1 * x1
 
 
+class Counts:
+    """The mean counts of the batches so far, the share of each fading by `decay` with every other.
+
+    For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
+    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    """
+
+    def __init__(self, decay: float = 0.9):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], not {decay}")
+        self.decay = decay
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.batches = 0.0, 0.0
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Take in a batch's counts. The mean, with these in it."""
+        self.total = self.decay * self.total + counts.detach()
+        self.batches = self.decay * self.batches + 1.0
+        return self.total / self.batches
+
+    def state_dict(self) -> dict:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict) -> None:
+        self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
+
+
 def rk_loss(
     input: Tensor,
     target: Tensor,
     *,
     weight: Tensor | None = None,
     mask: Tensor | None = None,
+    counts: Tensor | Counts | None = None,
     class_weight: Sequence[float] | Tensor | None = None,
     classes: Sequence[int] | None = None,
     exclude_background: bool = False,
@@ -121,7 +157,9 @@ def rk_loss(
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    arguments = (class_weight, label_smoothing, absent, smooth)
+    if counts is not None:
+        counts = _settled(counts, input, target, weight, label_smoothing)
+    arguments = (counts, class_weight, label_smoothing, absent, smooth)
     return _RkFunction.apply(input, target, weight, *arguments)[0]
 
 
@@ -155,12 +193,14 @@ class RkLoss(torch.nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
         mask: Tensor | None = None,
+        counts: Tensor | Counts | None = None,
     ) -> Tensor:
         return rk_loss(
             input,
             target,
             weight=weight,
             mask=mask,
+            counts=counts,
             class_weight=self.class_weight,
             classes=self.classes,
             exclude_background=self.exclude_background,
@@ -169,6 +209,17 @@ class RkLoss(torch.nn.Module):
             smooth=self.smooth,
             absent=self.absent,
         )
+
+    def counts(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """TP, FN, FP, TN of a batch, (4, C), without gradient: they add over batches."""
+        target, weight = _arrange(input, target, weight, mask, self.ignore_index)
+        return _summed(input.detach(), target, weight, self.label_smoothing)
 
     def extra_repr(self) -> str:
         names = ("class_weight", "ignore_index", "absent")
@@ -182,10 +233,12 @@ class _RkFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, class_weight, label_smoothing, absent, smooth):
-        keep = _at_once(input) and input.requires_grad
+    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth):
+        keep = _at_once(input) and input.requires_grad and given is None
         kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
-        counts = _count(input, target, weight, kept if keep else None, label_smoothing)
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, kept if keep else None, label_smoothing)
         loss, pair, share = _scalars(counts, class_weight, absent, smooth)
         return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
 
@@ -203,8 +256,8 @@ class _RkFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        class_weight, label_smoothing, absent, smooth = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        given, class_weight, label_smoothing, absent, smooth = ctx.arguments
+        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None, label_smoothing)
             pair = _scalars(counts, class_weight, absent, smooth)[1]
         pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
@@ -214,6 +267,24 @@ class _RkFunction(torch.autograd.Function):
             kept, ctx.kept = ctx.kept, None
             g = _finish(kept, target, weight, pair, label_smoothing)
         return _narrow(g, input.dtype), *nothing
+
+
+def _settled(counts, input, target, weight, label_smoothing):
+    """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
+    if isinstance(counts, Counts):
+        counts = counts.add(_summed(input.detach(), target, weight, label_smoothing))
+    counts = _tensor(counts, input)
+    if counts.shape != (4, input.shape[1]) or counts.requires_grad:
+        raise ValueError(
+            f"counts must be constant numbers, {(4, input.shape[1])}, as counts() gives them"
+        )
+    return counts
+
+
+def _summed(input, target, weight, label_smoothing):
+    """The counts of a batch as one tensor, without a gradient."""
+    with torch.no_grad():
+        return torch.stack(_count(input, target, weight, None, label_smoothing))
 
 
 def _scalars(counts, class_weight, absent, smooth):

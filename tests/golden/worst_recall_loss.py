@@ -11,6 +11,8 @@ Gradient   d loss/dz_ik = -v_ik (y_ik w_plus_k - (1 - y_ik) w_minus_k) dA/dz_ik
            for each class; d_worst is 1 for the worst class, else 0
 Surrogate  A(p) = p^2*(3 - 2*p), p = sigmoid(z), z the input; given as a formula. It rises from 0 to
            1.
+Outputs    A model trained on this loss decides at p = 1/2; its outputs are scores, not
+           probabilities: calibrate them on held-out data before reading them as such.
 Training   Warning: predicting all positive already reaches the best worst_recall; combine it with a
            metric that punishes that.
 Classes    A class without positives, or without negatives, is absent from a batch.
@@ -25,6 +27,10 @@ Tensors    input: logits of shape (N, C, ...); target: labels in [0, 1] of the s
            gradient 0, and may be NaN. class_weight: how often each class counts in averages;
            classes, exclude_background: those that do. float16 and bfloat16 inputs are summed in
            float32 and give a float32 loss; the counts are float64 (float32 on devices without).
+           counts: the loss and the weights of its gradient are taken at these counts (a tensor, as
+           loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
+           the running mean of a `Counts`, which takes in the batch's: for batches with few
+           positives.
 
 Made by metricc 0.1.0:  metricc compile 'worst(recall)' --name worst_recall --task multilabel --surrogate 'p^2*(3 - 2*p)'
 Derivatives proved: rational functions.
@@ -37,9 +43,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["WorstRecallLoss", "worst_recall_loss", "gradient", "value", "weights"]
+__all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '165c1f0ed00b4cec6a56dfd78912684f1f748704250a2dc233cfd574afa560fc'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'b5bd23d9d6a2390f4b2954199263510a9657c937800355101f3c9041e61b313c', 'code_sha256': 'fd4247c7ec210f4e64b19ed84708f7881c516b277a4194a58f50795c31619092', 'words_sha256': '2432238f2238e69098600e9c3cf48f9072fe223e8f91e1477883e056d8afad79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -66,12 +72,42 @@ def weights(TP, FN, FP, TN, class_weight=None, absent=None, smooth=0.0):
     return _worst_slope(_ratio(TP, TP + FN), share, counted) * _ratio(1, TP + FN), 0
 
 
+class Counts:
+    """The mean counts of the batches so far, the share of each fading by `decay` with every other.
+
+    For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
+    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    """
+
+    def __init__(self, decay: float = 0.9):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], not {decay}")
+        self.decay = decay
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.batches = 0.0, 0.0
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Take in a batch's counts. The mean, with these in it."""
+        self.total = self.decay * self.total + counts.detach()
+        self.batches = self.decay * self.batches + 1.0
+        return self.total / self.batches
+
+    def state_dict(self) -> dict:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict) -> None:
+        self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
+
+
 def worst_recall_loss(
     input: Tensor,
     target: Tensor,
     *,
     weight: Tensor | None = None,
     mask: Tensor | None = None,
+    counts: Tensor | Counts | None = None,
     class_weight: Sequence[float] | Tensor | None = None,
     classes: Sequence[int] | None = None,
     exclude_background: bool = False,
@@ -84,7 +120,9 @@ def worst_recall_loss(
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    arguments = (class_weight, label_smoothing, absent, smooth)
+    if counts is not None:
+        counts = _settled(counts, input, target, weight, label_smoothing)
+    arguments = (counts, class_weight, label_smoothing, absent, smooth)
     return _WorstRecallFunction.apply(input, target, weight, *arguments)[0]
 
 
@@ -118,12 +156,14 @@ class WorstRecallLoss(torch.nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
         mask: Tensor | None = None,
+        counts: Tensor | Counts | None = None,
     ) -> Tensor:
         return worst_recall_loss(
             input,
             target,
             weight=weight,
             mask=mask,
+            counts=counts,
             class_weight=self.class_weight,
             classes=self.classes,
             exclude_background=self.exclude_background,
@@ -132,6 +172,17 @@ class WorstRecallLoss(torch.nn.Module):
             smooth=self.smooth,
             absent=self.absent,
         )
+
+    def counts(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """TP, FN, FP, TN of a batch, (4, C), without gradient: they add over batches."""
+        target, weight = _arrange(input, target, weight, mask, self.ignore_index)
+        return _summed(input.detach(), target, weight, self.label_smoothing)
 
     def extra_repr(self) -> str:
         names = ("class_weight", "ignore_index", "absent")
@@ -145,10 +196,12 @@ class _WorstRecallFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(input, target, weight, class_weight, label_smoothing, absent, smooth):
-        keep = _at_once(input) and input.requires_grad
+    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth):
+        keep = _at_once(input) and input.requires_grad and given is None
         kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
-        counts = _count(input, target, weight, kept if keep else None, label_smoothing)
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, kept if keep else None, label_smoothing)
         loss, pair, share = _scalars(counts, class_weight, absent, smooth)
         return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
 
@@ -166,8 +219,8 @@ class _WorstRecallFunction(torch.autograd.Function):
         if grad_loss is None:
             return None, *nothing
         input, target, weight, pair = ctx.saved_tensors
-        class_weight, label_smoothing, absent, smooth = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights depend on the input too
+        given, class_weight, label_smoothing, absent, smooth = ctx.arguments
+        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
             counts = _count(input, target, weight, None, label_smoothing)
             pair = _scalars(counts, class_weight, absent, smooth)[1]
         pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
@@ -177,6 +230,24 @@ class _WorstRecallFunction(torch.autograd.Function):
             kept, ctx.kept = ctx.kept, None
             g = _finish(kept, target, weight, pair, label_smoothing)
         return _narrow(g, input.dtype), *nothing
+
+
+def _settled(counts, input, target, weight, label_smoothing):
+    """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
+    if isinstance(counts, Counts):
+        counts = counts.add(_summed(input.detach(), target, weight, label_smoothing))
+    counts = _tensor(counts, input)
+    if counts.shape != (4, input.shape[1]) or counts.requires_grad:
+        raise ValueError(
+            f"counts must be constant numbers, {(4, input.shape[1])}, as counts() gives them"
+        )
+    return counts
+
+
+def _summed(input, target, weight, label_smoothing):
+    """The counts of a batch as one tensor, without a gradient."""
+    with torch.no_grad():
+        return torch.stack(_count(input, target, weight, None, label_smoothing))
 
 
 def _scalars(counts, class_weight, absent, smooth):

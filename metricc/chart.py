@@ -1,0 +1,121 @@
+"""A picture of tuning: the metric and the constraints against the threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metricc.errors import fail, reason
+from metricc.threshold import Threshold
+from metricc.tuning import Sweep
+
+SUFFIXES = (".png", ".svg", ".pdf")
+POINTS = 3_000  # of a curve; more are no longer seen
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe, Ito 2008
+
+
+def check_path(path: Path) -> None:
+    """Raise `MetriccError` for a picture of unknown type, or where matplotlib is missing."""
+    if path.suffix.lower() not in SUFFIXES:
+        hint = f"end its name in {', '.join(SUFFIXES)}"
+        raise fail("MC0501", f"{path} is no picture that can be drawn", hint)
+    try:
+        import matplotlib as mpl  # noqa: F401
+    except ImportError:
+        raise fail("MC0508", "matplotlib is not installed", "pip install matplotlib") from None
+
+
+def draw(
+    path: Path, swept: Sweep, best: Threshold, label: str, folds: Sequence[float] = ()
+) -> None:
+    """Write the picture of a sweep; `label` names the scores, `folds` are cross-fit thresholds.
+
+    Raises `MetriccError` where the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    kept, edges = _kept(swept, best)
+    for spine in ("top", "right"):
+        axes.spines[spine].set_visible(False)
+    axes.grid(True, color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
+    name = swept.task.plan.metric.name
+    style: dict[str, Any] = {"color": COLOURS[0], "linewidth": 2.2, "zorder": 3}
+    _stairs(axes, swept.values[kept], edges, label=name, **style)
+    met = np.ones(len(swept.values), dtype=np.bool_)
+    for number, (comparison, sides) in enumerate(
+        zip(swept.task.constraints, swept.sides, strict=True), 1
+    ):
+        met &= comparison.met(*sides)
+        words = comparison.text.partition(comparison.operator)
+        colour = COLOURS[number % len(COLOURS)]
+        for text, values, plan in (
+            (words[0], sides[0], comparison.left),
+            (words[2], sides[1], comparison.right),
+        ):
+            varies = bool(plan.metric.expression.free_symbols)
+            style = {"color": colour, "linewidth": 1.3 if varies else 1.0}
+            style["linestyle"] = "-" if varies else (0, (4, 3))
+            _stairs(axes, values[kept], edges, label=text.strip() if varies else None, **style)
+    if not met.all():
+        _stairs_between(axes, ~met[kept], edges, label="constraint not met")
+    axes.axvspan(best.low, best.high, color=COLOURS[0], alpha=0.15, linewidth=0, label="as good")
+    axes.axvline(float(best), color="0.15", linewidth=1.0)
+    axes.plot([float(best)], [best.value], "o", color=COLOURS[0], markeredgecolor="white", zorder=5)
+    if folds:
+        style = {"color": "0.15", "linestyle": "none", "clip_on": False, "markersize": 5}
+        where = axes.get_xaxis_transform()
+        axes.plot(folds, [0] * len(folds), "^", transform=where, label="without one fold", **style)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_xlabel(f"threshold on {label}")
+    axes.set_title(f"{name} = {best.value:.4g} at {float(best):.4g}", loc="left")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        fact = f"cannot write {path}: {reason(error)}"
+        raise fail("MC0503", fact, "choose another file") from None
+
+
+def _kept(swept: Sweep, best: Threshold) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Cuts from the lowest threshold up, and the edges of their gaps; few of very many cuts."""
+    order = swept.ranking
+    high = order.ceiling if np.isfinite(order.ceiling) else order.scores[0]
+    all_edges = np.concatenate([[order.floor], order.scores[::-1], [high]])
+    cuts = np.arange(len(swept.values))[::-1]
+    if len(cuts) > POINTS:
+        even = np.linspace(0, len(cuts) - 1, POINTS // 2).astype(np.intp)
+        across = np.linspace(all_edges[0], all_edges[-1], POINTS)
+        near = len(cuts) - 1 - swept.cut_at(float(best)) + np.arange(-50, 51)
+        some = np.concatenate([even, np.searchsorted(all_edges, across), near])
+        some = np.unique(np.clip(some, 0, len(cuts) - 1))
+        return cuts[some], np.append(all_edges[some], all_edges[-1])
+    return cuts, all_edges
+
+
+def _stairs(axes: Any, values: Any, edges: Any, **style: Any) -> None:
+    axes.stairs(np.where(np.isfinite(values), values, np.nan), edges, baseline=None, **style)
+
+
+def _stairs_between(axes: Any, mask: Any, edges: Any, label: str) -> None:
+    """Grey where the mask holds."""
+    axes.fill_between(
+        edges,
+        0,
+        1,
+        where=np.append(mask, mask[-1]),
+        step="post",
+        transform=axes.get_xaxis_transform(),
+        color="0.5",
+        alpha=0.14,
+        linewidth=0,
+        label=label,
+    )

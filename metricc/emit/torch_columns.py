@@ -1,0 +1,183 @@
+"""What columns add to the file of one table: keywords, four counts and two weights for each.
+
+The holes are those of `torch_file`; all are as good as empty where a metric has no columns.
+"""
+
+from __future__ import annotations
+
+from metricc import ir
+from metricc.emit import torch_file as file
+from metricc.functions import CELLS
+
+
+def holes(metric: ir.Metric) -> dict[str, str]:
+    """The holes of `torch_file` that columns fill, or leave empty."""
+    columns, cells = metric.columns, len(metric.cells)
+    end = f"[:{cells}]" if metric.elements else ""
+    if not columns:
+        return {
+            **dict.fromkeys(EMPTY, ""),
+            "apply": f"    return {_APPLY.format('')}[0]",
+            "how_many_counts": "four",
+            "how_many_weights": "two",
+            "sides": file.SIDES.format(two="[:2]" if metric.elements else ""),
+            "negative": file.NEGATIVE.format(four=end),
+            "means_function": file.MEANS.format(end=cells),
+        }
+    typed = ", ".join(f"{name}: Tensor" for name in columns)
+    named = ", ".join(f'"{name}": {name}' for name in columns)
+    weights = 2 + 2 * len(columns)
+    return {
+        "columns": ", columns",
+        "columns_first": f", {typed}",
+        "columns_last": f", *, {typed}",
+        "named_columns": f", {{{named}}}",
+        "passed_columns": "".join(f", {name}={name}" for name in columns),
+        "star_columns": ", *columns",
+        "star_pieces": ", *cs",
+        "pieces": ", cs",
+        "plus_columns": f" + {len(columns)}",
+        "apart_columns": _APART.format(count=len(columns)),
+        "apply": f"    found = {_APPLY.format(', *columns')}\n    return found[0]",
+        "column_sums": _SUMS,
+        "fit_columns": ", **columns",
+        "spread_columns": _SPREAD,
+        "kept_columns": _KEPT,
+        "how_many_counts": str(cells),
+        "how_many_weights": str(weights),
+        "sides": _SIDES.format(weights=f"[:{weights}]" if metric.elements else ""),
+        "negative": _NEGATIVE.format(cells=cells, names=" and ".join(columns)),
+        "means_function": file.MEANS.format(end=cells),
+    }
+
+
+EMPTY = (
+    "columns columns_first columns_last named_columns passed_columns star_columns star_pieces "
+    "pieces plus_columns apart_columns column_sums fit_columns spread_columns "
+    "kept_columns"
+).split()
+
+_APPLY = "_<<pascal>>Function.apply(input, target, weight, counts, absent, smooth<<store>>{})"
+
+_APART = """\
+        columns, ctx.arguments = ctx.arguments[-{count}:], ctx.arguments[:-{count}]
+"""
+
+_SUMS = """
+        for c in cs:
+            yc, nc = y * c.to(dtype), n * c.to(dtype)
+            sums += torch.dot(yc, a), torch.dot(yc, b), torch.dot(nc, a), torch.dot(nc, b)"""
+
+_SPREAD = """\
+    columns = [_spread(column, input, name) for name, column in columns.items()]
+"""
+
+_KEPT = """\
+        columns = [torch.where(weight > 0, column, 0) for column in columns]
+"""
+
+_NEGATIVE = """\
+    groups = [counts[i : i + 4] for i in range(0, {cells}, 4)]
+    if at_once and any(min(group) < -1e-5 * sum(map(abs, group)) for group in groups):
+        fact = "target must be in [0, 1], weight and {names} not negative"
+        raise ValueError(f"{{fact}}; counts: {{counts}}")
+"""
+
+_SIDES = '''\
+def _sides(y, pair, columns):
+    """y plus - (1 - y) minus, each w + c w_c over the columns. lerp is exact at y = 0 and y = 1."""
+    plus, minus, *more = pair{weights}.to(y.dtype)
+    plus, minus = plus.expand_as(y), minus.expand_as(y)
+    for c, w_plus, w_minus in zip(columns, more[::2], more[1::2]):
+        plus, minus = plus + w_plus * c.to(y.dtype), minus + w_minus * c.to(y.dtype)
+    return torch.lerp(-minus.clamp(-_HUGE, _HUGE), plus.clamp(-_HUGE, _HUGE), y)
+
+
+'''
+
+PRESENT = '''
+
+def _present(TP, FN, FP, TN, *others):
+    """The counts that the metric sees, whether they are scored, and whether they are learned from.
+
+    A table without positives or without negatives is absent. The unit of a column's counts is its
+    mean.
+    """
+    *columns, absent, smooth = others
+    missing = ((TP + FN == 0) | (FP + TN == 0)) * 1.0
+    perfect = missing if absent == "skip" else 0
+    cells, seen = [TP, FN, FP, TN, *columns], []
+    for i in range(0, len(cells), 4):
+        unit = 1 if i == 0 else _mean(sum(cells[i : i + 4]), sum(cells[:4]))
+        TP, FN, FP, TN = cells[i : i + 4]
+        TP, FN = TP + unit * missing + perfect * FN, FN - perfect * FN
+        TN, FP = TN + unit * missing + perfect * FP, FP - perfect * FP
+        seen += [cell + smooth * unit for cell in (TP, FN, FP, TN)]
+    scored = 1 - missing if absent == "zero" else 1
+    live = 1 if absent == "diagonal" else 1 - missing
+    return *seen, scored, live
+
+
+def _mean(total, counted):
+    """A column's mean over the batch; 1 where nothing counts, or where it is 0."""
+    none = ((total == 0) | (counted == 0)) * 1.0
+    return ((1 - none) * total + none) / ((1 - none) * counted + none)
+'''
+
+PAIR = '''
+
+def _pair(input, counts, absent, smooth<<pair_args>>):
+    """What backward maps over the batch: the derivatives of the loss."""
+    *cells, _, live = _present(*counts, absent, smooth)
+    pair = weights(*cells<<parameters>>)
+<<known>>    return <<scale>>torch.stack([_tensor(live * w, input) for w in pair])
+'''
+
+PAIR_WITH_ELEMENTS = '''
+
+<<means_function>>def _pair(input, counts, absent, smooth<<pair_args>>):
+    """What backward maps over the batch: the derivatives of the loss."""
+    *cells, scored, live = _present(*counts<<four>>, absent, smooth)
+    found = weights(*cells, *_means(counts)<<parameters>>)
+    pair, slopes = found[:<<weights_end>>], found[<<weights_end>>:]
+<<known>>    total = sum(counts[:4])
+    slopes = [(total > 0) * _ratio(<<sign>>scored * slope, total) for slope in slopes]
+    pair = [*(<<scale>>live * w for w in pair), *slopes]
+    return torch.stack([_tensor(x, input) for x in pair])
+'''
+
+KNOWN = "    pair = [_known(w) for w in pair]\n"
+
+
+def unit() -> str:
+    """What the header says of the rule for absent classes."""
+    return (
+        "The unit in a column's counts is the column's mean over the batch, 1 where that is 0: it "
+        "does not matter in what the column is measured."
+    )
+
+
+def tensors(metric: ir.Metric) -> str:
+    """What the header says of the columns."""
+    names = ", ".join(metric.columns)
+    first, cell = metric.columns[0], f"TP_{metric.columns[0]}"
+    return (
+        f"{names}: per element or per sample, at least 0, constant: a sample counts weight*{first} "
+        f"in {cell} where it counts weight in TP; what is masked out or ignored may be NaN."
+    )
+
+
+def gradient(metric: ir.Metric) -> list[str]:
+    """The lines of the gradient that columns add."""
+    plus = " + ".join(["w_plus", *(f"{c}_i w_plus_{c}" for c in metric.columns)])
+    minus = " + ".join(["w_minus", *(f"{c}_i w_minus_{c}" for c in metric.columns)])
+    return [f"W_plus_i = {plus}", f"W_minus_i = {minus}"]
+
+
+def names_of(metric: ir.Metric) -> list[str]:
+    """Each weight's name with what it is: w_plus_amount = dM/dTP_amount - dM/dFN_amount."""
+    found = []
+    for end in ("", *(f"_{column}" for column in metric.columns)):
+        TP, FN, FP, TN = (f"dM/d{cell}{end}" for cell in CELLS)
+        found += [f"w_plus{end} = {TP} - {FN}", f"w_minus{end} = {TN} - {FP}"]
+    return found
