@@ -163,7 +163,8 @@ class CompiledMetric:
         "diagonal", "skip" or "zero"; `smooth` is added to the counts as in the loss. `params` are
         the metric's parameters, its element losses (bce=0.3), and the counts of its columns
         (TP_amount=...; those that the formula does not have may be missing, unless `absent` or
-        `smooth` need the column's mean). Raises `MetriccError` for negative counts, unknown or missing parameters and, with "raise", undefined values.
+        `smooth` need the column's mean). Raises `MetriccError` for negative counts, unknown or
+        missing parameters and, with "raise", undefined values.
         """
         rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
         return scoring.value(self.plan, (TP, FN, FP, TN), rules)

@@ -66,6 +66,7 @@ CATALOGUE: dict[str, str] = {
     "MC0409": "too many conditions",
     "MC0410": "too many imported files",
     "MC0411": "algebra that takes too long",
+    "MC0412": "too many columns",
     "MC0501": "an option with an impossible value",
     "MC0502": "a name that is not an identifier",
     "MC0503": "a file that cannot be read or written",

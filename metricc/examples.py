@@ -77,6 +77,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "a formula within every limit, whose algebra takes more than 8 s of a core",
         "the same formula with fewer or simpler terms",
     ),
+    "MC0412": (
+        'metricc.compile(" + ".join(f"TPR[a{i}]" for i in range(9)))',
+        'metricc.compile(" + ".join(f"TPR[a{i}]" for i in range(8)))',
+    ),
     "MC0501": (
         'metricc.compile("f1", surrogate="hard")',
         'metricc.compile("f1", surrogate="soft")',

@@ -67,9 +67,7 @@ def _library() -> tuple[ir.Metric, ...]:
     return tuple(lower(resolve(parse(n), definitions), n, n) for n in library.metrics())
 
 
-def _values(
-    known: ir.Metric, expression: sympy.Expr, metric: ir.Metric
-) -> tuple[str, ...] | None:
+def _values(known: ir.Metric, expression: sympy.Expr, metric: ir.Metric) -> tuple[str, ...] | None:
     """The values of the known metric's parameters at which it is `expression`, if there are any."""
     candidate, own = known.expression, metric.parameters
     if len(own) == len(known.parameters):  # the same parameters, perhaps under other names

@@ -339,8 +339,8 @@ class Program:
     `shared` computes value and partials together; `weights` computes w_plus and w_minus from
     their own simplified forms (and repeats the slopes in element losses). `threshold` is the
     implied threshold on calibrated probabilities, w_minus/(w_plus + w_minus), in the cells (and in
-    a sample's own numbers, named like the columns), or None where no prediction changes the metric. `homogeneous` says that the metric is proved not
-    to depend on the batch's size.
+    a sample's own numbers, named like the columns), or None where no prediction changes the metric.
+    `homogeneous` says that the metric is proved not to depend on the batch's size.
     """
 
     gradient: Gradient

@@ -404,7 +404,7 @@ def column(name: str, data: Any, size: int) -> Array:
     if numbers.dtype.kind not in "biuf" or numbers.shape != (size,):
         fact = f"{name} has shape {numbers.shape} and holds {numbers.dtype}"
         if numbers.dtype.kind in "biuf" and numbers.ndim == 1:
-            fact = f"{name} has {len(numbers)} numbers, and there are {size} labels"
+            fact = f"{name} has length {len(numbers)}, and there are {size} labels"
         raise fail("MC0506", fact, f"give one number for each sample: shape ({size},)")
     numbers = numbers.astype(np.float64)
     if (wrong := ~np.isfinite(numbers) | (numbers < 0)).any():

@@ -271,7 +271,7 @@ class Lowering:
         self.columns.setdefault(node.column)
         if len(self.columns) > MAX_COLUMNS:
             fact = f"the formula has more than {MAX_COLUMNS} columns"
-            raise _Refused(self.diagnostic(node, fact, "make one of two of them", "MC0217"))
+            raise _Refused(self.diagnostic(node, fact, "make one of two of them", "MC0412"))
         try:
             expression = self.expression(node.operand, {**scope, **_cells(node.column)})
         finally:

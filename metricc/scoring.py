@@ -47,9 +47,9 @@ def value(plan: ir.Plan, cells: tuple[Any, ...], rules: Rules) -> Any:
     """The metric on (TP, FN, FP, TN): floats give a float, arrays a float64 array.
 
     The counts of columns are among `rules.params`, by name; those that the formula does not have
-    may be missing, unless a policy needs the column's mean. With classes the last dimension is theirs, or the samples' under samples(...). Raises
-    `MetriccError` for negative counts, unknown or missing parameters and, with
-    `zero_division="raise"`, undefined values.
+    may be missing, unless a policy needs the column's mean. With classes the last dimension is
+    theirs, or the samples' under samples(...). Raises `MetriccError` for negative counts, unknown
+    or missing parameters and, with `zero_division="raise"`, undefined values.
     """
     counted, rules = _apart(rules, plan.metric.cells[len(CELLS) :])
     judge = _judge(plan.metric, rules)

@@ -112,7 +112,7 @@ class Tally:
                 return self._curve(z)[2].abs()
             p = z.softmax(1)
             return (self._curve(p)[2] * p * (1 - p)).abs()
-        pieces = z.reshape(-1).split(_PIECE) if z.device.type == "cpu" else (z,)
+        pieces = torch.split(z.reshape(-1), _PIECE) if z.device.type == "cpu" else (z,)
         found = [self._curve(piece)[2].abs() for piece in pieces]
         return (torch.cat(found) if len(found) > 1 else found[0]).reshape(z.shape)
 

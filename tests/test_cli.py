@@ -352,7 +352,7 @@ def test_derive_as_latex() -> None:
 def test_derive_as_json() -> None:
     data = json.loads(out("derive", "tversky", "--format", "json"))
     keys = "formula name task parameters columns value partials weights threshold forms direction"
-    assert [*data] == keys.split()
+    assert [*data] == [*keys.split(), "costs"]
     assert [*data["partials"]] == ["TP", "FN", "FP", "TN"]
     assert [*data["weights"]] == ["w_plus", "w_minus"]
     assert [*data["forms"]] == [*ir.OUTPUTS]

@@ -231,6 +231,15 @@ def test_costs_against_scikit_learn() -> None:
     assert found == pytest.approx((1 - recall) * amount[y == 1].sum(), rel=1e-12)
     benefit = (tp - fp * 0.2 / 0.8) / len(y)
     assert metricc.score("net_benefit", y, a, t=0.2) == pytest.approx(benefit, rel=1e-12)
+    standardized = benefit / y.mean()
+    found = metricc.score("standardized_net_benefit", y, a, t=0.2)
+    assert found == pytest.approx(standardized, rel=1e-12)
+    misses, falls = 1 - judge.recall_score(y, a), 1 - judge.recall_score(y, a, pos_label=0)
+    found = metricc.score("detection_cost", y, a, c_miss=7, c_fa=2, prior=0.1)
+    assert found == pytest.approx(7 * 0.1 * misses + 2 * 0.9 * falls, rel=1e-12)
+    found = metricc.score("normalized_expected_cost", y, a, c_fn=7, c_fp=2)
+    wanted = (7 * fn + 2 * fp) / (7 * y.sum() + 2 * (1 - y).sum())
+    assert found == pytest.approx(wanted, rel=1e-12)
 
 
 PAIRS = {
@@ -309,5 +318,5 @@ def test_entries_verify(name: str) -> None:
 def test_every_entry_of_both_families_is_looked_at_here() -> None:
     names = {d.name for family in ("costs", "constraints") for d in library.families()[family]}
     by_hand = {"savings", "expected_cost", "cost_matrix", "cost_by_amount", "savings_by_amount"}
-    elsewhere = {"normalized_expected_cost", "detection_cost", "standardized_net_benefit"}
-    assert names == by_hand | {"net_benefit", *PAIRS} | elsewhere  # the last three: parity.py
+    judged = {"normalized_expected_cost", "detection_cost", "standardized_net_benefit"}
+    assert names == by_hand | judged | {"net_benefit", *PAIRS}

@@ -281,6 +281,7 @@ def test_every_limit_is_listed() -> None:
         "power": lowering.MAX_EXPONENT,
         "operators and operands, written out": 2 * resolving.MAX_OPERATORS,
         "functions inside functions, written out": resolving.MAX_FUNCTIONS,
+        "columns": lowering.MAX_COLUMNS,
         "digits of a number that the formula computes": lowering.MAX_DIGITS,
         "different comparisons": lowering.MAX_CONDITIONS,
         "imported files": imports.MAX_FILES,

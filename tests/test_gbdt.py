@@ -331,7 +331,8 @@ def test_mutations_are_found(name: str) -> None:
 @pytest.mark.parametrize(
     ("formula", "options"),
     [
-        ("fbeta", {"surrogate": "amplified"}),
+        ("f1", {"surrogate": "amplified"}),
+        pytest.param("fbeta", {"surrogate": "amplified"}, marks=pytest.mark.slow),
         ("f1", {"task": "multiclass"}),
         ("0.5*bce + 0.5*(1 - f1)", {}),
         pytest.param("f1 - 0.3*bce", {"maximize": True}, marks=pytest.mark.slow),
@@ -368,7 +369,8 @@ def test_the_whole_library_verifies() -> None:
             assert error.diagnostics[0].code in ("MC0203", "MC0302", "MC0303", "MC0513"), name
             continue
         report = m.verify()
-        failed |= {name: str(check) for check in report.checks if check.passed is False}
+        wrong = [str(check) for check in report.checks if check.passed is False]
+        failed |= {name: wrong} if wrong else {}
     assert not failed
 
 

@@ -39,7 +39,8 @@ def test_identities_are_found(formula: str, name: str) -> None:
 
 def test_complements_are_found_where_nothing_else_is() -> None:
     assert same("1 - p4") == ("1 - p4",)
-    assert same("(FP + FN)/POP") == ("error_rate", "expected_cost(c_fn = 1, c_fp = 1)")
+    costs = "cost_matrix(c_tp = 0, c_fn = 1, c_fp = 1, c_tn = 0)"
+    assert same("(FP + FN)/POP") == ("error_rate", "expected_cost(c_fn = 1, c_fp = 1)", costs)
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,13 @@ def test_value_is_the_generated_files_value(name: str) -> None:
     generator = np.random.default_rng(1)
     code = metric.module().value
     params = {p.name: 0.5 for p in metric.program.metric.parameters}
-    tables = generator.integers(1, 500, (20, 4)).astype(float)
-    found = metric.value(*tables.T, **params)
+    names = metric.plan.metric.cells
+    tables = generator.integers(1, 500, (20, len(names))).astype(float)
+    found = metric.value(**dict(zip(names, tables.T, strict=True)), **params)
     for table, number in zip(tables, found, strict=True):
         assert number == pytest.approx(float(code(*table, **params)), rel=1e-12, abs=1e-12)
-        assert metric.value(*table, **params) == pytest.approx(number, rel=1e-14)
+        counts = dict(zip(names, table, strict=True))
+        assert metric.value(**counts, **params) == pytest.approx(number, rel=1e-14)
 
 
 def test_value_broadcasts() -> None:

@@ -94,6 +94,7 @@ VARIED: list[tuple[str, dict[str, Any]]] = [
     ("micro(jaccard)", {"task": "multiclass", "per": "sample"}),
     ("macro(f1) - 0.1*worst(f1)", {"task": "multiclass", "maximize": True}),
     ("worst(recall)", {"task": "multilabel"}),
+    ("worst(recall)", {"task": "multiclass"}),
     ("geomean(recall)", {"task": "multilabel", "from_probabilities": True}),
     ("per_class(f1)", {"task": "multilabel", "per": "sample"}),
     ("per_class(tversky(0.3, 0.7))", {"task": "multiclass"}),

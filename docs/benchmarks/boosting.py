@@ -96,7 +96,7 @@ VARIANTS = {
     "start at the log-odds": Recipe("f1", start="prior"),
     "amplified, L = 10, start at the log-odds": Recipe("f1", L=10, start="prior"),
     "weights scaled to a mean of 1": Recipe("f1", change="mean"),
-    "Hessian at least 0.02 n": Recipe("f1", change="floor"),
+    "Hessian at least 0.02": Recipe("f1", change="floor"),
     "Hessian of p (1 - p) as 1/4": Recipe("f1", change="quarter"),
     "own second derivative": Recipe("f1", change="exact"),
     "its absolute value": Recipe("f1", change="absolute"),

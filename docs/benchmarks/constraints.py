@@ -1,6 +1,6 @@
 """Constraints as losses on real imbalanced data: penalty, augmented Lagrangian, tuned threshold.
 
-    python docs/benchmarks/constraints.py              # some ten minutes on one free core
+    python docs/benchmarks/constraints.py              # 45 minutes beside other work
     python docs/benchmarks/constraints.py --table      # prints what is in the results file
 
 Two problems: the highest recall at a precision of at least FLOOR, and the highest precision at a

@@ -45,12 +45,13 @@ SEEDS = [
     "## description: x\nf(w = 1/2 in [0, 1]) = w*f1 + (1 - w)*mcc # c",
     "if TPR < 1/2 and not PPV >= 0.9 then f1 else (TPR + TNR)/2",
     "clip(f1, 0, 1) - max(0, 0.9 - precision)*harmonic_mean(TPR, TNR, PPV)",
+    "2*precision*TPR[amount]/(precision + TPR[amount]) - FN[cost]/P[cost]",
 ]
 INSERTS = [
     *"+-*/^()[],=;#<>",
     *("\n", " ", "2", "0", "1/2", "0.1", "TP", "FN", "FP", "TN", "P", "f1", "mcc", "precision"),
     *("sqrt(", "log(", "abs(", "min(", "exp(", "in", "inf", "beta", "if", "macro", "x", "$", "é"),
-    *("then", "else", "and", "or", "not", "==", "mean(", "clip(", "×", "−", '"', "{", "%"),
+    *("then", "else", "and", "or", "not", "==", "mean(", "clip(", "×", "−", '"', "{", "%", "[a]"),
 ]
 FRAGMENTS = [
     *("(", ")", "-", "+", "TP+", "TP*", "TP^", "TP/", "sqrt(", "1", "9^", "a=b;", "\n", "#x\n"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from metricc import library, syntax
 from metricc.compiler import analyse
-from metricc.describe import head
+from metricc.describe import costs, head
 from metricc.identify import identify
 
 LONG = 160  # characters of a weight that is shown
@@ -24,6 +24,7 @@ def entry(definition: syntax.Definition) -> list[str]:
         "w₊": _code(str(weights[0])),
         "w₋": _code(str(weights[1])),
         "δ*": "none" if program.threshold is None else _code(str(program.threshold)),
+        "linear cost": costs(findings),
         "same as": ", ".join(f"`{name}`" for name in identify(program.metric)),
         "aliases": ", ".join(f"`{alias}`" for alias in definition.aliases),
         "reference": definition.fact("reference"),
@@ -49,7 +50,8 @@ def page() -> str:
         "",
         f"{len(metrics)} metrics under {len(names)} names.",
         "w₊ and w₋ are what the gradient needs of each; δ* = w₋/(w₊ + w₋) is the best cut on",
-        "calibrated probabilities of another model. `same as` lists the library's other metrics",
+        "calibrated probabilities of another model. The weights of a `linear cost` no prediction",
+        "changes ([costs](costs.md)). `same as` lists the library's other metrics",
         "that it was proved equal to.",
         "",
     ]

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from metricc.compiled import CompiledMetric
     from metricc.sources import Source
 
-SURROGATE_HELP = """amplified (default), soft (default of multiclass and gbdt), score_oriented(uniform),
-score_oriented(cosine), heaviside or straight_through; with other defaults: "amplified(L=73)"; or a
-formula in p: "p^2*(3 - 2*p)"."""
+SURROGATE_HELP = """amplified (default), soft (default of multiclass and gbdt),
+score_oriented(uniform), score_oriented(cosine), heaviside or straight_through; with other defaults:
+"amplified(L=73)"; or a formula in p: "p^2*(3 - 2*p)"."""
 NAME_HELP = """Its name. Default: FILE's, without _loss or _objective; else the metric's."""
 TARGET_HELP = """What to generate: torch, a PyTorch loss (default), or gbdt, a NumPy objective for
 LightGBM and XGBoost."""

@@ -2,15 +2,16 @@
 
 The text is put together from fragments with holes: `torch_file` (what every file has, and a loss
 of one table), `torch_columns` (what columns add to it), `torch_table` (losses of several tables),
-`torch_soft` (surrogates), `torch_elements` and `torch_guards` (functions that are called). Every hole must have a value and every value a
-hole. Text of the user's (formula, record) is made harmless before it goes near a docstring.
+`torch_soft` (surrogates), `torch_elements` and `torch_guards` (functions that are called).
+Every hole must have a value and every value a hole. Text of the user's (formula, record) is made
+harmless before it goes near a docstring.
 """
 
 from __future__ import annotations
 
 from metricc import ir
-from metricc.emit import torch_file as file
 from metricc.emit import torch_columns, torch_soft
+from metricc.emit import torch_file as file
 from metricc.emit.python import fold
 from metricc.emit.torch_arguments import arguments
 from metricc.emit.torch_header import WIDTH, docstring

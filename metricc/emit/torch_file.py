@@ -208,7 +208,7 @@ SETTLED = '''
 def _settled(counts, input, target, weight<<settled_args>>):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if isinstance(counts, Counts):
-        counts = counts.add(_summed(input.detach(), target, weight<<settled_args>>))
+        counts = counts.add(_summed(input, target, weight<<settled_args>>))
     counts = _tensor(counts, input)
     if counts.shape != <<counts_size>> or counts.requires_grad:
         raise ValueError(f"counts must be constant numbers, {<<counts_size>>}, as counts() gives them")
@@ -314,7 +314,7 @@ class <<pascal>>Loss(torch.nn.Module):
 
     def counts(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None<<columns_last>>) -> Tensor:
         """<<cells>> of a batch, (<<count>>,), without gradient: they add over batches."""
-        input, target, weight<<columns>> = _arrange(input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing<<named_columns>>)
+        input, target, weight<<columns>> = _arrange(input, target, weight, mask, self.ignore_index, self.label_smoothing<<named_columns>>)
         return _summed(input, target, weight<<own_count_args>>)
 <<set_surrogate>>
     def extra_repr(self) -> str:

@@ -481,7 +481,7 @@ COUNTS_METHOD = '''
     def counts(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """<<cells>> of a batch, (<<count>>, C), without gradient: they add over batches."""
         target, weight = _arrange(input, target, weight, mask, self.ignore_index)
-        return _summed(input.detach(), target, weight, self.label_smoothing<<own_count_args>>)
+        return _summed(input, target, weight, self.label_smoothing<<own_count_args>>)
 '''
 COUNT_LINE = """\
         counts = _count(input, target, weight, kept if keep else None, label_smoothing<<count_args>>)

@@ -34,6 +34,11 @@ def difference(got: Any, wanted: Any) -> float:
     return float((got - wanted).abs().max().item() / largest)
 
 
+def apart(got: Any, wanted: Any) -> float:
+    """How far the losses are apart, relative to those above 1: costs may be."""
+    return float(((got - wanted).abs() / wanted.abs().clamp(min=1)).max().item())
+
+
 def small(name: str, error: float) -> ir.Check:
     return ir.Check(name, f"{error:.1e}", f"{EXACT_ALLOWED:.0e}", error <= EXACT_ALLOWED)
 
@@ -53,15 +58,15 @@ def blocks(one: Case, module: ModuleType) -> ir.Check:
             pieces, parts = gradient(one, data)
         finally:
             module._BLOCK = whole  # type: ignore[attr-defined]
-        error = worse(error, worse(difference(parts, found), abs(loss.item() - pieces.item())))
+        error = worse(error, worse(difference(parts, found), apart(pieces, loss)))
     return small("many blocks = one block", error)
 
 
 def _rows(data: Tensors, indices: list[int]) -> Tensors:
     """Some samples of a batch without weights."""
     columns = [[column[i] for i in indices] for column in data.columns]
-    rows = ([numbers[i] for i in indices] for numbers in (data.input, data.target))
-    return Tensors(*rows, columns=columns)
+    input, target = ([numbers[i] for i in indices] for numbers in (data.input, data.target))
+    return Tensors(input, target, columns=columns)
 
 
 def repeated(one: Case) -> ir.Check:
@@ -69,7 +74,7 @@ def repeated(one: Case) -> ir.Check:
     twice = [float(1 + i % 2) for i in range(len(data.input))]
     weighted = replace(data, sample_weight=twice)
     repeated = _rows(data, [i for i, count in enumerate(twice) for _ in range(int(count))])
-    error = abs(gradient(one, weighted)[0].item() - gradient(one, repeated)[0].item())
+    error = apart(gradient(one, weighted)[0], gradient(one, repeated)[0])
     return small("weight 2 = sample twice", error)
 
 
@@ -121,12 +126,13 @@ def given(one: Case, module: ModuleType, pascal: str) -> ir.Check:
     losses = torch.stack([one(*part, counts=counts, **own) for part, own in pairs])
     found = torch.autograd.grad(losses.sum(), input)[0]
     error = worse(error, difference(found, slopes))
-    error = worse(error, (losses - loss).abs().max().item())
+    for other in losses:
+        error = worse(error, apart(other, loss))
     running = module.Counts(decay=0.5)
     means = (each[0], (0.5 * each[0] + each[1]) / 1.5)
     for (part, own), mean in zip(pairs, means, strict=False):
-        moved = one(*part, counts=running, **own) - one(*part, counts=mean, **own)
-        error = worse(error, abs(moved.item()))
+        found = one(*part, counts=running, **own)
+        error = worse(error, apart(found, one(*part, counts=mean, **own)))
     return small("parts at given counts = the whole", error)
 
 

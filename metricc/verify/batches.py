@@ -181,7 +181,7 @@ class _Group:
 
 def _step(cell: int, table: int) -> int:
     """How many units a count is off by; a column's as the cell's own, on the other side."""
-    return ((3 * (cell % 4) + 5 * table) % 7 - 3 or 4) * (-1) ** (cell // 4)
+    return ((3 * (cell % 4) + 5 * table) % 7 - 3 or 4) * (1 - 2 * (cell // 4 % 2))
 
 
 def _times(factor: Any, number: Any) -> Any:

@@ -205,6 +205,9 @@ def _stated(case: Case, data: Tensors) -> list[list[tuple[Any, Any, Any]]]:
                 for w in weights
             )
             slack = max(abs(a - b) for a, b in zip(sides, moved, strict=True))
+            pairs = zip(y, weights[0], strict=True)  # soft labels may cancel
+            parts = [v * (abs(t * plus) + abs((1 - t) * minus)) for t, (plus, minus) in pairs]
+            slack += 8 * mpf(UNIT) * max(parts)
             pull = v / n * steep if n else mpf(0)
             stated.append(_of_row(case, row, sides, slack, pull))
         return stated

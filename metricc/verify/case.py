@@ -125,8 +125,8 @@ def rounded(data: Tensors, dtype: str) -> Tensors:
         return None if numbers is None else torch.tensor(numbers, dtype=kind).double().tolist()
 
     columns = [held(column) for column in data.columns]
-    kept = map(held, (data.input, data.target, data.weight, data.sample_weight))
-    return Tensors(*kept, columns)
+    weights = held(data.weight), held(data.sample_weight)
+    return Tensors(held(data.input), held(data.target), *weights, columns)
 
 
 def tensors(data: Tensors, task: str, dtype: str = "float64") -> tuple[Any, Any, Any]:

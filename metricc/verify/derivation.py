@@ -233,6 +233,8 @@ def _error(
     """The largest relative error of the outputs at one table; None for a wrong number of them."""
     largest = getattr(code, "__globals__", {}).get("_HUGE", 1e30)
     value, slopes = dual_of(parsed.alone, place)
+    if program.metric.columns and mp.isnan(value):
+        raise ZeroDivisionError("the metric has no limit here")
     steps = [1, -2, 3, -5]
     for column, _ in enumerate(program.metric.columns, 1):
         steps += [(-1) ** column * (column + 1) * step for step in steps[:4]]

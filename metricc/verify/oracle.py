@@ -75,8 +75,8 @@ def walk(
                     total = total / factor if divides else total * factor
                 return total
             case syntax.Indexed():
-                own = {cell: names[f"{cell}[{node.column}]"] for cell in CELLS}
-                return value(node.operand, {**names, **own})
+                cells = {cell: names[f"{cell}[{node.column}]"] for cell in CELLS}
+                return value(node.operand, {**names, **cells})
             case syntax.Call(function=function) if reduction and function in REDUCTIONS:
                 argument = node.arguments[0].value
                 return reduction(function, lambda cells: value(argument, {**names, **cells}))

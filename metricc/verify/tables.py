@@ -336,8 +336,8 @@ def mean(numbers: Sequence[Dual], shares: Sequence[Any], whole: bool = True) -> 
 
 def _smallest(numbers: Sequence[Dual]) -> Dual:
     """The smallest; numbers that tie share its slope equally."""
-    if any(mp.isnan(n.value) for n in numbers):
-        return mean(numbers, [mpf(1)] * len(numbers))
+    if any(mp.isnan(n.value) for n in numbers):  # nobody knows which is the smallest
+        return Dual(mp.nan, {name: mp.nan for n in numbers for name in n.slopes})
     least = min(n.value for n in numbers)
     tied = [n for n in numbers if n.value - least <= TIE * max(1, abs(least))]
     return mean(tied, [mpf(1)] * len(tied))

@@ -42,7 +42,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': 'c2c3f553ab497cae0698560346a99935bb4132ce8ff799d1da2c8f11f68609cc', 'code_sha256': '64b4a36f16f7c4dc8aec28c0c72efb759e6b63f42ddb54bb98827bf0f47b7b1e', 'words_sha256': '491db25b1bb3a267b190609fe56f640e1f6806fe62db8eb94dfec71e52164e2f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '00ea372d507770d59b1a9b50a16bc0eaece7bc4c6112b00b64bb197abe9e8af4', 'code_sha256': '4004554e52ef2f831cc3c8f0e141597e62e9319715f7b2b25bf46d2d9d011a9e', 'words_sha256': '491db25b1bb3a267b190609fe56f640e1f6806fe62db8eb94dfec71e52164e2f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -183,7 +183,7 @@ class F1Loss(torch.nn.Module):
     ) -> Tensor:
         """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
         input, target, weight = _arrange(
-            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+            input, target, weight, mask, self.ignore_index, self.label_smoothing
         )
         return _summed(input, target, weight, self.L, self.threshold)
 
@@ -275,7 +275,7 @@ def _count(input, target, weight, slope, L, threshold):
 def _settled(counts, input, target, weight, L, threshold):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if isinstance(counts, Counts):
-        counts = counts.add(_summed(input.detach(), target, weight, L, threshold))
+        counts = counts.add(_summed(input, target, weight, L, threshold))
     counts = _tensor(counts, input)
     if counts.shape != (4,) or counts.requires_grad:
         raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")

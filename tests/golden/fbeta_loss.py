@@ -45,7 +45,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '82faa6292d9c25082dc25a1a5e79b8403f38a50a5c7b7e309df002e2800776e3', 'code_sha256': '0a718bef6fd3adaebcbc10a97bdc3cce5238f480557f7dee9563275b184051f7', 'words_sha256': '9def9f1a8dc3b107e98f47cf35c1056d7f020a955a9bd37ea1a0d13391a9e0e9'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'dde0f81c8140ca5b54eb2e85b0dc3b2c951a50ab1a2243be22bf09684a2a223b', 'code_sha256': '301704785beeac61090146124c3fb88a7baf241519bdca6156148fb0f32932e8', 'words_sha256': '9def9f1a8dc3b107e98f47cf35c1056d7f020a955a9bd37ea1a0d13391a9e0e9'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -183,7 +183,7 @@ class FbetaLoss(torch.nn.Module):
     ) -> Tensor:
         """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
         input, target, weight = _arrange(
-            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+            input, target, weight, mask, self.ignore_index, self.label_smoothing
         )
         return _summed(input, target, weight)
 
@@ -266,7 +266,7 @@ def _count(input, target, weight, slope):
 def _settled(counts, input, target, weight):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if isinstance(counts, Counts):
-        counts = counts.add(_summed(input.detach(), target, weight))
+        counts = counts.add(_summed(input, target, weight))
     counts = _tensor(counts, input)
     if counts.shape != (4,) or counts.requires_grad:
         raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")

@@ -43,7 +43,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '8e88a17842b242ae7415ef0c1bd1c326e9c18819d1f239c9ae38137ca402cded', 'code_sha256': '3f0be5832e46ea51fef4e76555e751d824e77c6e33d67fe0ca4a177c183d0513', 'words_sha256': '5b2e500a0239eb5d85d8b924eb4dc5a7cab794d5282339fca648f809e5392fcc'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '4d69efd330c816a12d496e1c0c51f9ec36cdf34363357a29d5840ec3cbc41fd4', 'code_sha256': '7f3a89ba8a1404979e15298fec0d7f64f585f1cac4f6bd1591d17ab3d68724cc', 'words_sha256': '5b2e500a0239eb5d85d8b924eb4dc5a7cab794d5282339fca648f809e5392fcc'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -168,7 +168,7 @@ class GmeanLoss(torch.nn.Module):
     ) -> Tensor:
         """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
         input, target, weight = _arrange(
-            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+            input, target, weight, mask, self.ignore_index, self.label_smoothing
         )
         return _summed(input, target, weight)
 
@@ -251,7 +251,7 @@ def _count(input, target, weight, slope):
 def _settled(counts, input, target, weight):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if isinstance(counts, Counts):
-        counts = counts.add(_summed(input.detach(), target, weight))
+        counts = counts.add(_summed(input, target, weight))
     counts = _tensor(counts, input)
     if counts.shape != (4,) or counts.requires_grad:
         raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")

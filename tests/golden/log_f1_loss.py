@@ -44,7 +44,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "LogF1Loss", "gradient", "log_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '34951e218b4221498edc723cc05d075a17897c2d658b9ef66c8058bf7c1d9328', 'code_sha256': 'f46feba10d7225dc58398151fc38226eb9b40ff9656789d8a4eb836c697116f8', 'words_sha256': 'dd2e32ad4b67cc8b1b4198b323125f9110ffc723502f50368a271058ffa242cc'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '881d515fca0555507528316948f482aed138738644d71b33d1509682c625c1c9', 'code_sha256': '645be62fa59339fbe51c420646aaa4b8cfb63e70af0cff8b272c89049f2e8ed8', 'words_sha256': 'dd2e32ad4b67cc8b1b4198b323125f9110ffc723502f50368a271058ffa242cc'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -185,7 +185,7 @@ class LogF1Loss(torch.nn.Module):
     ) -> Tensor:
         """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
         input, target, weight = _arrange(
-            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+            input, target, weight, mask, self.ignore_index, self.label_smoothing
         )
         return _summed(input, target, weight, self.L, self.threshold)
 
@@ -277,7 +277,7 @@ def _count(input, target, weight, slope, L, threshold):
 def _settled(counts, input, target, weight, L, threshold):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if isinstance(counts, Counts):
-        counts = counts.add(_summed(input.detach(), target, weight, L, threshold))
+        counts = counts.add(_summed(input, target, weight, L, threshold))
     counts = _tensor(counts, input)
     if counts.shape != (4,) or counts.requires_grad:
         raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")

@@ -48,7 +48,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MacroF1Loss", "gradient", "macro_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '0a2b10c76b6820f561162a5691e4c1a29496fc2ffeb88197d4a3beae04e1a7ef', 'code_sha256': '303ef99faeeb13fb358dfa36ce53752d530a03c311808f8fd9b302977e642561', 'words_sha256': '0b6cdd8a8fdd2ff62ca5c139ba598087bfd2fe5fbb47e07d1c02fbeaa8db9f79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': 'c58d46e9969b15d5396b7889ba8f710dde0ab6c00410d01c0f3b4d4be44a6a0a', 'code_sha256': 'ff2d4d9b9117bb802d6ccd748459c510e523ec1f05468d3283f034d2502cdac7', 'words_sha256': '0b6cdd8a8fdd2ff62ca5c139ba598087bfd2fe5fbb47e07d1c02fbeaa8db9f79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -190,7 +190,7 @@ class MacroF1Loss(torch.nn.Module):
     ) -> Tensor:
         """TP, FN, FP, TN of a batch, (4, C), without gradient: they add over batches."""
         target, weight = _arrange(input, target, weight, mask, self.ignore_index)
-        return _summed(input.detach(), target, weight, self.label_smoothing)
+        return _summed(input, target, weight, self.label_smoothing)
 
     def extra_repr(self) -> str:
         names = ("class_weight", "ignore_index", "absent")
@@ -243,7 +243,7 @@ class _MacroF1Function(torch.autograd.Function):
 def _settled(counts, input, target, weight, label_smoothing):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if isinstance(counts, Counts):
-        counts = counts.add(_summed(input.detach(), target, weight, label_smoothing))
+        counts = counts.add(_summed(input, target, weight, label_smoothing))
     counts = _tensor(counts, input)
     if counts.shape != (4, input.shape[1]) or counts.requires_grad:
         raise ValueError(

@@ -54,7 +54,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MccLoss", "gradient", "mcc_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '47b8972f17bc8be3206b1352a08bf3597dfdf95dd6f26d7c299dc478cd148b9a', 'code_sha256': '6854926e46ffae3b5ec8414f36f8b64d614875d664e7d3c1eb64a2e6473e2abc', 'words_sha256': 'aee5d83c7cceb9d8ccc195b960fa9f81009f156d91d0a7956ec0344970bae189'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '307f374c6b0171de61a07e41c9b124ea3593ee1bea6efe173a9a08320f33f345', 'code_sha256': '264e1c4b79919f89504814c88f6a3206b142b7a274dde1cffdb7b8a943aed969', 'words_sha256': 'aee5d83c7cceb9d8ccc195b960fa9f81009f156d91d0a7956ec0344970bae189'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -209,7 +209,7 @@ class MccLoss(torch.nn.Module):
     ) -> Tensor:
         """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
         input, target, weight = _arrange(
-            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+            input, target, weight, mask, self.ignore_index, self.label_smoothing
         )
         return _summed(input, target, weight, self.L, self.threshold)
 
@@ -301,7 +301,7 @@ def _count(input, target, weight, slope, L, threshold):
 def _settled(counts, input, target, weight, L, threshold):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if isinstance(counts, Counts):
-        counts = counts.add(_summed(input.detach(), target, weight, L, threshold))
+        counts = counts.add(_summed(input, target, weight, L, threshold))
     counts = _tensor(counts, input)
     if counts.shape != (4,) or counts.requires_grad:
         raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")

@@ -47,7 +47,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "TverskyLoss", "gradient", "tversky_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '25de66314a4180b4933b2d930262db84dbac4f9d8c9ef2b7d832f1464e851d13', 'code_sha256': 'edf2756cb41cecf481a9f1af748cae94296fc02f71f8b3575ab086ac35911eca', 'words_sha256': '3618227c278605c39a65f5b2b9d9f53d17e8b3d15a20682e195bac5db4923fdd'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '7aa2ddd8f5801e57fb723e5bd6114cb4fa5eb39cf3f380ef183929b3ef3c5df7', 'code_sha256': '0f7b06aa58058b441bedd174a7c3158db7fce95bf8a7081b91056031916a00d7', 'words_sha256': '3618227c278605c39a65f5b2b9d9f53d17e8b3d15a20682e195bac5db4923fdd'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -202,7 +202,7 @@ class TverskyLoss(torch.nn.Module):
     ) -> Tensor:
         """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
         input, target, weight = _arrange(
-            input.detach(), target, weight, mask, self.ignore_index, self.label_smoothing
+            input, target, weight, mask, self.ignore_index, self.label_smoothing
         )
         return _summed(input, target, weight, self.L, self.threshold)
 
@@ -293,7 +293,7 @@ def _count(input, target, weight, slope, L, threshold):
 def _settled(counts, input, target, weight, L, threshold):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if isinstance(counts, Counts):
-        counts = counts.add(_summed(input.detach(), target, weight, L, threshold))
+        counts = counts.add(_summed(input, target, weight, L, threshold))
     counts = _tensor(counts, input)
     if counts.shape != (4,) or counts.requires_grad:
         raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")

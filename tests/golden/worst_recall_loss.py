@@ -45,7 +45,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'b5bd23d9d6a2390f4b2954199263510a9657c937800355101f3c9041e61b313c', 'code_sha256': 'fd4247c7ec210f4e64b19ed84708f7881c516b277a4194a58f50795c31619092', 'words_sha256': '2432238f2238e69098600e9c3cf48f9072fe223e8f91e1477883e056d8afad79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'd6fe527385bf0ce5af620fc7a70bbb69283bab7b35f7f51fa0cb4f2fa0e1636f', 'code_sha256': 'b67784a3d23978ff5f27affc5b985858fd45b2f4086c9fff864b20478b8f868c', 'words_sha256': '2432238f2238e69098600e9c3cf48f9072fe223e8f91e1477883e056d8afad79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -182,7 +182,7 @@ class WorstRecallLoss(torch.nn.Module):
     ) -> Tensor:
         """TP, FN, FP, TN of a batch, (4, C), without gradient: they add over batches."""
         target, weight = _arrange(input, target, weight, mask, self.ignore_index)
-        return _summed(input.detach(), target, weight, self.label_smoothing)
+        return _summed(input, target, weight, self.label_smoothing)
 
     def extra_repr(self) -> str:
         names = ("class_weight", "ignore_index", "absent")
@@ -235,7 +235,7 @@ class _WorstRecallFunction(torch.autograd.Function):
 def _settled(counts, input, target, weight, label_smoothing):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if isinstance(counts, Counts):
-        counts = counts.add(_summed(input.detach(), target, weight, label_smoothing))
+        counts = counts.add(_summed(input, target, weight, label_smoothing))
     counts = _tensor(counts, input)
     if counts.shape != (4, input.shape[1]) or counts.requires_grad:
         raise ValueError(

@@ -1,0 +1,531 @@
+"""cost as a PyTorch loss: cost of soft predictions, with its exact gradient.
+
+    loss = CostLoss()
+    loss(logits, target, amount=amount).backward()
+
+Metric     cost = 0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N), where P = TP + FN; N = FP +
+           TN
+Loss       cost. The metric is an error rate (proved from the signs of w_plus and w_minus).
+Gradient   d loss/dz_i = v_i (y_i W_plus_i - (1 - y_i) W_minus_i) dA/dz_i, over the batch; plus the
+           slopes of bce
+           W_plus_i = w_plus + amount_i w_plus_amount
+           W_minus_i = w_minus + amount_i w_minus_amount
+           w_plus = dM/dTP - dM/dFN = 0
+           w_minus = dM/dTN - dM/dFP = -5/(2*(5*FP + 5*TN + TP_amount + FN_amount))
+           w_plus_amount = dM/dTP_amount - dM/dFN_amount = -1/(2*(5*FP + 5*TN + TP_amount +
+           FN_amount))
+           w_minus_amount = dM/dTN_amount - dM/dFP_amount = 0
+Surrogate  amplified: A(p) = sigmoid(L*(p - threshold)), p = sigmoid(z), z the input; AnyLoss: Han,
+           Moniz, Chawla 2024, arXiv 2405.14745
+           A(0) = sigmoid(-L*threshold) is not 0: at the defaults (L=10, threshold=0.5) a sure
+           negative still counts .0067 in FP, which is .66 of a false positive for each positive
+           where one sample in a hundred is positive. A larger L lessens that and flattens the slope
+           away from the threshold: at L = 73 (the paper's) it is 1.5e-7 of its peak at |z| = 1.
+Outputs    A model trained on this loss decides at `threshold`; its outputs are scores, not
+           probabilities: calibrate them on held-out data before reading them as such. For
+           calibrated probabilities of another model the best cut is 5/(amount + 5), at each
+           sample's own numbers.
+Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
+           the right empty prediction is then perfect, a wrong one is not, and gradients push the
+           right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
+           smooth is added to all four counts of every batch. 0/0 is 0; loss and gradient are finite
+           for every finite input.
+           The unit in a column's counts is the column's mean over the batch, 1 where that is 0: it
+           does not matter in what the column is measured.
+Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of the same shape (any);
+           weight: per element or per sample (first dimension), at least 0; mask: bool, likewise,
+           and ignore_index: a label: what is masked out (False) or ignored counts nothing, gets
+           gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in float32 and give a
+           float32 loss; the counts are float64 (float32 on devices without).
+           amount: per element or per sample, at least 0, constant: a sample counts weight*amount in
+           TP_amount where it counts weight in TP; what is masked out or ignored may be NaN.
+           counts: the loss and the weights of its gradient are taken at these counts (a tensor, as
+           loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
+           the running mean of a `Counts`, which takes in the batch's: for batches with few
+           positives.
+
+Made by metricc 0.1.0:  metricc compile '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)' --name cost --minimize
+Derivatives proved: rational functions.
+Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["CostLoss", "Counts", "cost_loss", "gradient", "value", "weights"]
+
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': '38a86c34ce3e6280e0fbee70ad4619137f6d68705d62fcb8b6621c54352f8e71', 'code_sha256': '0139beb33ad8fb25ccf4e7aa3e9f492b89be0362039843c58d27b84a5c8ecd09', 'words_sha256': 'af4cbf341da9ae243c358bd3772e157bd8e918b26050c9c47a1300f41c18a592'}  # fmt: skip  # noqa: E501
+
+_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_TINY = 2.2250738585072014e-308  # the smallest normal float64
+_HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
+
+
+def value(TP, FN, FP, TN, TP_amount, FN_amount, FP_amount, TN_amount, bce):
+    """The metric on counts (floats or tensors)."""
+    x1 = 5 * FP + FN_amount
+    return bce / 2 + _ratio(x1, 2 * (x1 + 5 * TN + TP_amount))
+
+
+def gradient(TP, FN, FP, TN, TP_amount, FN_amount, FP_amount, TN_amount, bce):
+    """Its derivatives in its arguments, in their order."""
+    x1 = 5 * FP + FN_amount
+    x2 = 5 * TN + TP_amount
+    x4 = 2 * (x1 + x2) ** 2
+    x5 = _ratio(x2, x4)
+    x6 = _ratio(-x1, x4)
+    return 0, 0, 5 * x5, 5 * x6, x6, x5, 0, 0, 1 / 2
+
+
+def weights(TP, FN, FP, TN, TP_amount, FN_amount, FP_amount, TN_amount, bce):
+    """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP.
+
+    Then two for each column, then the derivatives in bce.
+    """
+    x1 = 2 * (5 * FP + 5 * TN + TP_amount + FN_amount)
+    return 0, _ratio(-5, x1), _ratio(-1, x1), 0, 1 / 2
+
+
+def _require(L, threshold):
+    """ValueError for an argument outside its range."""
+    if not 0 < L < 1000000:
+        raise ValueError(f"L must lie in (0, 1000000), not {L}")
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must lie in (0, 1), not {threshold}")
+
+
+class Counts:
+    """The mean counts of the batches so far, the share of each fading by `decay` with every other.
+
+    For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
+    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    """
+
+    def __init__(self, decay: float = 0.9):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], not {decay}")
+        self.decay = decay
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.batches = 0.0, 0.0
+
+    def add(self, counts: Tensor) -> Tensor:
+        """Take in a batch's counts. The mean, with these in it."""
+        self.total = self.decay * self.total + counts.detach()
+        self.batches = self.decay * self.batches + 1.0
+        return self.total / self.batches
+
+    def state_dict(self) -> dict:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict) -> None:
+        self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
+
+
+def cost_loss(
+    input: Tensor,
+    target: Tensor,
+    *,
+    amount: Tensor,
+    weight: Tensor | None = None,
+    mask: Tensor | None = None,
+    counts: Tensor | Counts | None = None,
+    ignore_index: float | None = None,
+    label_smoothing: float = 0.0,
+    smooth: float = 0.0,
+    absent: str = "diagonal",
+    L: float = 10.0,
+    threshold: float = 0.5,
+) -> Tensor:
+    """The loss of a batch of logits: a scalar. ValueError where the tensors do not fit."""
+    _require(L, threshold)
+    _policy(absent, smooth, label_smoothing)
+    input, target, weight, columns = _arrange(
+        input, target, weight, mask, ignore_index, label_smoothing, {"amount": amount}
+    )
+    if counts is not None:
+        counts = _settled(counts, input, target, weight, L, threshold, columns)
+    found = _CostFunction.apply(
+        input, target, weight, counts, absent, smooth, L, threshold, *columns
+    )
+    return found[0]
+
+
+class CostLoss(torch.nn.Module):
+    """`cost_loss` as a module. It holds no state."""
+
+    def __init__(
+        self,
+        *,
+        L: float = 10.0,
+        threshold: float = 0.5,
+        ignore_index: float | None = None,
+        label_smoothing: float = 0.0,
+        smooth: float = 0.0,
+        absent: str = "diagonal",
+    ):
+        super().__init__()
+        _require(L, threshold)
+        _policy(absent, smooth, label_smoothing)
+        self.L = L
+        self.threshold = threshold
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.smooth = smooth
+        self.absent = absent
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+        counts: Tensor | Counts | None = None,
+        *,
+        amount: Tensor,
+    ) -> Tensor:
+        return cost_loss(
+            input,
+            target,
+            amount=amount,
+            weight=weight,
+            mask=mask,
+            counts=counts,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            smooth=self.smooth,
+            absent=self.absent,
+            L=self.L,
+            threshold=self.threshold,
+        )
+
+    def counts(
+        self,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        mask: Tensor | None = None,
+        *,
+        amount: Tensor,
+    ) -> Tensor:
+        """The counts of a batch, (9,), without gradient: they add over batches."""
+        input, target, weight, columns = _arrange(
+            input, target, weight, mask, self.ignore_index, self.label_smoothing, {"amount": amount}
+        )
+        return _summed(input, target, weight, self.L, self.threshold, columns)
+
+    def set_surrogate(self, *, L: float | None = None, threshold: float | None = None) -> None:
+        """Change the surrogate's arguments, between steps or epochs."""
+        L = self.L if L is None else L
+        threshold = self.threshold if threshold is None else threshold
+        _require(L, threshold)
+        self.L, self.threshold = L, threshold
+
+    def extra_repr(self) -> str:
+        return f"L={self.L}, threshold={self.threshold}"
+
+
+class _CostFunction(torch.autograd.Function):
+    """Forward reduces the batch to 8 counts, backward maps 4 weights over it.
+
+    On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
+    """
+
+    @staticmethod
+    def forward(input, target, weight, given, absent, smooth, L, threshold, *columns):
+        kept = _at_once(input) and input.requires_grad and given is None
+        slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
+        counts = given
+        if given is None:
+            counts = _count(input, target, weight, slope if kept else None, L, threshold, columns)
+        *cells, scored, _ = _present(*counts[:8], absent, smooth)
+        loss = scored * value(*cells, *_means(counts))
+        pair = _pair(input, counts, absent, smooth, L, threshold)
+        return _tensor(loss, input).to(slope.dtype), pair, slope
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        input, target, weight, *ctx.arguments = inputs
+        columns, ctx.arguments = ctx.arguments[-1:], ctx.arguments[:-1]
+        _, pair, ctx.slope = output
+        ctx.save_for_backward(input, target, weight, pair, *columns)
+        ctx.mark_non_differentiable(pair, ctx.slope)
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx, grad_loss, *_):
+        nothing = (None,) * (2 + len(ctx.arguments) + 1)
+        if grad_loss is None:
+            return None, *nothing
+        input, target, weight, pair, *columns = ctx.saved_tensors
+        given, absent, smooth, L, threshold = ctx.arguments
+        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
+            counts = _count(input, target, weight, None, L, threshold, columns)
+            pair = _pair(input, counts, absent, smooth, L, threshold)
+        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
+        if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
+            g = _map(input, target, weight, pair, L, threshold, columns)
+        else:  # the slope turns into the gradient; another backward finds none
+            slope, ctx.slope = ctx.slope, None
+            g = _finish(slope, input, target, weight, pair, columns)
+        return _narrow(g, input.dtype), *nothing
+
+
+def _soft(z, L, threshold):
+    """A(p), 1 - A(p) and dA/dz, p = sigmoid(z), over L."""
+    p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()  # each its own, as below
+    t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
+    a, b = torch.sigmoid(t), t.neg_().sigmoid_()  # each its own: 1 - a would cancel
+    return a, b, a * b * p * q
+
+
+def _count(input, target, weight, slope, L, threshold, columns):
+    """The counts, in their order: floats where this runs at once on a CPU, else tensors."""
+    dtype, at_once = _dtype(input), _at_once(input)
+    counts = [0.0] * 9
+    for z, y, v, s, *cs in _pieces(input, target, weight, slope, *columns):
+        z, y = z.to(dtype), y.to(dtype)
+        a, b, d = _soft(z, L, threshold)
+        losses = [_bce(z, y)]
+        n = 1 - y
+        if v is not None:
+            y, n = y * v.to(dtype), n * v.to(dtype)
+        # Four sums of their own terms: a count taken as a difference of sums would cancel.
+        sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)
+        for c in cs:
+            yc, nc = y * c.to(dtype), n * c.to(dtype)
+            sums += torch.dot(yc, a), torch.dot(yc, b), torch.dot(nc, a), torch.dot(nc, b)
+        sums += tuple(l.sum() if v is None else torch.dot(l, v.to(dtype)) for l, _ in losses)
+        sums = [x.item() if at_once else x.to(_wide(input)) for x in sums]
+        counts = [count + x for count, x in zip(counts, sums)]
+        if s is not None:
+            s.copy_(d)
+    groups = [counts[i : i + 4] for i in range(0, 8, 4)]
+    if at_once and any(min(group) < -1e-5 * sum(map(abs, group)) for group in groups):
+        fact = "target must be in [0, 1], weight and amount not negative"
+        raise ValueError(f"{fact}; counts: {counts}")
+    return counts
+
+
+def _settled(counts, input, target, weight, L, threshold, columns):
+    """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
+    if isinstance(counts, Counts):
+        counts = counts.add(_summed(input, target, weight, L, threshold, columns))
+    counts = _tensor(counts, input)
+    if counts.shape != (9,) or counts.requires_grad:
+        raise ValueError(f"counts must be constant numbers, {(9,)}, as counts() gives them")
+    return counts
+
+
+def _summed(input, target, weight, L, threshold, columns):
+    """The counts of a batch as one tensor, without a gradient."""
+    with torch.no_grad():
+        return torch.stack(
+            [_tensor(x, input) for x in _count(input, target, weight, None, L, threshold, columns)]
+        )
+
+
+def _present(TP, FN, FP, TN, *others):
+    """The counts that the metric sees, whether they are scored, and whether they are learned from.
+
+    A table without positives or without negatives is absent. The unit of a column's counts is its
+    mean.
+    """
+    *columns, absent, smooth = others
+    missing = ((TP + FN == 0) | (FP + TN == 0)) * 1.0
+    perfect = missing if absent == "skip" else 0
+    cells, seen = [TP, FN, FP, TN, *columns], []
+    for i in range(0, len(cells), 4):
+        unit = 1 if i == 0 else _mean(sum(cells[i : i + 4]), sum(cells[:4]))
+        TP, FN, FP, TN = cells[i : i + 4]
+        TP, FN = TP + unit * missing + perfect * FN, FN - perfect * FN
+        TN, FP = TN + unit * missing + perfect * FP, FP - perfect * FP
+        seen += [cell + smooth * unit for cell in (TP, FN, FP, TN)]
+    scored = 1 - missing if absent == "zero" else 1
+    live = 1 if absent == "diagonal" else 1 - missing
+    return *seen, scored, live
+
+
+def _mean(total, counted):
+    """A column's mean over the batch; 1 where nothing counts, or where it is 0."""
+    none = ((total == 0) | (counted == 0)) * 1.0
+    return ((1 - none) * total + none) / ((1 - none) * counted + none)
+
+
+def _means(counts):
+    """The element losses' means over the batch."""
+    total = sum(counts[:4])
+    return [_ratio(x, total) for x in counts[8:]]
+
+
+def _pair(input, counts, absent, smooth, L, threshold):
+    """What backward maps over the batch: the derivatives of the loss."""
+    *cells, scored, live = _present(*counts[:8], absent, smooth)
+    found = weights(*cells, *_means(counts))
+    pair, slopes = found[:4], found[4:]
+    total = sum(counts[:4])
+    slopes = [(total > 0) * _ratio(scored * slope, total) for slope in slopes]
+    pair = [*(L * live * w for w in pair), *slopes]
+    return torch.stack([_tensor(x, input) for x in pair])
+
+
+def _map(input, target, weight, pair, L, threshold, columns):
+    """The gradient in one expression, which compilers and autograd can follow."""
+    z = input.to(_dtype(input))
+    y = target.to(z.dtype)
+    g = _sides(y, pair, columns) * _soft(z, L, threshold)[2]
+    return _weighed(g, weight) + _losses(z, y, weight, pair)
+
+
+def _finish(slope, input, target, weight, pair, columns):
+    """The gradient from the slope, in place."""
+    for s, z, y, v, *cs in _pieces(slope, input, target, weight, *columns):
+        y = y.to(s.dtype)
+        s.mul_(_sides(y, pair, cs))
+        if v is not None:
+            s.mul_(v)
+        s.add_(_losses(z, y, v, pair))
+    return slope
+
+
+def _sides(y, pair, columns):
+    """y plus - (1 - y) minus, each w + c w_c over the columns. lerp is exact at y = 0 and y = 1."""
+    plus, minus, *more = pair[:4].to(y.dtype)
+    plus, minus = plus.expand_as(y), minus.expand_as(y)
+    for c, w_plus, w_minus in zip(columns, more[::2], more[1::2]):
+        plus, minus = plus + w_plus * c.to(y.dtype), minus + w_minus * c.to(y.dtype)
+    return torch.lerp(-minus.clamp(-_HUGE, _HUGE), plus.clamp(-_HUGE, _HUGE), y)
+
+
+def _weighed(g, v):
+    return g if v is None else g * v
+
+
+def _pieces(*tensors):
+    """The tensors flat, and where this runs at once in pieces that fit a CPU's cache."""
+    flat = [None if t is None else t.reshape(-1) for t in tensors]
+    size = _BLOCK * torch.get_num_threads() if _at_once(flat[0]) else len(flat[0])
+    if len(flat[0]) <= size:
+        return [flat]
+    starts = range(0, len(flat[0]), size)
+    return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
+
+
+def _arrange(input, target, weight, mask, ignore_index, label_smoothing, columns):
+    """The tensors as they are counted. Refuses those that do not fit together."""
+    _fit(input, target=target, weight=weight, mask=mask, **columns)
+    if target.shape != input.shape:
+        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
+    weight = weight if weight is None else _spread(weight, input, "weight")
+    columns = [_spread(column, input, name) for name, column in columns.items()]
+    if mask is not None or ignore_index is not None:
+        input, target, weight = _kept(input, target, weight, mask, ignore_index)
+        columns = [torch.where(weight > 0, column, 0) for column in columns]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / 2
+    return input, target, weight, columns
+
+
+def _spread(tensor, input, name):
+    """A tensor per element as it is; one per sample over the elements of each sample."""
+    if tensor.shape == input.shape:
+        return tensor
+    if tensor.shape != input.shape[:1]:
+        shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
+    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
+
+
+def _kept(input, target, weight, mask, ignore_index):
+    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
+    keep = torch.ones_like(target, dtype=torch.bool)
+    if mask is not None:
+        keep = _spread(mask, input, "mask")
+    if ignore_index is not None:  # NaN ignores NaN
+        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
+        keep = keep & ~ignored
+    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
+    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
+
+
+def _losses(z, y, v, pair):
+    """The element losses' part of the gradient."""
+    z, weights = z.to(y.dtype), pair[4:].to(y.dtype)
+    # The weight first: it and its sum in w may both be tiny.
+    losses = [_bce(z, y)]
+    return sum(_weighed(slope, v) * w for w, (_, slope) in zip(weights, losses))
+
+
+def _bce(z, y):
+    """Binary cross-entropy of every element, and its derivative in z."""
+    log = torch.nn.functional.logsigmoid
+    slope = torch.lerp(torch.sigmoid(z), -torch.sigmoid(-z), y)
+    return -(y * log(z) + (1 - y) * log(-z)), slope
+
+
+def _narrow(g, dtype):
+    """To the input's type; halves saturate rather than overflow."""
+    largest = torch.finfo(dtype).max
+    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
+
+
+def _on_cpu(input):
+    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _at_once(input):
+    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
+    return _on_cpu(input) and not torch.is_grad_enabled()
+
+
+def _dtype(input):
+    """The working precision, which the loss has too: half inputs are computed in float32."""
+    return torch.float64 if input.dtype == torch.float64 else torch.float32
+
+
+def _wide(input):
+    """The precision of the counts and of all that is computed from them."""
+    return torch.float32 if input.device.type == "mps" else torch.float64
+
+
+def _tensor(x, like):
+    return torch.as_tensor(x, dtype=_wide(like), device=like.device)
+
+
+def _fit(input, **others):
+    """ValueError for what is no real tensor on the input's device, or needs a gradient."""
+    for name, tensor in {"input": input, **others}.items():
+        if tensor is None and name in ("weight", "mask"):
+            continue
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
+        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+            raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
+        if name == "mask" and tensor.dtype != torch.bool:
+            raise ValueError(f"mask must be a bool tensor, not {tensor.dtype}")
+        if tensor.device != input.device:
+            raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
+        if name != "input" and tensor.requires_grad:
+            raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
+
+
+def _policy(absent, smooth, label_smoothing):
+    """ValueError for what is no policy."""
+    if absent not in ("diagonal", "skip", "zero"):
+        raise ValueError(f'absent must be "diagonal", "skip" or "zero", not {absent!r}')
+    if not 0 <= smooth < float("inf"):
+        raise ValueError(f"smooth must be at least 0, not {smooth}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1], not {label_smoothing}")
+
+
+def _ratio(a, b):
+    """a / b, finite for every b: |b| is at least _TINY, the quotient at most _HUGE."""
+    if isinstance(b, Tensor):
+        tiny = torch.finfo(b.dtype).tiny
+        return (a / torch.where(b.abs() < tiny, tiny, b)).clamp(-_HUGE, _HUGE)
+    quotient = a / (_TINY if abs(b) < _TINY else b)
+    if isinstance(quotient, Tensor):
+        return quotient.clamp(-_HUGE, _HUGE)
+    return min(max(quotient, -_HUGE), _HUGE)
