@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,16 +63,50 @@ class Accumulator:
         return scoring.of_tables(self.plan, found, self.rules)
 
     def __add__(self, other: Accumulator) -> Accumulator:
-        """What both have seen; neither changes."""
+        """What both have seen; neither changes.
+
+        Raises `MetriccError` unless both are of one metric, with the same keywords.
+        """
         if not isinstance(other, Accumulator):
             return NotImplemented
-        if self.plan.metric.formula != other.plan.metric.formula:
-            fact = f"{self.plan.metric.name} and {other.plan.metric.name} are two formulas"
+        one, two = self.plan.metric, other.plan.metric
+        if _meaning(one) != _meaning(two):
+            fact = f"{one.name} and {two.name} are two formulas"
+            if one.task != two.task:
+                fact = f"one is of a {one.task} task, the other of a {two.task} one"
             raise fail("MC0501", fact, "add accumulators of one metric")
+        for (name, own), (_, others) in zip(self._settings(), other._settings(), strict=True):
+            if not _same(own, others):
+                fact = f"one has {name} = {own!r}, the other {others!r}"
+                raise fail("MC0501", fact, "add accumulators with the same keywords")
         joined = Accumulator(self.plan, self.rules, self.labels, self.pos_label)
         for found in (*self.tables, *other.tables):
             joined._add(found)
         return joined
+
+    def _settings(self) -> Iterator[tuple[str, Any]]:
+        """The keywords by name, parameters with their defaults filled in."""
+        yield "labels", self.labels
+        yield "pos_label", self.pos_label
+        for name in ("zero_division", "absent", "smooth", "class_weight"):
+            yield name, getattr(self.rules, name)
+        for parameter in self.plan.metric.parameters:
+            default = None if parameter.default is None else float(parameter.default)
+            yield parameter.name, self.rules.params.get(parameter.name, default)
+
+
+def _meaning(metric: ir.Metric) -> tuple[Any, ...]:
+    """What a formula comes to; two files may mean other things by one name."""
+    return metric.formula, metric.task, metric.terms, metric.outer, metric.parameters
+
+
+def _same(one: Any, two: Any) -> bool:
+    """Whether two keywords are equal: numbers, texts, lists or arrays of them; NaN is NaN."""
+    if one is None or two is None:
+        return one is two
+    a, b = np.asarray(one), np.asarray(two)
+    numbers = a.dtype.kind in "biuf" and b.dtype.kind in "biuf"
+    return bool(np.array_equal(a, b, equal_nan=numbers))
 
 
 def _aligned(task: str, tables: Sequence[Tables]) -> list[Tables]:

@@ -53,18 +53,20 @@ def audit(plan: ir.Plan) -> ir.Audit:
     # In a multiclass task no prediction is all positive in every class.
     constant = depends and len(plan.programs) == 1 and metric.task != "multiclass"
     constant = constant and not metric.elements  # which punish constants
+    costs = _costs(plan, direction) if depends else ()
     return ir.Audit(
         direction=direction,
         direction_proof=how if proved else f"sampled at {points} points",
         degenerate=_degenerate(plan.program, _direction(own)) if constant else "",
         depends=depends,
         homogeneous=all(program.homogeneous for program in plan.programs),
-        costs=_costs(plan, direction) if depends else (),
+        costs=costs or (),
+        bends=costs is None,
     )
 
 
-def _costs(plan: ir.Plan, direction: ir.Direction) -> tuple[str, ...]:
-    """The weights of a linear cost, as those of a score."""
+def _costs(plan: ir.Plan, direction: ir.Direction) -> tuple[str, ...] | None:
+    """The weights of a linear cost, as those of a score; None for what is seen to be none."""
     if not plan.metric.single:
         return ()
     sign: int | None = {"score": 1, "error rate": -1}.get(direction)

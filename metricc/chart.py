@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metricc.constraint import constant
 from metricc.errors import fail, reason
 from metricc.threshold import Threshold
 from metricc.tuning import Sweep
 
 SUFFIXES = (".png", ".svg", ".pdf")
 POINTS = 3_000  # of a curve; more are no longer seen
+LARGEST = 1e100  # matplotlib's own sums and products of coordinates must stay finite
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe, Ito 2008
 
 
@@ -43,39 +45,45 @@ def draw(
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     kept, edges = _kept(swept, best)
+    unit = _unit(edges)
+    edges = edges / unit
+    height = _unit(np.concatenate([swept.values, *(side for pair in swept.sides for side in pair)]))
     for spine in ("top", "right"):
         axes.spines[spine].set_visible(False)
     axes.grid(True, color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
     name = swept.task.plan.metric.name
     style: dict[str, Any] = {"color": COLOURS[0], "linewidth": 2.2, "zorder": 3}
-    _stairs(axes, swept.values[kept], edges, label=name, **style)
+    _stairs(axes, swept.values[kept] / height, edges, label=name, **style)
     met = np.ones(len(swept.values), dtype=np.bool_)
     for number, (comparison, sides) in enumerate(
         zip(swept.task.constraints, swept.sides, strict=True), 1
     ):
         met &= comparison.met(*sides)
-        words = comparison.text.partition(comparison.operator)
         colour = COLOURS[number % len(COLOURS)]
         for text, values, plan in (
-            (words[0], sides[0], comparison.left),
-            (words[2], sides[1], comparison.right),
+            (comparison.left_text, sides[0], comparison.left),
+            (comparison.right_text, sides[1], comparison.right),
         ):
-            varies = bool(plan.metric.expression.free_symbols)
+            varies = not constant(plan)
             style = {"color": colour, "linewidth": 1.3 if varies else 1.0}
             style["linestyle"] = "-" if varies else (0, (4, 3))
-            _stairs(axes, values[kept], edges, label=text.strip() if varies else None, **style)
+            _stairs(axes, values[kept] / height, edges, label=text if varies else None, **style)
     if not met.all():
         _stairs_between(axes, ~met[kept], edges, label="constraint not met")
-    axes.axvspan(best.low, best.high, color=COLOURS[0], alpha=0.15, linewidth=0, label="as good")
-    axes.axvline(float(best), color="0.15", linewidth=1.0)
-    axes.plot([float(best)], [best.value], "o", color=COLOURS[0], markeredgecolor="white", zorder=5)
+    low, at, high = (x / unit for x in (best.low, float(best), best.high))
+    axes.axvspan(low, high, color=COLOURS[0], alpha=0.15, linewidth=0, label="as good")
+    axes.axvline(at, color="0.15", linewidth=1.0)
+    style = {"color": COLOURS[0], "markeredgecolor": "white", "zorder": 5}
+    axes.plot([at], [best.value / height], "o", **style)
     if folds:
         style = {"color": "0.15", "linestyle": "none", "clip_on": False, "markersize": 5}
         where = axes.get_xaxis_transform()
-        axes.plot(folds, [0] * len(folds), "^", transform=where, label="without one fold", **style)
+        own = [fold / unit for fold in folds]
+        axes.plot(own, [0] * len(own), "^", transform=where, label="without one fold", **style)
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_xlabel(f"threshold on {label}")
+    axes.set_xlabel(f"threshold on {label}{_in(unit)}")
+    axes.set_ylabel(_in(height).strip())
     axes.set_title(f"{name} = {best.value:.4g} at {float(best):.4g}", loc="left")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     try:
@@ -93,12 +101,22 @@ def _kept(swept: Sweep, best: Threshold) -> tuple[NDArray[np.intp], NDArray[np.f
     cuts = np.arange(len(swept.values))[::-1]
     if len(cuts) > POINTS:
         even = np.linspace(0, len(cuts) - 1, POINTS // 2).astype(np.intp)
-        across = np.linspace(all_edges[0], all_edges[-1], POINTS)
+        across = 2 * np.linspace(all_edges[0] / 2, all_edges[-1] / 2, POINTS)  # finite
         near = len(cuts) - 1 - swept.cut_at(float(best)) + np.arange(-50, 51)
         some = np.concatenate([even, np.searchsorted(all_edges, across), near])
         some = np.unique(np.clip(some, 0, len(cuts) - 1))
         return cuts[some], np.append(all_edges[some], all_edges[-1])
     return cuts, all_edges
+
+
+def _unit(numbers: NDArray[np.float64]) -> float:
+    """What numbers are divided by to be drawn: 1, or a power of ten where they are huge."""
+    size = float(np.max(abs(numbers), where=np.isfinite(numbers), initial=0.0))
+    return float(10.0 ** np.floor(np.log10(size))) if size > LARGEST else 1.0
+
+
+def _in(unit: float) -> str:
+    return "" if unit == 1 else f" in {unit:.0e}"
 
 
 def _stairs(axes: Any, values: Any, edges: Any, **style: Any) -> None:

@@ -126,14 +126,17 @@ class CompiledMetric:
             raise fail("MC0514", f"{self.name} was compiled to a loss, not to an objective", hint)
         return getattr(self.module(), f"{self.options.pascal}Objective")(**kwargs)
 
-    def running_counts(self, decay: float = 0.9) -> Any:
+    def running_counts(self, decay: float = 0.99) -> Any:
         """A `Counts` for the loss's `counts=`: the mean of the batches' counts, in which the share
         of each fades by `decay` in [0, 1] with every other.
 
         `loss(logits, target, counts=counts)` is then taken at that mean, so that a batch without
         positives has a useful gradient. The generated file holds the class too. Raises
-        `MetriccError` where each sample has a table of its own.
+        `MetriccError` for the target gbdt, and where each sample has a table of its own.
         """
+        if self.options.target != "torch":
+            hint = "boosting sees all rows at once: the counts are the set's own"
+            raise fail("MC0514", f"{self.name} was compiled to an objective, not to a loss", hint)
         kind = getattr(self.module(), "Counts", None)
         if kind is None:
             fact = "each sample has a table of its own here: there are no counts of batches"
@@ -206,7 +209,7 @@ class CompiledMetric:
         sample_weight: Any = None,
         constraint: str | Sequence[str] | None = None,
         labels: Any = None,
-        pos_label: Any = 1,
+        pos_label: Any = None,
         zero_division: Any = 0,
         absent: str | None = None,
         smooth: float = 0.0,
@@ -220,9 +223,10 @@ class CompiledMetric:
         language, "precision >= 0.9 and recall > 0.5"; with classes it holds in each. What is
         undefined (0/0) meets no constraint, and is `zero_division` as the metric's own value; with
         nan such a cut is none. The best cuts often are a plateau: its middle is returned, as a
-        number of the scores' type. Other keywords are those of `score`. Raises `MetriccError` for
-        labels, scores and weights that are not what they should be, for a metric that no threshold
-        is the best of, and (MC0510) where no threshold meets the constraint, with what is reached.
+        number of the scores' type. `pos_label` is needed where the labels are not 0 and 1, or -1
+        and 1. Other keywords are those of `score`. Raises `MetriccError` for labels, scores and
+        weights that are not what they should be, for a metric that no threshold is the best of, and
+        (MC0510) where no threshold meets the constraint, with what is reached.
         """
         asked = comparisons(constraint, self.options.task)
         rules = scoring.Rules(zero_division, absent, smooth, None, params)
@@ -247,12 +251,13 @@ class CompiledMetric:
         """A scikit-learn classifier that decides at the threshold which is best for this metric.
 
         `fit` tunes it on scores of rows that the scoring model has not seen: out of fold (`cv` a
-        number of folds or a splitter), or on a held-out share (`cv` a float); `cv="prefit"` takes
-        a fitted estimator and tunes on the rows that `fit` is given. Then the estimator is fitted
-        on all rows, unless `refit=False` after a held-out share. `method` is "predict_proba",
-        "decision_function" or "auto"; `pos_label` is the positive class (default: the larger
-        label); `params` are the metric's parameters. Raises `MetriccError` where scikit-learn is
-        not installed and for a metric that labels do not settle.
+        number of folds, a splitter that holds every row out once, or its splits), or on a held-out
+        share (`cv` a float); `cv="prefit"` takes a fitted estimator and tunes on the rows that
+        `fit` is given. Then the estimator is fitted on all rows, unless `refit=False` after a
+        held-out share. `method` is "predict_proba", "decision_function" or "auto"; `pos_label` is
+        the positive class (default: the larger label); `params` are the metric's parameters.
+        Raises `MetriccError` where scikit-learn is not installed and for a metric that labels do
+        not settle.
         """
         try:
             from metricc.adapters.tuned_classifier import TunedClassifier
@@ -350,6 +355,7 @@ class CompiledMetric:
         (multilabel) say how many classes there are. Raises `MetriccError` where torchmetrics is
         not installed, and for a loss of another metric.
         """
+        from metricc import worth
         from metricc.tally import Tally
 
         try:
@@ -358,7 +364,8 @@ class CompiledMetric:
             raise _missing("torchmetrics") from None
         tally = Tally(self, self.loss() if loss is None else loss)
         size = scoring.classes(self.options.task, num_classes, num_labels, None)
-        return SoftMetric(tally, None if self.options.task == "binary" else size)
+        number = partial(worth.soft, tally)
+        return SoftMetric(tally, number, None if self.options.task == "binary" else size)
 
     def monitor(
         self,

@@ -62,7 +62,7 @@ def _analysed(given: Source, name: str | None, task: str) -> tuple[ir.Plan, ir.A
     text = read(given.text, given.origin)
     settled = settle(text, library.definitions(), _imported(text, given.path), task)
     # What is recorded in the generated file stands by itself.
-    recorded = str(settled) if text.imports else given.text
+    recorded = str(settled) if text.imports else given.text.strip()
     sound = not any(d.severity == "error" for d in settled.diagnostics)
     settled = averaged(settled) if task != "binary" and sound else settled
     metric = lower(settled, name or _name(text, settled), recorded, task)

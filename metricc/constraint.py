@@ -6,8 +6,9 @@ formulas. They pass the stages that a formula passes, with the same limits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +34,12 @@ _WANTED = "write comparisons joined by `and`: precision >= 0.9 and recall > 0.5"
 
 @dataclass(frozen=True)
 class Comparison:
-    """`left operator right` with its text and its place; the sides are metrics of one table."""
+    """`left operator right` with its texts and its place; the sides are metrics of one table."""
 
     text: str
+    left_text: str
     operator: str
+    right_text: str
     left: ir.Plan
     right: ir.Plan
     span: Span
@@ -56,12 +59,14 @@ class Comparison:
         """Where the comparison holds; sides that are equal within rounding are equal.
 
         Equal is what differs by 1e-12 of the larger side, or of 1 where both sides are proved not
-        to depend on the number of samples. What is undefined (NaN) meets nothing.
+        to depend on the number of samples; infinity equals itself alone. What is undefined (NaN)
+        meets nothing.
         """
         rates = self.left.program.homogeneous and self.right.program.homogeneous
         with np.errstate(invalid="ignore"):
             size = np.maximum(np.maximum(abs(left), abs(right)), float(rates))
-            equal = (left == right) | (abs(left - right) <= TOLERANCE * size)
+            near = np.isfinite(size) & (abs(left - right) <= TOLERANCE * size)
+            equal = (left == right) | near
             above = left > right if self.upward else left < right
         return np.asarray(equal | above if self.operator.endswith("=") else above & ~equal)
 
@@ -74,7 +79,8 @@ def comparisons(given: str | Sequence[str] | None, task: str = "binary") -> tupl
 
     Raises `MetriccError` with every error, each with its place in its own text.
     """
-    texts = [] if given is None else [given] if isinstance(given, str) else list(given)
+    alone = isinstance(given, str | bytes) or not isinstance(given, Iterable)
+    texts: list[Any] = [] if given is None else [given] if alone else list(given)
     if wrong := [text for text in texts if not isinstance(text, str)]:
         fact = f"a constraint is text, not {type(wrong[0]).__name__}"
         raise fail("MC0501", fact, 'pass a string, such as "precision >= 0.9"')
@@ -119,12 +125,23 @@ def _comparisons(source: str, origin: str, task: str) -> list[Comparison]:
             except MetriccError as error:
                 errors += error.diagnostics
         if len(sides) == 2:
-            written = " ".join(source[span.start : span.end].split())
             left, right = sides
-            found.append(Comparison(written, node.operator, left, right, span, source, origin))
+            if constant(left) and constant(right):
+                fact = "both sides are the same at every threshold: this says nothing about one"
+                errors.append(Diagnostic("MC0511", fact, span, _WANTED, source, origin))
+                continue
+            written = (_written(source, part.span) for part in (node, node.left, node.right))
+            whole, one, two = written
+            found.append(
+                Comparison(whole, one, node.operator, two, left, right, span, source, origin)
+            )
     if errors:
         raise MetriccError(*errors)
     return found
+
+
+def _written(source: str, span: Span) -> str:
+    return " ".join(source[span.start : span.end].split())
 
 
 def _reworded(found: Diagnostic) -> Diagnostic:
@@ -158,6 +175,11 @@ def _side(text: syntax.Text, node: syntax.Expression, task: str) -> ir.Plan:
         fact = "an element loss is a mean over probabilities, which a cut does not change"
         raise _at(text, node.span, "MC0511", fact, "write the metric alone")
     return compose(metric, [simplify(derive(metric.of_table(metric.tables[0])))], None)
+
+
+def constant(side: ir.Plan) -> bool:
+    """Whether a side of a comparison is a number."""
+    return not side.metric.expression.free_symbols
 
 
 def _at(text: syntax.Text, span: Span, code: str, fact: str, hint: str) -> MetriccError:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metricc.errors import MetriccError, fail
-from metricc.functions import CELLS
 from metricc.threshold import Cells, Held, Threshold
 from metricc.tuning import Samples, Task, sweep
 
@@ -56,8 +55,7 @@ def cross_fit(task: Task, given: Samples, folds: int, seed: int = 0) -> CrossFit
         found.append(threshold)
     pooled = sweep(task, replace(given, scores=decided, kind=""))
     cut = pooled.cut_at(0.5)
-    counts = Cells(*(float(pooled.counts[cell][cut]) for cell in CELLS))
-    return CrossFit(tuple(found), float(pooled.values[cut]), counts, pooled.held(cut))
+    return CrossFit(tuple(found), float(pooled.values[cut]), pooled.cells(cut), pooled.held(cut))
 
 
 def stratified(positive: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.intp]:

@@ -18,6 +18,10 @@ The threshold is the best cut on calibrated scores of another model; a model tra
 metric decides at its surrogate's own threshold."""
 
 
+NO_THRESHOLD = """\
+No threshold: a prediction is worth the same whatever the label is, w_plus + w_minus = 0."""
+
+
 CLASSES = """\
 These are the derivatives in the counts of one class; C is the number of classes, and functions
 named like reductions are their values."""
@@ -36,6 +40,13 @@ def costs(findings: ir.Audit) -> str:
     if not findings.linear:
         return ""
     return "positives weigh {}, negatives {}".format(*findings.costs)
+
+
+def linear(findings: ir.Audit) -> str:
+    """Whether the metric is a linear cost."""
+    if findings.bends:
+        return "no: what a prediction is worth depends on the others"
+    return f"yes: {costs(findings)}" if findings.linear else "not proved"
 
 
 def own_numbers(plan: ir.Plan) -> str:
@@ -91,7 +102,8 @@ def paragraphs(plan: ir.Plan, outputs: dict[str, Expr]) -> list[str]:
         for n, form in plan.forms.items()
     ]
     note = CLASSES if not plan.metric.single else "No prediction changes this metric."
-    note = THRESHOLD if "threshold" in outputs else note
+    if plan.metric.single and any(outputs[name] != 0 for name in ir.weights_of(plan.metric)):
+        note = THRESHOLD if "threshold" in outputs else NO_THRESHOLD
     if plan.metric.columns and "threshold" in outputs:
         note += f" {own_numbers(plan)}"
     found = [columns([[labels[name], f"= {e}"] for name, e in outputs.items()]), note]

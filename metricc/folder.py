@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from metricc import save
 from metricc.errors import fail, reason
 from metricc.likeness import NAME
-from metricc.save import record
 
 SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
 
@@ -15,6 +15,7 @@ SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
 def generated(path: Path) -> list[Path]:
     """The Python files in a folder and below that have a METRICC record, sorted by path.
 
+    A record that cannot be read counts: `metricc verify` says so.
     Hidden folders, caches and virtual environments are skipped, and links to folders are not
     followed. Raises `MetriccError` where a folder or file cannot be read, and where none is found.
     """
@@ -48,4 +49,4 @@ def has_record(file: Path) -> bool:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise fail("MC0503", f"cannot read {file}: {reason(error)}", "check its rights") from None
-    return NAME in text and record(text) is not None
+    return NAME in text and save.has_record(text)

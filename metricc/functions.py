@@ -130,7 +130,9 @@ SIGNATURE_WORDS = frozenset(
     # of metricc.compile, value and score
     "formula name task surrogate from_probabilities maximize minimize "
     "y_true y_pred y_score sample_weight pos_label zero_division labels num_classes "
-    "num_labels".split()
+    "num_labels "
+    # of tuning, watching and running counts
+    "constraint estimator cv method refit random_state n_jobs params decay sync".split()
 )
 MODULE_ATTRIBUTES = frozenset(
     "add_module apply bfloat16 buffers call_super_init children compile cpu cuda double "

@@ -509,6 +509,8 @@ class Audit:
     empty; `depends` is False where no prediction changes the metric. `costs` are what a
     positive and a negative weigh in a linear cost (a metric whose w_plus and w_minus no
     prediction changes) as text, over the classes' totals P and N; empty for all other metrics.
+    `bends` is True where a weight was seen to change with the predictions, which no linear cost's
+    does.
     """
 
     direction: Direction
@@ -517,6 +519,7 @@ class Audit:
     depends: bool
     homogeneous: bool
     costs: tuple[str, ...] = ()
+    bends: bool = False
 
     @property
     def linear(self) -> bool:

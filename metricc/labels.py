@@ -123,8 +123,9 @@ def scored(given: Given, task: str) -> Scored:
     """Labels with scores in the place of predictions (`y_pred`).
 
     binary: both of shape (n,), labels of at most two kinds, of which `pos_label` is the positive
-    one. multilabel: both (n, C), labels 0 and 1. Raises `MetriccError` for other labels, for
-    scores that are no finite numbers, and where there is nothing that counts.
+    one; where it is None they are 0 and 1, or -1 and 1. multilabel: both (n, C), labels 0 and 1.
+    Raises `MetriccError` for other labels, for scores that are no finite numbers, and where there
+    is nothing that counts.
     """
     true, scores = _array(given.y_true, "y_true"), _scores(given.y_pred)
     size = 1 if task == "binary" else 2
@@ -146,7 +147,8 @@ def scored(given: Given, task: str) -> Scored:
     if weight is not None:
         weight = np.broadcast_to(weight[:, :, 0], (len(true), max(1, true.size // len(true))))
     if size == 1:
-        positive, names = _positives(true, given), [given.pos_label]
+        pos_label = 1 if given.pos_label is None else given.pos_label
+        positive, names = _positives(true, given, pos_label), [pos_label]
         scores = scores.reshape(-1, 1)
     else:
         _check_columns(true, "y_true")
@@ -159,7 +161,7 @@ def scored(given: Given, task: str) -> Scored:
     return Scored(positive.reshape(scores.shape), scores, weight, names)
 
 
-def _positives(true: NDArray[Any], given: Given) -> Mask:
+def _positives(true: NDArray[Any], given: Given, pos_label: Any) -> Mask:
     """Which labels of a binary task are `pos_label`."""
     if given.labels is not None:
         raise fail(
@@ -167,12 +169,15 @@ def _positives(true: NDArray[Any], given: Given) -> Mask:
         )
     text, kinds = true.dtype.kind in "US", _kinds(true)
     if len(kinds) > 2:
-        two = [0, 1] if given.pos_label == 1 and {0, 1} <= set(kinds) else kinds[:2]
+        two = [0, 1] if pos_label == 1 and {0, 1} <= set(kinds) else kinds[:2]
         where, found = _first(~np.isin(true, two), true)
         fact = f"y_true holds {found!r} at {where}, beside {two[0]!r} and {two[1]!r}"
         raise fail("MC0506", fact, "labels of a binary task are 0 and 1, or of two kinds")
-    _check_positive(kinds, given.pos_label, text)
-    return np.asarray(true == given.pos_label)
+    _check_positive(kinds, pos_label, text)
+    if given.pos_label is None and not (set(kinds) <= {0, 1} or set(kinds) <= {-1, 1}):
+        fact = f"y_true holds {kinds[0]!r} and {kinds[1]!r}, not 0 and 1 or -1 and 1"
+        raise fail("MC0506", fact, "pass pos_label=..., the positive one")
+    return np.asarray(true == pos_label)
 
 
 def _scores(data: Any) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 NAME = "METRICC"  # the statement that is left out: it holds the digests
+TRAILING = " fmt: skip  # noqa: E501"  # the comment behind it
 _SILENT = frozenset({"kind", "type_comment", "type_ignores"})
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -54,7 +55,10 @@ def code(text: str) -> str | None:
 
 
 def words(text: str) -> str | None:
-    """The digest of comments and docstrings, white space aside; None where it is no Python."""
+    """The digest of comments and docstrings, white space aside; None where it is no Python.
+
+    The comment that metricc puts behind its record is left out.
+    """
     module = tree(text)
     if module is None:
         return None
@@ -69,8 +73,11 @@ def words(text: str) -> str | None:
 
 def _comments(text: str, besides: range) -> Iterator[str]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT and token.start[0] not in besides:
-            yield _squeezed(token.string.lstrip("#"))
+        if token.type != tokenize.COMMENT:
+            continue
+        words = _squeezed(token.string.lstrip("#"))
+        if words != _squeezed(TRAILING) or token.start[0] not in besides:
+            yield words
 
 
 def _docstrings(module: ast.Module) -> Iterator[str]:

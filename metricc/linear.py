@@ -16,14 +16,16 @@ from metricc.algebra import Field
 from metricc.factoring import TooLarge
 from metricc.functions import CELLS
 from metricc.numeric import sample, value_at
+from metricc.select import assume, conditions
 
 POINTS = 5  # at which most other metrics are told apart, before anything is proved
 DIGITS = 30
 
 
-def linear_weights(plan: ir.Plan, sign: int) -> tuple[str, ...]:
-    """What a positive and a negative weigh in a linear cost, as text; empty for other metrics.
+def linear_weights(plan: ir.Plan, sign: int) -> tuple[str, ...] | None:
+    """What a positive and a negative weigh in a linear cost, as text.
 
+    None where a weight is seen to change with the predictions, empty where nothing is proved.
     Over the classes' totals P and N, parameters and, as a sample's own numbers, columns; `sign` is
     -1 for error rates, whose weights are not above 0. That no prediction changes them is proved by
     exact algebra: their slopes from FN to TP and from FP to TN are 0.
@@ -39,7 +41,7 @@ def linear_weights(plan: ir.Plan, sign: int) -> tuple[str, ...]:
         for to, of in ((0, 1), (3, 2))  # TP and FN, TN and FP
     ]
     if any(_moves(metric, weight, moves) for weight in weights):
-        return ()
+        return None
     slopes = [sympy.diff(w, to) - sympy.diff(w, of) for w in weights for to, of in moves]
     try:
         field = Field(slopes, metric.nonnegative)
@@ -50,8 +52,21 @@ def linear_weights(plan: ir.Plan, sign: int) -> tuple[str, ...]:
     plain = [_of_classes(metric, weight, moves) for weight in weights]
     own = [sympy.Integer(1), *map(sympy.Symbol, metric.columns)]
     totals = [sum(map(mul, own, plain[side::2])) for side in (0, 1)]
-    above, below = zip(*(sympy.fraction(sympy.together(total)) for total in totals), strict=True)
-    return tuple(str(sympy.expand(sign * a) / b) for a, b in zip(above, below, strict=True))
+    return tuple(_text(total, sign) for total in totals)
+
+
+def _text(total: sympy.Expr, sign: int) -> str:
+    """A weight as text, case by case where it has conditions."""
+    found = conditions(total)
+    if not found:
+        above, below = sympy.fraction(sympy.together(total))
+        return str(sympy.expand(sign * above) / below)
+    left, right = found[0]
+    then, other = (_text(assume(total, {found[0]: truth}), sign) for truth in (True, False))
+    if then == other:
+        return then
+    then = f"({then})" if " where " in then else then
+    return f"{then} where {left} < {right}, else {other}"
 
 
 Moves = list[tuple[sympy.Symbol, sympy.Symbol]]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from metricc import worth
 from metricc.errors import fail
 from metricc.tally import Tally, not_finite
 
@@ -46,7 +47,8 @@ class Monitor:
 
         `input` are logits (probabilities where the loss takes them), `target` labels; `columns`
         are the metric's named weights. Raises `ValueError` where the loss would, and, on a CPU,
-        where an input that counts is NaN.
+        where what counts has an input that is NaN, a label outside [0, 1] or a weight below 0.
+        A batch in which nothing counts (empty, masked out, weights of 0) leaves no trace.
         """
         import torch
 
@@ -56,7 +58,8 @@ class Monitor:
             hard = self.tally.hard(self.tally.decided(input), target, **given)
             absent, singular = self.tally.absent(hard)
             reached, counted = self.tally.reached(input, hard, target, **given)
-            batch = soft, hard, absent, singular, reached, counted, torch.ones_like(singular)
+            seen = (counted.sum() > 0).to(singular)  # no look at the number: devices would wait
+            batch = soft, hard, seen * absent, seen * singular, reached, counted, seen
             self._add(dict(zip(SUMS, batch, strict=True)))
 
     def _add(self, batch: Mapping[str, Tensor]) -> None:
@@ -81,10 +84,10 @@ class Monitor:
         one of element losses has no hard metric.
 
         `sync` adds the sums of all processes of torch.distributed first: call it on all of them.
-        Raises `MetriccError` where nothing was seen.
+        Raises `MetriccError` where nothing was seen that counts.
         """
         sums = self._synced() if sync else self.sums
-        if sums is None:
+        if sums is None or not sums["batches"]:
             raise fail("MC0506", f"{self.name} has seen nothing", "call update(...) first")
         if not sums["soft"].isfinite().all():
             raise not_finite()
@@ -93,9 +96,9 @@ class Monitor:
 
     def _numbers(self, sums: dict[str, Tensor]) -> Iterator[tuple[str, float]]:
         if not self.tally.metric.plan.metric.elements:
-            yield from _flat("hard", self.tally.value_hard(sums["hard"], self.zero_division))
-        yield from _flat("soft", self.tally.value_soft(sums["soft"]))
-        weights = self.tally.weights(sums["soft"])
+            yield from _flat("hard", worth.hard(self.tally, sums["hard"], self.zero_division))
+        yield from _flat("soft", worth.soft(self.tally, sums["soft"]))
+        weights = worth.weights(self.tally, sums["soft"])
         batches = sums["batches"].item()
         classes = sums["soft"].dim() > 1
         yield "singular", sums["singular"].item() / batches

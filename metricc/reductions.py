@@ -56,7 +56,8 @@ def of_level(name: str, cells: Cells, share: Array, absent: str | None, smooth: 
 def alone(cells: Cells, absent: str | None, smooth: float) -> tuple[tuple[Array, ...], Array]:
     """The counts that a single table is judged by, and whether it is scored (1) or is 0 (0).
 
-    After the four cells come those of columns, whose unit is the column's mean over the table.
+    After the four cells come those of columns, whose unit is the column's mean over the table; one
+    without positives or without negatives of its own gets its unit too.
     """
     missing = _missing(cells[:4]) * float(absent is not None)
     perfect = missing if absent == "skip" else 0 * missing
@@ -64,8 +65,9 @@ def alone(cells: Cells, absent: str | None, smooth: float) -> tuple[tuple[Array,
     for place in range(0, len(cells), 4):
         TP, FN, FP, TN = cells[place : place + 4]
         unit = _unit(cells[place : place + 4], cells[:4]) if place else np.ones(missing.shape)
-        TP, FN = TP + unit * missing + perfect * FN, FN - perfect * FN
-        TN, FP = TN + unit * missing + perfect * FP, FP - perfect * FP
+        gone = np.maximum(missing, _missing((TP, FN, FP, TN)) * float(absent is not None))
+        TP, FN = TP + unit * gone + perfect * FN, FN - perfect * FN
+        TN, FP = TN + unit * gone + perfect * FP, FP - perfect * FP
         seen += _smoothed((TP, FN, FP, TN), smooth * unit)
     scored = 1 - missing if absent == "zero" else np.ones(missing.shape)
     return tuple(seen), scored

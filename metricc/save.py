@@ -13,7 +13,10 @@ from metricc import likeness
 from metricc.errors import fail, reason
 from metricc.likeness import sha256 as sha256
 
-_RECORD = re.compile(r"^METRICC = \{.*\}.*\n", re.MULTILINE)
+_RECORD = re.compile(r"^METRICC = \{.*\}.*\n", re.MULTILINE)  # of a text that is no Python
+_DIGESTS = ("file_sha256", "code_sha256", "words_sha256", "record_sha256")
+_LARGEST = 10**15  # of the numbers in a record
+_DEEPEST = 4  # dicts in it
 _MADE_BY = re.compile(r"(Made\s+by\s+metricc)\s+\S+:")
 State = Literal["as generated", "reformatted", "reworded", "edited"]
 
@@ -22,50 +25,95 @@ def with_record(text: str, line: str, record: dict[str, Any]) -> str:
     """Put the record in place of `line`, with digests of the text without that line.
 
     `file_sha256` is of the bytes, `code_sha256` of the code and `words_sha256` of comments and
-    docstrings: the latter two stay the same when a formatter goes over the file.
+    docstrings: the latter two stay the same when a formatter goes over the file. `record_sha256` is
+    of what else the record holds.
     """
     rest = text.replace(line, "")
     digests = {"file_sha256": sha256(rest), "code_sha256": likeness.code(rest)}
-    full = {**record, **digests, "words_sha256": likeness.words(rest)}
-    return text.replace(line, f"METRICC = {full!a}  # fmt: skip  # noqa: E501\n")
+    digests |= {"words_sha256": likeness.words(rest), "record_sha256": _digest(record)}
+    return text.replace(line, _line({**record, **digests}))
+
+
+def _line(found: dict[str, Any]) -> str:
+    """The line that a record is written on."""
+    return f"METRICC = {found!a}  #{likeness.TRAILING}\n"
+
+
+def _digest(found: dict[str, Any]) -> str:
+    """The digest of a record but for its digests of the file."""
+    return sha256(ascii({k: v for k, v in found.items() if k not in _DIGESTS}))
 
 
 def record(text: str) -> dict[str, Any] | None:
     """The METRICC record of a generated text, read as a literal; None where there is none.
 
     It may stand on several lines, as formatters leave it. A text that is no Python any more still
-    has the one that stands on its line.
+    has the one that stands on its line. One that holds anything but text, truth values, None, small
+    numbers and dicts of them is none of metricc's.
     """
-    module = likeness.tree(text)
-    statement = None if module is None else likeness.record_of(module)
-    match = None if module is not None else _RECORD.search(text)
-    if statement is None and match is None:
+    literal = _literal(text)
+    if literal is None:
         return None
     try:
-        if statement is not None:
-            found = ast.literal_eval(statement.value)
-        elif match is not None:
-            found = ast.literal_eval(match.group().split("=", 1)[1].rsplit("  # fmt", 1)[0].strip())
+        found = ast.literal_eval(literal)
+        return found if isinstance(found, dict) and _plain(found) else None
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+
+
+def has_record(text: str) -> bool:
+    """Whether a record stands in the text, whatever it holds."""
+    return _literal(text) is not None
+
+
+def _literal(text: str) -> ast.expr | str | None:
+    """What the record is, unread."""
+    module = likeness.tree(text)
+    if module is not None:
+        statement = likeness.record_of(module)
+        return None if statement is None else statement.value
+    match = _RECORD.search(text)
+    return match and match.group().split("=", 1)[1].rsplit("  # fmt", 1)[0].strip()
+
+
+def _plain(value: Any, depth: int = 0) -> bool:
+    if isinstance(value, dict):
+        inner = (isinstance(k, str) and _plain(v, depth + 1) for k, v in value.items())
+        return depth < _DEEPEST and all(inner)
+    if isinstance(value, (int, float)):
+        return abs(value) < _LARGEST
+    return value is None or isinstance(value, str)
 
 
 def unedited(text: str) -> bool:
     """Whether a text with a record still is as it was generated, byte for byte."""
     found = record(text)
-    return found is not None and found.get("file_sha256") == sha256(_RECORD.sub("", text))
+    if found is None or not _own(found):
+        return False
+    before, line, after = text.partition(_line(found))
+    begins = not before or before.endswith("\n")
+    return bool(line) and begins and found.get("file_sha256") == sha256(before + after)
+
+
+def _own(found: dict[str, Any]) -> bool:
+    """Whether a record is what was recorded. The first versions had no such digest, nor of code."""
+    if "record_sha256" not in found:
+        return "code_sha256" not in found
+    return bool(found["record_sha256"] == _digest(found))
 
 
 def state(text: str) -> State:
     """What happened to a text with a record since it was generated.
 
-    "reformatted": code, comments and docstrings are the same. "reworded": the code is. Files of
-    versions that recorded no digest of the code are "as generated" or "edited".
+    "reformatted": code, comments and docstrings are the same. "reworded": the code is. The record
+    itself counts as code. Files of versions that recorded no digest of the code are "as generated"
+    or "edited".
     """
     if unedited(text):
         return "as generated"
     found = record(text) or {}
+    if not _own(found):
+        return "edited"
     if found.get("code_sha256") is None or found["code_sha256"] != likeness.code(text):
         return "edited"
     return "reformatted" if found.get("words_sha256") == likeness.words(text) else "reworded"
@@ -74,15 +122,17 @@ def state(text: str) -> State:
 def _settled(text: str) -> dict[str, Any]:
     """The record without metricc's version and the digests."""
     found = dict(record(text) or {})
-    for key in ("version", "file_sha256", "formula_sha256", "code_sha256", "words_sha256"):
+    for key in ("version", "formula_sha256", *_DIGESTS):
         found.pop(key, None)
     return found
 
 
 def comparable(text: str) -> str:
     """A generated text without metricc's version and the digests."""
-    body = _MADE_BY.sub(r"\1:", text)
-    return _RECORD.sub(lambda _: f"METRICC = {_settled(text)!a}\n", body)
+    found = record(text)
+    if found is not None:  # only the line as metricc writes it: all else on it is the user's
+        text = text.replace(_line(found), f"METRICC = {_settled(text)!a}\n", 1)
+    return _MADE_BY.sub(r"\1:", text)
 
 
 def same(one: str, two: str) -> bool:
@@ -91,15 +141,21 @@ def same(one: str, two: str) -> bool:
 
 
 def same_code(one: str, two: str) -> bool:
-    """Whether two texts have the same code, whatever their layout, comments and docstrings."""
+    """Whether two texts have the same code, whatever their layout, words and record."""
     return likeness.code(one) is not None and likeness.code(one) == likeness.code(two)
+
+
+def equivalent(one: str, two: str) -> bool:
+    """Whether two generated texts have the same code, and records that agree in all but metricc's
+    version and the digests."""
+    return _settled(one) == _settled(two) and same_code(one, two)
 
 
 def alike(one: str, two: str) -> bool:
     """Whether two generated texts differ in layout, metricc's version and the digests alone."""
-    if _settled(one) != _settled(two) or not same_code(one, two):
-        return False
-    return likeness.words(_MADE_BY.sub(r"\1:", one)) == likeness.words(_MADE_BY.sub(r"\1:", two))
+    return equivalent(one, two) and likeness.words(_MADE_BY.sub(r"\1:", one)) == likeness.words(
+        _MADE_BY.sub(r"\1:", two)
+    )
 
 
 def save(text: str, path: Path, *, force: bool = False) -> Path:

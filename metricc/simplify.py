@@ -108,6 +108,7 @@ def _cut(forms: _Forms, final: Mapping[str, sympy.Expr], metric: ir.Metric) -> s
         )
         for name in ("w_plus", "w_minus")
     )
+    w_plus, w_minus = (_stepped(weight, metric.nonnegative) for weight in (w_plus, w_minus))
     total = w_plus + w_minus
     if total == 0:
         return None
@@ -119,6 +120,12 @@ def _cut(forms: _Forms, final: Mapping[str, sympy.Expr], metric: ir.Metric) -> s
     except (TooLarge, ZeroDivisionError):
         return w_minus / total
     return product_of(*found)
+
+
+def _stepped(expression: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
+    """The expression with the steps decided whose arguments have one sign inside the domain."""
+    steps = {step: sign_of(step.args[0], nonnegative) for step in expression.atoms(sympy.Heaviside)}
+    return expression.xreplace({s: sympy.Integer(sign > 0) for s, sign in steps.items() if sign})
 
 
 def _label(labels: Sequence[str]) -> str:

@@ -45,6 +45,9 @@ _DATA = re.compile(
     r"y|yhat|y_\w+|preds?|predict\w*|targets?|truth|labels?|logits?|inputs?|outputs?|scores?|prob\w*"
 )
 
+# What people call the numbers that a sample has beside its label.
+_COLUMN = re.compile(r"amounts?|(sample_)?weights?|prices?|costs?|money|revenues?|\w+_amount")
+
 
 def names_data(name: str) -> bool:
     """Whether a name is one that people give to labels and predictions."""
@@ -63,6 +66,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
             return f"did you mean `{_CELL_WORDS[cell]}`?"
     if name.lower() in _ELSEWHERE:
         return _ELSEWHERE[name.lower()]
+    if _COLUMN.fullmatch(name.lower()):
+        return f"a column of numbers stands in brackets: FN[{name}]"
     if names_data(name):
         return "formulas read counts, TP FN FP TN; labels go to m.score(y_true, y_pred)"
     folded = {k.lower(): k for k in reversed([*known])}

@@ -1,4 +1,4 @@
-"""What a batch adds to an epoch's sums, and what the sums say: the metric, hard and soft.
+"""What a batch of logits adds to an epoch's sums: counts, hard and soft, and how many are reached.
 
 The counts are those of generated code. Soft counts are the loss's own; hard ones are those of the
 same file with the surrogate `soft`, which is given decisions (0 or 1) as probabilities: so masks,
@@ -7,7 +7,6 @@ weights and ignored labels mean the same to both, and are refused alike.
 
 from __future__ import annotations
 
-import copy
 import sys
 from dataclasses import replace
 from functools import cached_property
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metricc import ir, scoring, surrogates
+from metricc import ir, surrogates
 from metricc.emit.torch import render
 from metricc.errors import fail
 from metricc.functions import CELLS
 from metricc.load import load
-from metricc.reductions import alone
+from metricc.ranges import look
 from metricc.version import __version__
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ _GRID = 20_001  # points among which the steepest slope is looked for
 
 
 class Tally:
-    """One loss and its metric: what it counts of a batch, and what summed counts are worth.
+    """One loss and its metric: what it counts of a batch.
 
     It pickles where the loss does not: the loss is then made anew with the same settings.
     """
@@ -50,12 +49,14 @@ class Tally:
         self.loss = kind.__new__(kind)
         vars(self.loss).update(state["settings"])
 
-    # -- of a batch ---------------------------------------------------------------------------
-
     def soft(self, input: Tensor, target: Tensor, **given: Any) -> Tensor:
-        """The loss's counts, float64: (cells,) or (cells, C), element losses' sums last."""
+        """The loss's counts, float64: (cells,) or (cells, C), element losses' sums last.
+
+        On a CPU labels outside [0, 1] and weights below 0 are refused where they count.
+        """
         if not hasattr(input, "detach"):
             raise ValueError(f"input must be a tensor, not {type(input).__name__}")
+        look(input, target, given, self.loss.ignore_index)
         return self._finite(self.loss.counts(input, target, **given))
 
     def hard(self, decided: Tensor, target: Tensor, **given: Any) -> Tensor:
@@ -184,73 +185,6 @@ class Tally:
             raise not_finite()
         return counts
 
-    # -- of summed counts ---------------------------------------------------------------------
-
-    def value_soft(self, counts: Tensor) -> Any:
-        """1 - loss (the loss, of what is minimized) at soft counts: a float, or one a class."""
-        import torch
-
-        loss = copy.copy(self.loss)
-        if hasattr(loss, "reduction"):
-            loss.reduction = "none"
-        shape = (1,) if counts.dim() == 1 else (1, counts.shape[1])
-        input = torch.full(shape, 0.5, dtype=torch.float64)
-        target = torch.zeros(1, dtype=torch.long)
-        if self.metric.options.task != "multiclass":
-            target = torch.zeros(shape, dtype=torch.float64)
-        columns = {c: torch.ones(shape[:1]) for c in self.metric.plan.metric.columns}
-        with torch.no_grad():
-            found = loss(input, target, counts=counts.cpu(), **columns)
-        found = 1 - found if self.metric.options.goal == "maximize" else found
-        return found.item() if found.dim() == 0 else found.numpy()
-
-    def value_hard(self, counts: Tensor, zero_division: Any) -> Any:
-        """The metric at hard counts, as `score` has it."""
-        plan = self.metric.plan
-        share = self._share(counts)
-        rules = scoring.Rules(zero_division, None, 0.0, share, self._parameters)
-        cells = tuple(row.numpy() for row in counts.cpu())
-        if plan.metric.single:
-            found = scoring.of_counts(plan, tuple(c.reshape(1) for c in cells), rules)
-            return float(np.asarray(found))
-        return scoring.of_counts(plan, cells, rules)
-
-    def weights(self, counts: Tensor) -> dict[str, Any]:
-        """The weights of the gradient at soft counts, by name: floats, or one number a class.
-
-        w_plus, w_minus and, without columns, their threshold w_minus/(w_plus + w_minus), NaN where
-        both are 0; with columns w_plus_amount and so on.
-        """
-        import torch
-
-        metric, loss = self.metric.plan.metric, self.loss
-        width = len(metric.cells)
-        cells, sums = counts.cpu()[:width], counts.cpu()[width:]
-        share = self._share(counts)
-        each = 1.0 if share is None else torch.as_tensor(share)
-        total = (each * cells[: len(CELLS)].sum(0)).sum()
-        means = [float((each * row).sum() / total) if total > 0 else 0.0 for row in sums]
-        names = [term.symbol.name for term in metric.elements]
-        keywords = {**dict(zip(names, means, strict=True)), **self._parameters}
-        wanted = ir.weights_of(metric)
-        if metric.single:
-            seen, _ = alone([np.asarray(float(x)) for x in cells], loss.absent, loss.smooth)
-            found = self.module.weights(*(float(x) for x in seen), **keywords)
-            absent = min(cells[0] + cells[1], cells[2] + cells[3]) == 0
-            live = float(loss.absent == "diagonal" or not absent)
-            weights = {n: live * float(w) for n, w in zip(wanted, found, strict=False)}
-        else:
-            options = {"absent": loss.absent, "smooth": loss.smooth}
-            options["class_weight"] = None if share is None else torch.as_tensor(share)
-            found = self.module.weights(*cells, **keywords, **options)
-            like = torch.zeros(counts.shape[1], dtype=torch.float64)
-            weights = {n: (like + w).numpy() for n, w in zip(wanted, found, strict=False)}
-        if not metric.columns:
-            plus, minus = weights.values()
-            with np.errstate(invalid="ignore", divide="ignore"):
-                weights["threshold"] = np.divide(minus, np.add(plus, minus))
-        return weights
-
     def absent(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Of a batch's hard counts: which tables are absent (1), and the share of absent ones.
 
@@ -261,7 +195,7 @@ class Tally:
 
         tables = counts[: len(CELLS)].double() if counts.device.type != "mps" else counts
         if not self.metric.plan.metric.single:
-            share = self._share(counts)
+            share = self.share(counts)
             share = None if share is None else torch.as_tensor(share).to(tables)
         positives, negatives = tables[0] + tables[1], tables[2] + tables[3]
         each = ((positives == 0) | (negatives == 0)).to(tables.dtype)
@@ -277,7 +211,7 @@ class Tally:
             few = ((positives * weight).sum() == 0) | ((negatives * weight).sum() == 0)
         return each, few.to(each)
 
-    def _share(self, counts: Tensor) -> Any:
+    def share(self, counts: Tensor) -> Any:
         """How often each class counts in averages; None where all count once."""
         loss = self.loss
         if counts.dim() == 1 or not hasattr(loss, "class_weight"):
@@ -292,7 +226,8 @@ class Tally:
         return share * np.array([float(k in counted and k >= first) for k in range(size)])
 
     @property
-    def _parameters(self) -> dict[str, float]:
+    def parameters(self) -> dict[str, float]:
+        """The metric's parameters, as the loss has them."""
         parameters = self.metric.plan.metric.parameters
         return {p.name: float(getattr(self.loss, p.name)) for p in parameters}
 

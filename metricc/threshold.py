@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,9 +87,27 @@ class Thresholds(np.ndarray[Any, Any]):
 
     @classmethod
     def of(cls, classes: Sequence[Threshold], dtype: np.dtype[Any], value: Any) -> Thresholds:
-        self = np.array([float(t) for t in classes], dtype=dtype).view(cls)
-        self.classes, self.value = tuple(classes), value
+        return cls._made(np.array([float(t) for t in classes], dtype=dtype), tuple(classes), value)
+
+    @classmethod
+    def _made(cls, numbers: NDArray[Any], classes: tuple[Threshold, ...], value: Any) -> Thresholds:
+        self = numbers.view(cls)
+        self.classes, self.value = classes, value
         return self
+
+    def __getitem__(self, key: Any) -> Any:
+        """Some of the thresholds are numbers without what all of them say together."""
+        found = super().__getitem__(key)
+        return found.view(np.ndarray) if isinstance(found, np.ndarray) else found
+
+    def copy(self, order: Any = "C") -> Thresholds:
+        return Thresholds._made(np.array(self, order=order), self.classes, deepcopy(self.value))
+
+    def __copy__(self) -> Thresholds:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Thresholds:
+        return self.copy()
 
     def __array_wrap__(
         self, array: NDArray[Any], context: Any = None, return_scalar: bool = False
@@ -97,4 +116,4 @@ class Thresholds(np.ndarray[Any, Any]):
         return array[()] if return_scalar else np.asarray(array)
 
     def __reduce__(self) -> Any:
-        return Thresholds.of, (self.classes, self.dtype, self.value)
+        return Thresholds._made, (np.array(self), self.classes, self.value)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metricc import ir, labels, scoring
-from metricc.constraint import Comparison
+from metricc.constraint import Comparison, constant
 from metricc.errors import Diagnostic, MetriccError, fail
 from metricc.functions import CELLS, cells_of
 from metricc.ranking import Ranking, ranked
@@ -213,6 +213,10 @@ class Sweep:
         """The cut that `scores >= threshold` makes."""
         return int((self.ranking.scores >= threshold).sum())
 
+    def cells(self, cut: int) -> Cells:
+        """The confusion matrix of a cut."""
+        return Cells(*(float(self.counts[cell][cut]) for cell in CELLS))
+
     def held(self, cut: int) -> tuple[Held, ...]:
         """The constraints at a cut."""
         return tuple(
@@ -251,7 +255,7 @@ class Sweep:
             float(self.values[cut]),
             float(self.ranking.lows[last]),
             float(self.ranking.highs[first]),
-            Cells(*(float(self.counts[cell][cut]) for cell in CELLS)),
+            self.cells(cut),
             self.held(cut),
         )
 
@@ -287,16 +291,15 @@ class Sweep:
             return "it is undefined at every threshold"
         at = self.threshold(*plateau(margin, allowed, self.ranking))
         here = at.constraints[index]
-        words = comparison.text.partition(comparison.operator)
         sides = [
-            f"`{text.strip()}` {verb} {number:.6g}"
-            for text, number, plan, verb in (
-                (words[0], here.left, comparison.left, "is"),
-                (words[2], here.right, comparison.right, "is"),
+            f"`{text}` is {number:.6g}"
+            for text, number, plan in (
+                (comparison.left_text, here.left, comparison.left),
+                (comparison.right_text, here.right, comparison.right),
             )
-            if plan.metric.expression.free_symbols
+            if not constant(plan)
         ]
-        return f"{' and '.join(sides) or 'it is'} at best, at threshold {float(at):.6g}"
+        return f"{' and '.join(sides)} at best, at threshold {float(at):.6g}"
 
 
 def plateau(values: Array, allowed: Mask, order: Ranking) -> tuple[int, int]:
@@ -304,7 +307,8 @@ def plateau(values: Array, allowed: Mask, order: Ranking) -> tuple[int, int]:
     kept = allowed & ~np.isnan(values)
     best = values[kept].max()
     with np.errstate(invalid="ignore"):
-        good = kept & ((values == best) | (abs(values - best) <= EQUAL * abs(best)))
+        near = np.isfinite(best) & (abs(values - best) <= EQUAL * abs(best))
+    good = kept & ((values == best) | near)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
     firsts, lasts = edges[::2], edges[1::2] - 1
     with np.errstate(over="ignore"):

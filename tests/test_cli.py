@@ -161,7 +161,7 @@ def test_a_formula_is_needed_and_one_is_enough(command: str) -> None:
 
 def test_standard_input() -> None:
     data = json.loads(out("derive", "-", "--format", "json", stdin="2*TP/(2*TP + FN + FP)\n"))
-    assert data["formula"] == "2*TP/(2*TP + FN + FP)\n"
+    assert data["formula"] == "2*TP/(2*TP + FN + FP)"
     result = run("derive", "-", stdin="TP +* FP")
     assert result.exit_code == 2
     assert "<standard input>:1:" in result.stderr

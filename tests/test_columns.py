@@ -498,7 +498,7 @@ def test_what_is_refused_by_the_loss() -> None:
         (None, "amount must be a tensor"),
         ([1.0] * 5, "amount must be a tensor"),
         (torch.ones(4), "amount has shape"),
-        (-torch.ones(5), "amount not negative"),
+        (-torch.ones(5), "amount must be finite and at least 0; element 0"),
         (torch.ones(5, requires_grad=True), "amount is a constant"),
         (torch.ones(5, dtype=torch.complex64), "amount cannot have dtype"),
     ):
@@ -819,12 +819,13 @@ def test_verify_passes(formula: str, options: dict[str, Any]) -> None:
         pytest.param("f1[a] + f1", "w_plus * c.to", "w_minus * c.to", id="weights of a column"),
         pytest.param("f1[a] + f1", "w_minus * c.to", "0 * c.to", id="weight dropped"),
         pytest.param("f1[a] + f1", "y * c.to(dtype), n", "y, n", id="column not in the counts"),
-        pytest.param("f1[a] + f1", "+ unit * missing + perfect * FN", "+ missing", id="unit"),
+        pytest.param("f1[a] + f1", "+ unit * gone + perfect * FN", "+ gone", id="unit"),
+        pytest.param(
+            "f1[a] + f1", "(missing > 0) | (TP", "(missing > 0) & (TP", id="column absent"
+        ),
         pytest.param("f1[a] + f1", "cell + smooth * unit", "cell + smooth", id="smooth"),
         pytest.param("f1[a] + f1", "sum(cells[:4]))", "sum(cells))", id="mean"),
-        pytest.param(
-            "f1[a] + f1", "torch.where(weight > 0, column, 0)", "column", id="masked amounts"
-        ),
+        pytest.param("f1[a] + f1", "torch.where(weight > 0, x, 0)", "x", id="masked amounts"),
         pytest.param("f1[a] + f1", "*_pieces", "*_pieces", id="nothing"),
     ],
 )
@@ -840,3 +841,35 @@ def test_files_without_columns_know_nothing_of_them() -> None:
     for formula in ("f1", "0.5*bce + 0.5*(1 - f1)"):
         text = metricc.compile(formula, name="m").source
         assert "column" not in text and "<<" not in text
+
+
+# -- a column without positives, and numbers that are none ---------------------------------------
+
+
+def test_a_column_that_is_zero_for_all_positives_gets_its_unit() -> None:
+    """A group that a batch does not hold: the right answer is perfect, and gradients go on."""
+    m = metricc.compile("recall[group]*TNR", name="grouped")
+    z = torch.tensor([3.0, 2.0, -3.0, 1.0], dtype=torch.float64, requires_grad=True)
+    y, group = torch.tensor([1.0, 1.0, 0.0, 0.0]), torch.tensor([0.0, 0.0, 3.0, 4.0])
+    loss = m.loss()(z, y, group=group)
+    p = 1 / (1 + np.exp(-z.detach().numpy()))
+    a = 1 / (1 + np.exp(-10 * (p - 0.5)))
+    assert loss.item() == pytest.approx(1 - (1 - a[2:]).sum() / 2, abs=1e-12)  # recall[group] is 1
+    loss.backward()
+    assert z.grad is not None and z.grad[3] > 0
+    right = m.loss()(torch.tensor([9.0, 9.0, -9.0, -9.0]), y, group=group)
+    assert right < 0.02
+    labels = ([1, 1, 0, 0], [1, 0, 0, 0])
+    assert m.score(*labels, group=group.numpy(), absent="diagonal") == 1
+    assert m.score(*labels, group=group.numpy()) == 0
+
+
+@pytest.mark.parametrize("number", [-5.0, float("nan"), float("inf")])
+def test_numbers_that_are_no_amounts_are_refused_with_their_place(number: float) -> None:
+    z, y = torch.zeros(4, requires_grad=True), torch.tensor([1.0, 1.0, 0.0, 0.0])
+    amount = torch.tensor([1.0, number, 3.0, 4.0])
+    loss = metricc.compile("recall[amount]", maximize=True).loss()
+    with pytest.raises(ValueError, match=f"amount must be finite.*; element 1 is {number}"):
+        loss(z, y, amount=amount)
+    keep = torch.tensor([True, False, True, True])
+    assert torch.isfinite(loss(z, y, mask=keep, amount=amount))

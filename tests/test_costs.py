@@ -142,7 +142,10 @@ def test_the_command_says_what_a_linear_cost_weighs() -> None:
     assert "linear cost  yes: positives weigh 1/(2*P), negatives 1/(2*N)\n" in out
     assert "BCE with these weights" in out
     out = CliRunner().invoke(main, ["audit", "f1"]).stdout
-    assert "linear cost  not proved\n" in out and "BCE" not in out
+    assert "linear cost  no: what a prediction is worth depends on the others\n" in out
+    assert "BCE" not in out
+    out = CliRunner().invoke(main, ["audit", "macro(recall)", "--task", "multiclass"]).stdout
+    assert "linear cost  not proved\n" in out  # nothing was tried
     data = json.loads(CliRunner().invoke(main, ["audit", "accuracy", "--format", "json"]).stdout)
     assert data["costs"] == ["1/POP", "1/POP"]
     data = json.loads(CliRunner().invoke(main, ["show", "accuracy", "--format", "json"]).stdout)
@@ -152,6 +155,27 @@ def test_the_command_says_what_a_linear_cost_weighs() -> None:
     # a constant prediction is best: there is nothing to weigh
     assert "BCE" not in CliRunner().invoke(main, ["audit", "recall"]).stdout
     assert "weights below 0" in CliRunner().invoke(main, ["audit", "cost_by_amount"]).stdout
+
+
+def test_a_linear_cost_with_conditions_is_said_in_words() -> None:
+    out = CliRunner().invoke(main, ["audit", "if P > N then FN else 3*FP"]).stdout
+    assert "positives weigh 1 where N < P, else 0, negatives 0 where N < P, else 3\n" in out
+    nested = analyse("if P > N then FN else (if P > 2 then FN + FP else FP)")[1]
+    assert not any("Piecewise" in cost for cost in nested.costs) and nested.costs
+
+
+def test_steps_that_the_domain_decides_are_not_in_the_threshold() -> None:
+    """max(TP, TP + FP) is TP + FP, of which nothing is the best cut."""
+    for formula in ("max(TP, TP + FP)", "TP + FP"):
+        out = CliRunner().invoke(main, ["derive", formula]).stdout
+        assert "threshold" not in out.replace("No threshold: a prediction is worth the same", "")
+        assert "No threshold" in out and "No prediction changes" not in out
+        out = CliRunner().invoke(main, ["audit", formula]).stdout
+        assert "Heaviside" not in out and "threshold" not in out
+    assert "No prediction changes" in CliRunner().invoke(main, ["derive", "P"]).stdout
+    cut = metricc.compile("max(TP, TP - FP)", name="m").threshold  # is TP: a false alarm is free
+    assert cut == 0
+    assert "Heaviside" in str(metricc.compile("recall_at_precision").threshold)
 
 
 def test_the_header_says_what_a_linear_cost_weighs() -> None:

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "metricc"
 # From the ground up; modules on one floor do not know each other.
 FLOORS = (
     {"errors", "version", "examples"},
-    {"syntax", "functions", "select", "factoring", "bounded", "likeness", "threshold"},
+    {"syntax", "functions", "select", "factoring", "bounded", "likeness", "threshold", "ranges"},
     {
         "ir",
         "algebra",
@@ -30,7 +30,8 @@ FLOORS = (
     {"imports", "curve", "constraint", "ranking"},
     {"emit", "verify", "identify", "adapters", "scoring"},
     {"accumulate", "tally", "tuning"},
-    {"monitor", "crossfit", "chart"},
+    {"worth", "crossfit", "chart"},
+    {"monitor"},
     {"compiled", "describe"},
     {"compiler"},
     {""},

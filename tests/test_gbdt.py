@@ -276,6 +276,26 @@ def test_the_starting_score_is_the_surrogates_threshold() -> None:
         module.decide([0.0], threshold=1.0)
 
 
+def test_a_fold_without_the_last_class_has_a_start() -> None:
+    module = metricc.compile("f1", task="multiclass", target="gbdt").module()
+    assert module.initial_score([0, 1, 1], classes=4).tolist() == [0.0] * 4
+    assert module.initial_score([0, 1, 1]).tolist() == [0.0, 0.0]
+    assert module.initial_score([0, 3], [1.0, 2.0]).shape == (4,)
+
+
+@pytest.mark.parametrize("formula", ["f1", "mcc", "gmean", "-log(f1)", "p4"])
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_the_largest_weights_overflow_nowhere(formula: str, task: str) -> None:
+    module = metricc.compile(formula, task=task, target="gbdt").module()
+    y, z, v = drawn()
+    z = np.stack([-z, z], 1) if task == "multiclass" else z
+    with np.errstate(all="raise", under="ignore"):
+        grad, hess = module.objective(y, z, v * 1e30 / v.sum() * (1 - 1e-9))
+        once = module.metric(y, z, v * 1e28)
+    assert np.isfinite(grad).all() and (hess > 0).all()
+    assert once == pytest.approx(module.metric(y, z, v))
+
+
 def test_wrong_input_says_what_and_where() -> None:
     binary = metricc.compile("f1", target="gbdt").module()
     several = metricc.compile("f1", task="multiclass", target="gbdt").module()
@@ -287,6 +307,20 @@ def test_wrong_input_says_what_and_where() -> None:
         (lambda: several.objective([0, 3], np.zeros((2, 3))), "classes 0 to 2"),
         (lambda: several.objective([0, 0.5], np.zeros((2, 3))), "classes 0 to 2"),
         (lambda: several.objective([0, 1], np.zeros(6)), r"\(n, C\)"),
+        (lambda: several.objective(["cat", "dog"], np.zeros((2, 3))), "y_true must hold numbers"),
+        (lambda: binary.metric([{}], [0.0]), "y_true must hold numbers"),
+        (lambda: binary.objective([0, 1], [0.0, 0.0], [1e80, 1e80]), "weight must be"),
+        (lambda: binary.initial_score([0, 2]), "y_true must lie in"),
+        (lambda: several.initial_score([-1, 2]), "must hold classes"),
+        (lambda: several.initial_score([0, np.nan]), "must hold classes"),
+        (lambda: several.initial_score([0.5, 1]), "must hold classes"),
+        (lambda: several.initial_score(["cat"]), "y_true must hold numbers"),
+        (lambda: several.initial_score([0, 2], classes=2), "at least 3, not 2"),
+        (lambda: several.initial_score([0, 2], [1.0]), r"must be \(n,\)"),
+        (lambda: binary.decide([np.nan]), "raw_score must be finite"),
+        (lambda: binary.decide(np.zeros((2, 3))), r"must be \(n,\), not \(2, 3\)"),
+        (lambda: several.decide(np.zeros(3)), r"must be \(n, C\), not \(3,\)"),
+        (lambda: several.decide([[0.0, np.inf]]), "raw_score must be finite"),
     ):
         with pytest.raises(ValueError, match=told):
             call()
@@ -312,6 +346,46 @@ MUTATIONS = {
     "weights of the data": ("weight = second.get_weight()", "weight = None"),
     "start": ("    return 0.0\n", "    return -2.0\n"),
     "checks": ("if not np.isfinite(z).all()", "if False"),
+    "checks of labels": ("if not ((y >= 0) & (y <= 1)).all()", "if False"),
+    "huge weights": (" or v.sum() > _HUGE", ""),
+    "checks of the start": ("    _checked(y_true, np.zeros(np.shape(y_true)), weight)\n", ""),
+    "checks of decisions": ("(_scores(raw_score) > 0.0)", "(np.asarray(raw_score) > 0.0)"),
+    "letters": ("except (TypeError, ValueError):", "except ZeroDivisionError:"),
+}
+AMPLIFIED = {"surrogate": "amplified"}
+SEVERAL = {"task": "multiclass"}
+# formula, options, what stands in the file, what takes its place; "mcc" has ties in metric()
+MORE_MUTATIONS: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "ties": ("mcc", {}, "1.0 * (z > 0.0)", "1.0 * (z >= 0.0)"),
+    "L of objective": ("f1", AMPLIFIED, "objective(y_true, raw_score, weight=None, *, L=", "+1"),
+    "L of metric": ("f1", AMPLIFIED, "metric(y_true, raw_score, weight=None, *, L=", "+1"),
+    "L of the class": ("f1", AMPLIFIED, "__init__(self, *, L=", "+1"),
+    "threshold of decide": ("f1", AMPLIFIED, "decide(raw_score, *, threshold=", "+1"),
+    "threshold of the start": ("f1", AMPLIFIED, "weight=None, *, threshold=", "+1"),
+    "beta": ("fbeta", {}, "value(TP, FN, FP, TN, beta=", "+1"),
+    "range of L": ("f1", AMPLIFIED, "if not 0 < L < 1000000:", "if False:"),
+    "range of the threshold": ("f1", AMPLIFIED, "    if not 0 < threshold < 1:", "    if False:"),
+    "range in the class": (
+        "f1",
+        AMPLIFIED,
+        "        _require(L, threshold)\n        self",
+        "        self",
+    ),
+    "halves of classes": (
+        "f1",
+        SEVERAL,
+        " & (y == np.floor(y))).all():\n        raise ValueError(f",
+        "O",
+    ),
+    "halves at the start": ("f1", SEVERAL, " & (y < np.inf) & (y == np.floor(y))", ""),
+    "given classes": ("f1", SEVERAL, "shown if classes is None else classes", "shown"),
+    "fewer classes": ("f1", SEVERAL, "if not shown <= classes == int(classes)", "if False"),
+    "weights at the start": (
+        "f1",
+        SEVERAL,
+        "y.ndim != 1 or y.shape != _weights(v).shape",
+        "y.ndim != 1",
+    ),
 }
 
 
@@ -323,6 +397,23 @@ def test_mutations_are_found(name: str) -> None:
     m = metricc.compile("f1", target="gbdt")
     old, new = MUTATIONS[name]
     assert m.source.count(old) == 1
+    module = load(m.source.replace(old, new), "f1")
+    checks = boosting.checks(module, m.plan, m.options, m.surrogate)
+    assert any(check.passed is False for check in checks)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (i % 3 > 0)) for i, n in enumerate(MORE_MUTATIONS)],
+)
+def test_mutations_of_other_files_are_found(name: str) -> None:
+    formula, options, old, new = MORE_MUTATIONS[name]
+    m = metricc.compile(formula, target="gbdt", **options)
+    if new == "+1":  # another default
+        new = f"{old}0.25 + "
+    elif new == "O":  # the check of labels without its last part
+        new = old.removeprefix(" & (y == np.floor(y))")
+    assert old in m.source
     module = load(m.source.replace(old, new), "f1")
     checks = boosting.checks(module, m.plan, m.options, m.surrogate)
     assert any(check.passed is False for check in checks)
@@ -543,12 +634,17 @@ def test_xgboost_native_and_estimator_agree() -> None:
     model = xgboost.XGBClassifier(
         objective=f,
         eval_metric=f.xgboost_metric,
+        disable_default_eval_metric=1,
         early_stopping_rounds=20,
         n_estimators=40,
         learning_rate=0.3,
         n_jobs=1,
     )
     model = clone(model).fit(x, y, sample_weight=w, eval_set=[(xv, yv)], verbose=False)
+    assert [*model.evals_result()["validation_0"]] == ["xgboost_metric"]
+    beside = xgboost.XGBClassifier(objective=f, eval_metric=f.xgboost_metric, n_estimators=1)
+    beside.fit(x, y, eval_set=[(xv, yv)], verbose=False)
+    assert [*beside.evals_result()["validation_0"]] == ["logloss", "xgboost_metric"]
     last = (0, native.best_iteration + 1)
     raw = native.predict(valid, output_margin=True, iteration_range=last)
     np.testing.assert_allclose(raw, model.predict(xv, output_margin=True), rtol=1e-4, atol=1e-5)

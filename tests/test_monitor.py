@@ -8,6 +8,7 @@ import math
 import pickle
 import subprocess
 import sys
+from fractions import Fraction
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -136,6 +137,39 @@ def test_what_an_accumulator_refuses() -> None:
         watch + compiled("mcc").accumulator()
     with pytest.raises(TypeError):
         watch + 1
+    other = (
+        metricc.compile("mine = TP/(TP + FP)\nmine", name="m"),
+        metricc.compile("mine = TP/(TP + FN)\nmine", name="m"),
+    )
+    f2 = compiled("fbeta")
+    for one, two, words in (
+        (compiled("f1").accumulator(), compiled("f1", "multiclass").accumulator(), "a binary task"),
+        (other[0].accumulator(), other[1].accumulator(), "two formulas"),
+        (watch, compiled("f1").accumulator(zero_division=1), "zero_division = 0, the other 1"),
+        (watch, compiled("f1").accumulator(absent="zero"), "absent = None, the other 'zero'"),
+        (watch, compiled("f1").accumulator(smooth=1.0), "smooth"),
+        (watch, compiled("f1").accumulator(pos_label=0), "pos_label = 1, the other 0"),
+        (f2.accumulator(beta=2.0), f2.accumulator(beta=1.0), "beta = 2.0, the other 1.0"),
+        (
+            compiled("macro(f1)", "multiclass").accumulator(labels=[1, 2]),
+            compiled("macro(f1)", "multiclass").accumulator(labels=[2, 1]),
+            "labels",
+        ),
+        (
+            compiled("macro(f1)", "multiclass").accumulator(class_weight=[1, 2]),
+            compiled("macro(f1)", "multiclass").accumulator(),
+            "class_weight",
+        ),
+    ):
+        with pytest.raises(MetriccError, match=words):
+            one + two
+    macro = compiled("macro(f1)", "multiclass")
+    alike = [macro.accumulator(labels=n, class_weight=w, zero_division=math.nan) for n, w in (
+        ([0, 1], [1, 2]), (np.array([0, 1]), np.array([1.0, 2.0])),
+    )]  # fmt: skip
+    for one in alike:
+        one.update([0, 1], [1, 1])
+    assert (alike[0] + alike[1]).compute() == alike[0].compute()
     columns = compiled("macro(f1)", "multilabel").accumulator()
     columns.update([[1, 0]], [[1, 1]])
     with pytest.raises(MetriccError, match="3 columns of classes, and there were 2"):
@@ -146,6 +180,38 @@ def test_what_an_accumulator_refuses() -> None:
         classes.update(["a"], ["b"])
     with pytest.raises(MetriccError, match="MC0501"):
         compiled("f1", per="sample").accumulator()
+
+
+@pytest.mark.parametrize(("heavy", "off"), [(1.0, 1e-11), (1e6, 1e-5)])
+def test_how_far_off_sums_over_classes_are_where_one_weight_dwarfs_the_others(
+    heavy: float, off: float
+) -> None:
+    """What docs/scoring.md says, against exact fractions; scikit-learn's is as far off."""
+    g, metric, worst = np.random.default_rng(0), compiled("multiclass_mcc", "multiclass"), 0.0
+    for _ in range(40):
+        true, guess = g.integers(0, 3, 30), g.integers(0, 3, 30)
+        weight = 10 ** g.uniform(-9, -3, 30)
+        weight[0], guess[0] = heavy, true[0]
+        table = [[Fraction(0)] * 3 for _ in range(3)]
+        for t, p, w in zip(true, guess, weight, strict=True):
+            table[t][p] += Fraction(float(w))
+        rows, columns = [sum(r) for r in table], [sum(c) for c in zip(*table, strict=True)]
+        total = sum(rows)
+        above = total * sum(table[k][k] for k in range(3))
+        above -= sum(a * b for a, b in zip(rows, columns, strict=True))
+        below = [total**2 - sum(x * x for x in sides) for sides in (rows, columns)]
+        wanted = math.copysign(math.sqrt(above**2 / (below[0] * below[1])), above)
+        watch = metric.accumulator()
+        for i in range(0, 30, 5):
+            part = slice(i, i + 5)
+            watch.update(true[part], guess[part], sample_weight=weight[part])
+        for found in (
+            watch.compute(),
+            metric.score(true, guess, sample_weight=weight),
+            sk.matthews_corrcoef(true, guess, sample_weight=weight),
+        ):
+            worst = max(worst, abs(found - wanted))
+    assert 1e-14 < worst < off
 
 
 def test_an_accumulator_loads_no_torch(tmp_path: Path) -> None:
@@ -404,7 +470,6 @@ EDGES = {
     "no negatives": (torch.randn(5), torch.ones(5)),
     "one element": (torch.tensor([0.3]), torch.tensor([1.0])),
     "a scalar": (torch.tensor(0.3), torch.tensor(1.0)),
-    "nothing": (torch.zeros(0), torch.zeros(0)),
     "half": (torch.tensor([2.0, -1.0, 3.0, 0.1]).half(), torch.tensor([1, 0, 0, 1])),
     "bfloat16": (torch.tensor([2.0, -1.0, 3.0, 0.1]).bfloat16(), torch.tensor([1, 0, 0, 1])),
     "huge": (torch.tensor([1e4, -1e4, 1e4, -1e4]), torch.tensor([1.0, 0.0, 0.0, 1.0])),
@@ -428,13 +493,105 @@ def test_edges(edge: str, absent: str) -> None:
     assert found["m/hard"] == pytest.approx(2 * tp / max(2 * tp + fn + fp, 1e-9))
     singular = yes.sum() == 0 or (1 - yes).sum() == 0
     assert found["m/singular"] == float(singular)
-    assert math.isnan(found["m/reach"]) == (z.numel() == 0)
+    assert 0 <= found["m/reach"] <= 1
     if singular and absent != "diagonal":  # then nothing is learned
         assert found["m/w_plus"] == found["m/w_minus"] == 0
         assert math.isnan(found["m/threshold"])
     else:
         weights = [found["m/w_plus"], found["m/w_minus"]]
         assert found["m/threshold"] == pytest.approx(weights[1] / sum(weights))
+
+
+NOTHING = {
+    "empty": (torch.zeros(0), torch.zeros(0), {}),
+    "masked": (torch.full((3,), math.nan), torch.ones(3), {"mask": torch.zeros(3).bool()}),
+    "weights of 0": (torch.randn(3), torch.tensor([1.0, 0.0, 1.0]), {"weight": torch.zeros(3)}),
+    "ignored": (torch.randn(2), torch.tensor([-1.0, -1.0]), {}),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_a_batch_in_which_nothing_counts_leaves_no_trace(kind: str) -> None:
+    loss = compiled("f1").loss(ignore_index=-1)
+    z, y, given = NOTHING[kind]
+    watch = compiled("f1").monitor(loss)
+    watch.update(z, y, **given)
+    with pytest.raises(MetriccError, match="has seen nothing"):
+        watch.compute()
+    real = torch.randn(6), torch.tensor([1.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    watch.update(real[0][3:], real[1][3:])  # no positives: singular
+    watch.update(*real)
+    once = watch.compute()
+    assert once["m/singular"] == 0.5
+    watch.update(z, y, **given)
+    assert watch.compute() == once
+    if importlib.util.find_spec("torchmetrics"):
+        soft = compiled("f1").soft_torchmetric(loss)
+        soft.update(z, y, **given)
+        assert math.isnan(soft.compute())
+        assert math.isnan(soft(z, y, **given))
+        soft.update(*real)
+        whole = 1 - loss(*real).item()
+        assert soft.compute().item() == pytest.approx(whole, rel=1e-6)
+        soft(z, y, **given)
+        assert soft.compute().item() == pytest.approx(whole, rel=1e-6)
+
+
+def test_what_is_never_seen_has_no_soft_torchmetric() -> None:
+    pytest.importorskip("torchmetrics")
+    with pytest.warns(UserWarning, match="before the ``update``"):
+        assert math.isnan(compiled("f1").soft_torchmetric().compute())
+    each = compiled("per_class(f1)", "multilabel").soft_torchmetric(num_labels=3)
+    with pytest.warns(UserWarning, match="before the ``update``"):
+        assert each.compute().isnan().tolist() == [True] * 3
+
+
+WRONG = [
+    # what a loss's own look at its counts cannot see, since sums stay above 0
+    ("f1", "binary", [1.0, 0.0, 2.0, 0.0], {}, r"target must be in \[0, 1\]: target\[2\] = 2$"),
+    ("f1", "binary", [1, 0, 0, -1], {}, r"target\[3\] = -1$"),
+    ("f1", "binary", [1.0, 0.0, math.nan, 0.0], {}, r"target\[2\] = nan$"),
+    ("f1", "binary", [1.0, 0.0, 0.0, 1.0], {"weight": [5.0, -0.1, 5.0, 5.0]},
+     r"weight must be finite and at least 0: weight\[1\] = -0.1$"),
+    ("f1", "binary", [1.0, 0.0, 0.0, 1.0], {"weight": [1, math.inf, 1, 1]}, r"weight\[1\] = inf$"),
+    ("FN[cost] + FP", "binary", [1.0, 0.0, 0.0, 1.0], {"cost": [9.0, 9.0, -1.0, 9.0]},
+     r"cost\[2\] = -1$"),
+    ("macro(f1)", "multilabel", [[1.0, 0.0], [0.0, 1.0], [0.0, 3.0], [1.0, 1.0]], {},
+     r"target\[2, 1\] = 3$"),
+    ("macro(f1)", "multilabel", [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 1.0]],
+     {"weight": [1.0, -1.0, 3.0, 3.0]}, r"weight\[1\] = -1$"),
+    ("macro(f1)", "multiclass", [0, 1, 1, 0], {"weight": [3.0, 3.0, 3.0, -1.0]},
+     r"weight\[3\] = -1$"),
+    ("macro(f1)", "multiclass", [[1.0, 0.0], [0.5, 0.5], [-0.5, 1.5], [0.0, 1.0]], {},
+     r"target\[2, 0\] = -0.5$"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", range(len(WRONG)))
+def test_values_out_of_range_are_refused_with_their_place(case: int) -> None:
+    formula, task, labels, given, words = WRONG[case]
+    metric = metricc.compile(formula, task=task, name="m")
+    z = torch.randn(*([4] if task == "binary" else [4, 2]))
+    y = torch.tensor(labels)
+    tensors = {name: torch.tensor(numbers) for name, numbers in given.items()}
+    if metric.plan.metric.columns and "cost" not in tensors:
+        tensors["cost"] = torch.ones(4)
+    watch = metric.monitor()
+    with pytest.raises(ValueError, match=words):
+        watch.update(z, y, **tensors)
+    assert watch.state_dict() == {}
+    if importlib.util.find_spec("torchmetrics"):
+        size = {"multiclass": {"num_classes": 2}, "multilabel": {"num_labels": 2}}.get(task, {})
+        with pytest.raises(ValueError, match=words):
+            metric.soft_torchmetric(**size).update(z, y, **tensors)
+    keep = torch.ones(4, dtype=torch.bool)  # what is masked out may be anything
+    keep[int(words.split("[")[-1][0])] = False
+    watch.update(z, y, mask=keep, **tensors)
+    if task != "multiclass" and not given:
+        (bad,) = {x for x in y.reshape(-1).tolist() if not 0 <= x <= 1}
+        metric.monitor(metric.loss(ignore_index=bad)).update(z, y, **tensors)
+        if bad == bad:  # and so may labels of weight 0, but for NaN
+            watch.update(z, y, weight=keep.double(), **tensors)
 
 
 def test_weights_are_those_of_the_gradient() -> None:
@@ -554,6 +711,11 @@ def test_updates_leave_no_graph() -> None:
     watch.update(z, y)
     assert not any(x.requires_grad for x in watch.state_dict().values())
     assert z.grad is None
+
+
+def test_an_objective_has_no_running_counts() -> None:
+    with pytest.raises(MetriccError, match=r"MC0514.*objective"):
+        compiled("f1", target="gbdt").running_counts()
 
 
 # -- torchmetrics and processes ---------------------------------------------------------------

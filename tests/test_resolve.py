@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Mapping
@@ -461,6 +462,18 @@ def test_signature_words_are_those_of_the_specification() -> None:
         "process_group L threshold thresholds mu delta p z"
     )
     assert set(words.split()) <= SIGNATURE_WORDS
+
+
+def test_signature_words_cover_the_methods_that_take_parameters_and_columns() -> None:
+    """A parameter or column of such a name could not be passed."""
+    from metricc.compiled import CompiledMetric
+
+    cells = {"TP", "FN", "FP", "TN"}
+    for name, method in inspect.getmembers(CompiledMetric, inspect.isfunction):
+        taken = inspect.signature(method).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in taken):
+            names = {p.name for p in taken if p.kind is not p.VAR_KEYWORD}
+            assert names <= SIGNATURE_WORDS | RESERVED | cells, (name, names - SIGNATURE_WORDS)
 
 
 # -- loops and size ---------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from metricc.cli import main
 from metricc.errors import MetriccError
 from metricc.folder import generated
 from metricc.save import alike, record, same_code, state
+from metricc.verify import _drift
 
 ROOT = Path(__file__).parent.parent
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -168,6 +169,62 @@ def test_an_edited_file_is_kept(edit: str, layout: str, folder: Path) -> None:
     assert path.read_text() == F1
 
 
+END = "  # fmt: skip  # noqa: E501\n"
+SLIPPED: dict[str, tuple[str, str, str]] = {
+    "behind the record": (END, '; print("injected")' + END, "edited"),
+    "before the record": ("\nMETRICC = {", "\nPRECIOUS = 3; METRICC = {", "edited"),
+    "another record": (END, END + 'METRICC = {"mine": 1}\n', "edited"),
+    "another record with code": (END, END + "METRICC = {}; import os; PRECIOUS = 3\n", "edited"),
+    "a record before it": ("\nMETRICC = {", "\nMETRICC = {}\nMETRICC = {", "edited"),
+    "a statement in the record": ("\nMETRICC = {", "\nMETRICC = {print: 1, ", "edited"),
+    "a comment behind it": (END, END[:-1] + "  # mine\n", "reworded"),
+    "another comment": (END, "  # mine\n", "reworded"),
+    "a key of one's own": ("\nMETRICC = {", "\nMETRICC = {'mine': 1, ", "edited"),
+    "options": ("'goal': 'maximize'", "'goal': 'minimize'", "edited"),
+    "an option of one's own": ("'goal': 'maximize'", "'goal': 'maximize', 'mine': 1", "edited"),
+    "a form": ("'value': 'as written", "'value': 'as I like it", "edited"),
+}
+
+
+@pytest.mark.parametrize("layout", ["as it was", "reformatted"])
+@pytest.mark.parametrize("edit", SLIPPED)
+def test_what_stands_beside_the_record_is_the_users(edit: str, layout: str, folder: Path) -> None:
+    old, new, wanted = SLIPPED[edit]
+    assert F1.count(old) == 1
+    text = F1.replace(old, new)
+    text = ruff(text, "--line-length", "60") if layout == "reformatted" else text
+    assert state(text) == wanted and not alike(text, F1)
+    path = folder / "f1_loss.py"
+    path.write_text(text)
+    with pytest.raises(MetriccError, match="MC0504"):
+        SOURCES["f1"].save(path)
+    result = run("compile", "f1", "-o", path, "--check")
+    assert result.exit_code == 1 and "differs" in result.stdout
+    assert path.read_text() == text
+    told = _drift(text, F1).measured
+    assert told.startswith("edited, equivalent" if wanted == "reworded" else "edited since")
+
+
+def test_a_record_without_its_digest_is_edited() -> None:
+    found = record(F1)
+    assert found is not None
+    without = {k: v for k, v in found.items() if k != "record_sha256"}
+    assert state(F1.replace(f"{found!a}", f"{without!a}")) == "edited"
+
+
+@pytest.mark.parametrize("huge", ["0x" + "f" * 5000, "-1e999", "10**9", "1" + "0" * 16, "[1]"])
+def test_a_record_of_other_values_is_refused(huge: str, folder: Path) -> None:
+    text = F1.replace("\nMETRICC = {", "\nMETRICC = {'a': " + huge + ", ")
+    assert record(text) is None and state(text) == "edited"
+    (folder / "f1_loss.py").write_text(text)
+    for path in ("f1_loss.py", "."):
+        result = run("verify", path)
+        assert result.exit_code == 2 and "MC0505" in result.stderr
+    assert run("compile", "f1", "-o", "f1_loss.py", "--check").exit_code == 1
+    with pytest.raises(MetriccError, match="MC0504"):
+        SOURCES["f1"].save(folder / "f1_loss.py")
+
+
 def test_check_says_that_a_file_was_reformatted(folder: Path) -> None:
     path = folder / "f1_loss.py"
     path.write_text(ruff(F1, "--line-length", "60"))
@@ -239,6 +296,20 @@ def test_verify_says_what_happened_to_each_file(folder: Path) -> None:
     ]
     assert lines[4] == ["4 files: 3 passed, 1 FAILED"]
     assert "value(), " in result.stdout  # what failed
+
+
+def test_a_file_that_exits_ends_nothing_else(folder: Path) -> None:
+    ends = F1 + "\n\ndef value(TP, FN, FP, TN):\n    raise SystemExit(0)\n"
+    names = ["a_loss.py", "b_loss.py", "c_loss.py"]
+    for name, text in zip(names, (ends, "METRICC = {'formula': 2}\n", F1), strict=True):
+        (folder / name).write_text(text)
+    result = run("verify", ".")
+    lines = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
+    assert [line.split()[0] for line in lines] == [*names, "3"]
+    assert [line.split()[1] for line in lines] == ["FAILED", "not", "passed", "files:"]
+    assert result.exit_code == 2 and "MC0505" in result.stderr
+    assert "SystemExit" in result.stdout
+    assert run("verify", "a_loss.py").exit_code == 1
 
 
 @pytest.fixture

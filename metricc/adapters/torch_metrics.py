@@ -146,9 +146,9 @@ class SoftMetric(Metric):
     is_differentiable = False
     full_state_update = False
 
-    def __init__(self, tally: Any, size: int | None) -> None:
+    def __init__(self, tally: Any, number: Callable[[Tensor], Any], size: int | None) -> None:
         super().__init__()
-        self.tally, self.size = tally, size
+        self.tally, self.number, self.size = tally, number, size
         metric = tally.metric.plan.metric
         rows = len(metric.cells) + len(metric.elements)
         shape = (rows,) if size is None else (rows, size)
@@ -166,13 +166,22 @@ class SoftMetric(Metric):
         mask: Tensor | None = None,
         **columns: Tensor,
     ) -> None:
-        """Count a batch; the arguments are those of the loss."""
+        """Count a batch; the arguments are those of the loss.
+
+        Raises `ValueError` where the loss would, and, on a CPU, where what counts has an input that
+        is NaN, a label outside [0, 1] or a weight below 0.
+        """
         if self.size is not None and (preds.dim() < 2 or preds.shape[1] != self.size):
             raise ValueError(f"preds {tuple(preds.shape)} must be (N, {self.size}, ...)")
         counts = self.tally.soft(preds, target, weight=weight, mask=mask, **columns)
         self.counts: Tensor = self.counts + counts.to(self.counts)
 
     def compute(self) -> Tensor:
-        """1 - loss at the counts (the loss, of what is minimized), in float64."""
-        found = self.tally.value_soft(self.counts)
-        return torch.as_tensor(found, dtype=torch.float64, device=self.counts.device)
+        """1 - loss at the counts (the loss, of what is minimized), in float64.
+
+        NaN where nothing was seen that counts, as in torchmetrics' own means.
+        """
+        device = self.counts.device
+        found = torch.as_tensor(self.number(self.counts), dtype=torch.float64, device=device)
+        seen = self.counts[: len(CELLS)].sum() > 0
+        return torch.where(seen, found, torch.nan)

@@ -188,6 +188,7 @@ class TunedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # ty
                 hint = 'choose a number of folds, a splitter, a share such as 0.2, or "prefit"'
                 raise fail("MC0501", f"cv cannot be {self.cv!r}", hint)
             check_is_fitted(self.estimator)
+            self._check_fitted()
             self.estimator_ = self.estimator
             return rows, self._scores(self.estimator_, X)
         if isinstance(self.cv, Real) and not isinstance(self.cv, Integral):
@@ -199,12 +200,42 @@ class TunedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # ty
             clone(self.estimator),
             X,
             labels,
-            cv=check_cv(folds, labels, classifier=True),
+            cv=self._partition(check_cv(folds, labels, classifier=True), X, labels),
             method=self.method_,
             params=fit_params or None,
             n_jobs=self.n_jobs,
         )
         return rows, self._of_positive(scores, self.classes_)
+
+    def _check_fitted(self) -> None:
+        """Raise `MetriccError` unless the fitted estimator knows the two classes of y."""
+        known = np.asarray(getattr(self.estimator, "classes_", ()))
+        if not np.array_equal(known, self.classes_):
+            shown, given = (", ".join(map(repr, c.tolist())) for c in (known, self.classes_))
+            fact = (
+                f"the estimator was fitted on the labels {shown or '(none)'}, and y holds {given}"
+            )
+            raise fail("MC0506", fact, "give the two labels that it was fitted on")
+
+    def _partition(self, folds: Any, X: Any, labels: Any) -> list[tuple[Any, Any]]:
+        """The splits of a splitter, in which every row is held out once."""
+        name = type(folds).__name__
+        try:
+            splits = list(folds.split(X, labels))
+        except (TypeError, ValueError) as error:
+            if "groups" not in str(error):
+                raise
+            hint = f"pass its splits: cv=list({name}(...).split(X, y, groups))"
+            raise fail("MC0501", f"{name} needs groups, which fit does not take", hint) from None
+        times = np.zeros(len(labels), dtype=np.intp)
+        for _, held in splits:
+            np.add.at(times, held, 1)
+        if (other := times != 1).any():
+            row = int(np.argmax(other))
+            fact = f"the splits of cv hold row {row} out {times[row]} times"
+            hint = "every row needs one score from a model that has not seen it: KFold and the like"
+            raise fail("MC0501", fact, f"{hint}; a share is cv=0.25")
+        return splits
 
     def _held_out(
         self, X: Any, labels: Any, rows: Any, fit_params: dict[str, Any]

@@ -61,7 +61,7 @@ def audit(formula: Source, task: str, form: str) -> None:
         ["degenerate", constant if found.degenerate else "no constant prediction found"],
         ["depends", "yes" if found.depends else "no: no prediction changes it"],
         ["homogeneous", "yes: proved" if found.homogeneous else "not proved"],
-        ["linear cost", f"yes: {describe.costs(found)}" if found.linear else "not proved"],
+        ["linear cost", describe.linear(found)],
     ]
     threshold = describe.outputs_of(plan, partials=False).get("threshold")
     if threshold is not None:
@@ -69,7 +69,7 @@ def audit(formula: Source, task: str, form: str) -> None:
     click.echo(describe.columns(rows))
     if threshold is not None:
         click.echo(f"\n{describe.THRESHOLD}")
-    if found.linear and not found.degenerate:
+    if found.linear and not found.degenerate and threshold is not None:
         mixed = found.direction == "mixed"
         click.echo(f"\n{describe.LINEAR_MIXED if mixed else describe.LINEAR}")
 

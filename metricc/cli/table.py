@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
+import gzip
+import io
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -75,7 +78,7 @@ class Table:
         found = self.columns[column].iloc[row]
         if found is None or found != found:
             return "nothing, or NaN"
-        return str(found) if isinstance(found, int | float | np.number) else repr(str(found))
+        return str(found) if isinstance(found, int | float | np.number) else repr(str(found)[:80])
 
     def complaint(self, column: str, row: int, found: str, hint: str) -> MetriccError:
         return fail("MC0512", f"{self.name}: column {column}, row {row + 1} holds {found}", hint)
@@ -95,54 +98,122 @@ def _word(label: Any) -> str:
 def table(file: str, wanted: Iterable[str]) -> Table:
     """Some columns of a CSV or parquet file; `-` is CSV on standard input.
 
-    Raises `MetriccError` where the file cannot be read, a column is missing, or a package is.
+    Raises `MetriccError` where the file cannot be read, a column is missing, twice there or of
+    what is no single number or label, a row has more fields than the header, or a package is
+    missing.
     """
     try:
-        import pandas as pd
+        import pandas as pd  # noqa: F401
     except ImportError:
         raise fail("MC0508", "pandas is not installed", "pip install pandas") from None
     needed = list(dict.fromkeys(wanted))
     name = "standard input" if file == "-" else file
     suffix = ".csv" if file == "-" else Path(file.removesuffix(".gz")).suffix.lower()
-    seen: list[str] = []
     try:
         if suffix in PARQUET:
-            frame = _parquet(file, needed, seen)
+            frame = _parquet(file, needed)
         elif suffix in SEPARATORS:
-
-            def chosen(column: Any) -> bool:
-                seen.append(str(column))
-                return str(column) in needed
-
-            source = sys.stdin.buffer if file == "-" else file
-            frame = pd.read_csv(source, sep=SEPARATORS[suffix], usecols=chosen, low_memory=False)
+            frame = _separated(file, name, needed, SEPARATORS[suffix])
         else:
             kinds = ", ".join((*SEPARATORS, *PARQUET))
             raise fail(
                 "MC0503", f"cannot read {name}: its name ends in none of {kinds}", "give CSV"
             )
-    except (OSError, ValueError) as error:
-        why = reason(error).splitlines()[0] if reason(error) else type(error).__name__
+    except (OSError, EOFError, ValueError, csv.Error) as error:
+        why = reason(error) if isinstance(error, OSError | ValueError) else str(error)
+        why = why.splitlines()[0] if why else type(error).__name__
         raise fail("MC0503", f"cannot read {name}: {why}", "give a CSV or parquet file") from None
-    for column in needed:
-        if column not in seen:
-            others = list(dict.fromkeys(seen))
-            close = [other for other in others if other.lower() == column.lower()]
-            close = close or difflib.get_close_matches(column, others, 1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            hint += f"it has {', '.join(others[:12])}{', ...' if len(others) > 12 else ''}"
-            raise fail("MC0512", f"{name} has no column {column}", hint)
     if not len(frame):
         raise fail("MC0512", f"{name} has no rows", "give at least one label and its score")
     return Table(name, {column: frame[column] for column in needed})
 
 
-def _parquet(file: str, needed: list[str], seen: list[str]) -> Any:
+def _separated(file: str, name: str, needed: list[str], separator: str) -> Any:
+    """Columns of a text file.
+
+    pandas takes a field too many for an index, or cuts it off, so the fields are counted before.
+    """
+    import pandas as pd
+
+    if file == "-":
+        data = sys.stdin.buffer.read()
+    else:
+        data = Path(file).read_bytes()
+        data = gzip.decompress(data) if file.endswith(".gz") else data
+    head, wide = _wide(data, separator)
+    _check_columns(name, head, needed, separator)
+    if wide is not None:
+        row, fields = wide
+        fact = f"{name}: row {row} has {fields} fields, and the header {len(head)}"
+        hint = "write decimal points, quotes around what holds a comma, and none at a row's end"
+        hint = hint if separator == "," else "one field for each column"
+        raise fail("MC0512", fact, hint)
+    places = [head.index(column) for column in needed]
+    frame = pd.read_csv(
+        io.BytesIO(data), sep=separator, usecols=places, index_col=False, low_memory=False
+    )
+    return frame.set_axis([head[place] for place in sorted(places)], axis=1)
+
+
+def _wide(data: bytes, separator: str) -> tuple[list[str], tuple[int, int] | None]:
+    """The header's names; the number and the fields of the first row that has more."""
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
+    usual = csv.field_size_limit(len(data) + 1)
     try:
-        from pyarrow import parquet
+        lines = csv.reader(text, delimiter=separator)
+        rows = (row for row in lines if len(row) > 1 or "".join(row).strip())
+        head = next(rows, None)
+        if head is None:
+            raise ValueError("it is empty")
+        wide = ((n, len(row)) for n, row in enumerate(rows, 1) if len(row) > len(head))
+        return head, next(wide, None)
+    finally:
+        csv.field_size_limit(usual)
+
+
+def _parquet(file: str, needed: list[str]) -> Any:
+    try:
+        from pyarrow import parquet, types
     except ImportError:
         raise fail("MC0508", "pyarrow is not installed", "pip install pyarrow") from None
     with parquet.ParquetFile(file) as opened:
-        seen += opened.schema_arrow.names
-        columns = [column for column in needed if column in seen]
-        return opened.read(columns=columns).to_pandas()
+        schema = opened.schema_arrow
+        _check_columns(file, schema.names, needed)
+        for column in needed:
+            kind = schema.field(column).type
+            kind = kind.value_type if types.is_dictionary(kind) else kind
+            if types.is_nested(kind) or types.is_temporal(kind):
+                fact = f"{file}: column {column} holds {kind}"
+                raise fail("MC0512", fact, "labels, scores and weights are one number or text each")
+        return opened.read(columns=needed).to_pandas(ignore_metadata=True)
+
+
+def _check_columns(name: str, names: list[str], needed: list[str], separator: str = "") -> None:
+    """Raise `MetriccError` unless every needed column is there once."""
+    for column in needed:
+        if names.count(column) > 1:
+            fact = f"{name} has {names.count(column)} columns {_shown(column)}"
+            raise fail("MC0512", fact, "give each column a name of its own")
+        if column in names:
+            continue
+        others = [other for other in dict.fromkeys(names) if other]
+        same = column.strip().lower()
+        close = [other for other in others if other.strip().lower() == same]
+        close = close or difflib.get_close_matches(column, others, 1)
+        hint = f"did you mean {_shown(close[0])}? " if close else ""
+        shown = ", ".join(map(_shown, others[:12]))
+        hint += f"it has {shown}{', ...' if len(others) > 12 else ''}"
+        other = (
+            next((mark for mark in ";\t,|" if mark in others[0]), "") if len(others) == 1 else ""
+        )
+        if other and separator:
+            words = {"\t": "tabs", ",": "commas", ";": "`;`", "|": "`|`"}
+            hint = f"split the fields by {words[separator]}: its header {_shown(others[0])} is "
+            hint += f"split by {words[other]}"
+        raise fail("MC0512", f"{name} has no column {_shown(column)}", hint)
+
+
+def _shown(column: str) -> str:
+    """A column's name, in quotes where its ends would not be seen."""
+    plain = column and not any(mark.isspace() or mark in ",;" for mark in column)
+    return column if plain else repr(column)

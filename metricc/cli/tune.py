@@ -20,8 +20,8 @@ ADVICE = """\
 It holds for new scores of the same model on rows like these. Scores of rows that the model was
 trained on are too good to tune on: use held-out or out-of-fold scores."""
 BARELY = """\
-A constraint that is only just met here is missed on about half of all new data; --cross-fit 5
-says what to expect."""
+A constraint that is only just met here is often missed on new data; --cross-fit 5 says what to
+expect."""
 
 
 @click.command()
@@ -93,13 +93,26 @@ def tune(
     usual = 0.5 if found.scores.min() >= 0 and found.scores.max() <= 1 else 0.0
     if plot is not None:
         draw(plot, swept, best, score, () if fit is None else [*map(float, fit.thresholds)])
+    missing = _missing(best.counts, target)
     if form == "json":
-        print_json(_data(swept, best, usual, fit))
+        print_json({**_data(swept, best, usual, fit), "warnings": missing})
     else:
-        _print(swept, best, usual, fit)
+        _print(swept, best, usual, fit, missing)
 
 
-def _print(swept: Sweep, best: Threshold, usual: float, fit: CrossFit | None) -> None:
+def _missing(counts: Cells, target: str) -> list[str]:
+    """What there is to say of rows that are all of one class."""
+    kinds = (("positive", counts.TP + counts.FN), ("negative", counts.FP + counts.TN))
+    return [
+        f"no row of column {target} is {kind}: the threshold says nothing about rows of two classes"
+        for kind, total in kinds
+        if not total
+    ]
+
+
+def _print(
+    swept: Sweep, best: Threshold, usual: float, fit: CrossFit | None, missing: list[str]
+) -> None:
     heads = [f"{held.text}" for held in best.constraints]
     rows = [["", "threshold", best.metric, "TP", "FN", "FP", "TN", *heads]]
     rows.append(["best", f"{float(best):.6g}", *_cells(best.value, best.counts, best.constraints)])
@@ -113,7 +126,7 @@ def _print(swept: Sweep, best: Threshold, usual: float, fit: CrossFit | None) ->
     print_table(rows)
     good = "is as good" if best.low < best.high else "is the best alone"
     click.echo(f"\nEvery threshold from {best.low:.6g} to {best.high:.6g} {good}.")
-    for line in _missed(best, fit):
+    for line in (*(f"WARNING: {one}." for one in missing), *_missed(best, fit)):
         click.echo(line)
     click.echo(ADVICE)
     if best.constraints and fit is None:
@@ -125,18 +138,14 @@ def _missed(best: Threshold, fit: CrossFit | None) -> list[str]:
     pairs = zip(best.constraints, fit.constraints if fit is not None else (), strict=False)
     return [
         f"{held.text} is met on the rows that were tuned on and MISSED on held-out rows\n"
-        f"({out.left:.6g}): ask for more than you need."
+        f"({out.left:.6g}): ask for a higher bound."
         for held, out in pairs
         if not out.met
     ]
 
 
 def _at(swept: Sweep, cut: int) -> tuple[float, Cells, tuple[Held, ...]]:
-    from metricc.functions import CELLS
-    from metricc.threshold import Cells
-
-    counts = Cells(*(float(swept.counts[cell][cut]) for cell in CELLS))
-    return float(swept.values[cut]), counts, swept.held(cut)
+    return float(swept.values[cut]), swept.cells(cut), swept.held(cut)
 
 
 def _cells(value: float, counts: Cells, held: tuple[Held, ...]) -> list[str]:

@@ -52,6 +52,9 @@ def verify(paths: tuple[Path, ...], skip_others: bool, form: str) -> None:
             report = compiler.verify_file(file)
         except MetriccError as error:
             refused += [dataclasses.replace(d, message=_of(file, d)) for d in error.diagnostics]
+            if form == "text":
+                codes = ", ".join(d.code for d in error.diagnostics)
+                click.echo(f"{str(file).ljust(width)}  not verified  {codes}")
             continue
         reports.append((file, report))
         if form == "text":

@@ -47,7 +47,8 @@ def render(
     holes = _holes(plan, options, surrogate, loss)
     holes |= {name: "\n".join(f"    {line}" for line in lines) for name, lines in scalars.items()}
     text = fill(file.HEAD, holes) + fill(file.CLASSES if several else file.BINARY, holes)
-    text += fill(file.ADAPTER, holes) + file.CHECKED[options.task] + file.FINITE
+    text += fill(file.ADAPTER, holes) + file.CHECKED[options.task]
+    text += fill(file.FINITE, holes)
     text += file.MEANS[loss] if loss else ""
     text += file.COUNTS[options.task] + (file.SOFTMAX if several else file.PRESENT + file.SIGMOID)
     text += "" if several else file.SOFT[surrogate.name]
@@ -136,6 +137,8 @@ def _holes(plan: ir.Plan, options: ir.Options, surrogate: Surrogate, loss: str) 
         "and_steep": ", steep" if loss else "",
         "mean": ", _mean_loss(y, z, v)" if loss else "",
         "element": file.ELEMENTS[loss].replace("<<sign>>", sign) if loss else "",
+        "scores_shape": "(n, C)" if several else "(n,)",
+        "dimensions": "2" if several else "1",
         "counts": " of shape (..., classes)" if several else "",
         "ranges": own["ranges"],
         "require": own["require"],

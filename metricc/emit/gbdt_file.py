@@ -2,96 +2,7 @@
 
 from __future__ import annotations
 
-TITLE = "{name} as an objective for gradient boosting: {goal} of soft predictions."
-
-USAGE = {
-    "binary": """\
-    f = {pascal}Objective({required})
-    LightGBM   LGBMClassifier(objective=f, metric="None").fit(X, y, eval_set=[(Xv, yv)],
-                   eval_metric=f.lightgbm_metric, callbacks=[lightgbm.early_stopping(50)])
-               lightgbm.train({{"objective": f, "metric": "None"}}, data, feval=f.lightgbm_metric)
-    XGBoost    XGBClassifier(objective=f, eval_metric=f.xgboost_metric, early_stopping_rounds=50)
-               xgboost.train({{"base_score": 0, "disable_default_eval_metric": 1}}, data, obj=f,
-                   custom_metric=f.xgboost_metric, evals=[(valid, "valid")])
-    any        grad, hess = objective(y, raw_score); {name} = metric(y, raw_score)""",
-    "multiclass": """\
-    f = {pascal}Objective({required})
-    LightGBM   LGBMClassifier(objective=f, metric="None").fit(X, y, eval_set=[(Xv, yv)],
-                   eval_metric=f.lightgbm_metric, callbacks=[lightgbm.early_stopping(50)])
-               lightgbm.train({{"objective": f, "metric": "None", "num_class": C}}, data,
-                   feval=f.lightgbm_metric)
-    XGBoost    XGBClassifier(objective=f, eval_metric=f.xgboost_metric, early_stopping_rounds=50)
-               xgboost.train({{"num_class": C, "disable_default_eval_metric": 1}}, data, obj=f,
-                   custom_metric=f.xgboost_metric, evals=[(valid, "valid")])
-    any        grad, hess = objective(y, raw_score); {name} = metric(y, raw_score)""",
-}
-
-SURROGATES = {
-    "softmax": "soft: A(p) = p, the probability: the counts are the expected confusion matrix.",
-    "soft": "soft: A(p) = p, the probability: the counts are the expected confusion matrix.",
-    "amplified": "amplified: A(p) = sigmoid(L*(p - threshold)), p = sigmoid(z); AnyLoss: Han, "
-    "Moniz, Chawla 2024, arXiv 2405.14745",
-}
-
-GRADIENTS = {
-    "binary": "grad_i = n d loss/dz_i = {sign}n v_i (y_i w_plus - (1 - y_i) w_minus) dA/dz_i, "
-    "z the raw score, n the sum of the weights v",
-    "multiclass": "grad_ik = n d loss/dz_ik = n p_ik (g_ik - sum_j p_ij g_ij), z the raw scores, p "
-    "their softmax, g_ik = {sign}v_i (y_ik w_plus_k - (1 - y_ik) w_minus_k), n the sum of the weights v",
-}
-
-LEAF = " So a leaf's value lies in [-1, 1] before the learning rate."
-HESSIANS = {
-    "soft": "hess_i = n v_i |y_i w_plus - (1 - y_i) w_minus| p_i (1 - p_i), at least 1e-16: while "
-    "w_plus and w_minus stand still, the loss nowhere curves more in z_i." + LEAF + " The loss is "
-    "not convex: its own second derivatives are negative in places, and trees that divide by them "
-    "learn nothing.",
-    "amplified": "hess_i = n v_i |y_i w_plus - (1 - y_i) w_minus| p_i (1 - p_i) (L/4 + .0241 L^2), "
-    "at least 1e-16: while w_plus and w_minus stand still, the loss nowhere curves more in z_i. The "
-    "loss is not convex: its own second derivatives are negative in places, and trees that divide by "
-    "them learn nothing.",
-    "softmax": "hess_ik = 2 n p_ik (1 - p_ik) (max_j g_ij - min_j g_ij), at least 1e-16: while "
-    "w_plus and w_minus stand still, the loss nowhere curves more than half of it in z_ik; the 2 is "
-    "XGBoost's and LightGBM's for a softmax. The loss is not convex: its own second derivatives are "
-    "negative in places, and trees that divide by them learn nothing.",
-}
-
 CUT_WORDS = {"soft": "0", "amplified": "log(threshold/(1 - threshold))"}
-
-START = {
-    "binary": "Boosters start custom objectives at raw score 0, but xgboost.train starts at base_score: "
-    "set it to 0 there, and leave it alone in XGBClassifier. initial_score(y) is the score at which A "
-    "is 1/2 and steepest: 0, unless a threshold is passed. Where it is not 0, pass it as LightGBM's "
-    "init_score (and add it to what the model predicts) or as XGBoost's base_margin. Do not start from "
-    "the log-odds of the classes: there a rare class has nearly no slope.",
-    "multiclass": "Boosters start custom objectives at equal scores, which is what this one wants; "
-    "initial_score(y) gives zeros.",
-}
-
-DECISION = {
-    "binary": "decide(raw_score) gives labels: 1 where the raw score is above {cut}. Of custom "
-    "objectives LightGBM's predict gives raw scores; of XGBoost's use output_margin=True.",
-    "multiclass": "decide(raw_score) gives the class of the largest score. Of custom objectives "
-    "LightGBM's predict gives raw scores (n, C); of XGBoost's use output_margin=True.",
-}
-
-ABSENT = {
-    "binary": "Labels without positives, or without negatives, get one unit of weight in TP and in "
-    "TN in loss and gradient. metric() takes the counts as they are. 0/0 is 0.",
-    "multiclass": "A class without positives, or without negatives, is left out of averages in loss "
-    "and gradient. metric() takes the counts as they are. 0/0 is 0.",
-    "joint": "Labels of one class alone get one right answer in every class in loss and gradient. "
-    "metric() takes the counts as they are. 0/0 is 0.",
-}
-
-ARRAYS = {
-    "binary": "y_true: labels in [0, 1] of shape (n,); raw_score: margins (log-odds), (n,); weight: at "
-    "least 0, (n,). All is computed in float64. ValueError for what does not fit.",
-    "multiclass": "y_true: classes 0 to C - 1 of shape (n,); raw_score: (n, C); weight: at least 0, "
-    "(n,). All is computed in float64. ValueError for what does not fit.",
-}
-
-OWNERSHIP = "The file needs NumPy alone and belongs to whoever generated it."
 
 HEAD = '''"""<<docstring>>
 """
@@ -157,7 +68,7 @@ def initial_score(y_true, weight=None<<cut_keywords>>):
 
 def decide(raw_score<<cut_keywords>>):
     """Labels from raw scores: 0 or 1, (n,)."""
-    return (np.asarray(raw_score) > <<cut>>).astype(int)
+    return (_scores(raw_score) > <<cut>>).astype(int)
 
 '''
 
@@ -189,15 +100,27 @@ def loss(y_true, raw_score, weight=None<<keywords>>):
     return float(<<direction>>value(*_counts(y, v, p, q)<<mean>><<parameters>>, absent="<<absent>>"))
 
 
-def initial_score(y_true, weight=None):
-    """The raw scores to start from, the same for all rows: zeros, one a class."""
-    y = np.asarray(y_true)
-    return np.zeros(int(y.max()) + 1 if y.size else 0)
+def initial_score(y_true, weight=None, classes=None):
+    """The raw scores to start from, the same for all rows: zeros, one a class.
+
+    Without `classes` there are as many as the labels show, which may lack the last one.
+    """
+    y = _array(y_true, "y_true")
+    v = np.ones(y.shape) if weight is None else _array(weight, "weight")
+    if y.ndim != 1 or y.shape != _weights(v).shape:
+        raise ValueError(f"y_true and weight must be (n,), not {y.shape} and {v.shape}")
+    if not ((y >= 0) & (y < np.inf) & (y == np.floor(y))).all():
+        raise ValueError("y_true must hold classes: 0, 1, 2, ...")
+    shown = int(y.max(initial=-1)) + 1
+    classes = shown if classes is None else classes
+    if not shown <= classes == int(classes):
+        raise ValueError(f"classes must be whole and at least {shown}, not {classes}")
+    return np.zeros(int(classes))
 
 
 def decide(raw_score):
     """Classes from raw scores (n, C): 0 to C - 1, (n,)."""
-    return np.asarray(raw_score).argmax(1)
+    return _scores(raw_score).argmax(1)
 
 '''
 
@@ -220,7 +143,10 @@ class <<pascal>>Objective:
         return "<<name>>", metric(*_given(first, second, sample_weight), **self.arguments), <<higher>>
 
     def xgboost_metric(self, first, second, sample_weight=None):
-        """For `custom_metric` and `eval_metric`: <<goal>>, for XGBoost minimizes such metrics."""
+        """For `custom_metric` and `eval_metric`: <<goal>>, for XGBoost minimizes such metrics.
+
+        `xgboost.train` shows it as `<<cost_name>>`, estimators by the name of this method.
+        """
         cost = <<direction>>metric(*_given(first, second, sample_weight), **self.arguments)
         return ("<<cost_name>>", cost) if hasattr(second, "get_label") else cost
 
@@ -242,39 +168,56 @@ CHECKED = {
 
 def _checked(y_true, raw_score, weight):
     """Labels, scores and weights as float64 arrays of one shape (n,)."""
-    y, z = np.asarray(y_true, dtype=np.float64), np.asarray(raw_score, dtype=np.float64)
-    v = np.ones(y.shape) if weight is None else np.asarray(weight, dtype=np.float64)
-    if y.ndim != 1 or not y.shape == z.shape == v.shape:
+    y, z = _array(y_true, "y_true"), _scores(raw_score)
+    v = np.ones(y.shape) if weight is None else _array(weight, "weight")
+    if not y.shape == z.shape == v.shape:
         shapes = f"y_true {y.shape}, raw_score {z.shape}, weight {v.shape}"
         raise ValueError(f"y_true, raw_score and weight must be of one shape (n,), not {shapes}")
     if not ((y >= 0) & (y <= 1)).all():
         raise ValueError("y_true must lie in [0, 1]")
-    return y, *_finite(z, v)
+    return y, z, _weights(v)
 ''',
     "multiclass": '''
 
 def _checked(y_true, raw_score, weight):
     """Labels one-hot (n, C), scores (n, C) and weights (n, 1) as float64 arrays."""
-    y, z = np.asarray(y_true), np.asarray(raw_score, dtype=np.float64)
-    v = np.ones(y.shape) if weight is None else np.asarray(weight, dtype=np.float64)
-    if z.ndim != 2 or not z.shape[:1] == y.shape == v.shape:
+    y, z = _array(y_true, "y_true"), _scores(raw_score)
+    v = np.ones(y.shape) if weight is None else _array(weight, "weight")
+    if not z.shape[:1] == y.shape == v.shape:
         shapes = f"{y.shape}, {z.shape} and {v.shape}"
         raise ValueError(f"y_true, raw_score and weight must be (n,), (n, C) and (n,), not {shapes}")
     if not ((y >= 0) & (y < z.shape[1]) & (y == np.floor(y))).all():
         raise ValueError(f"y_true must hold classes 0 to {z.shape[1] - 1}")
-    return np.eye(z.shape[1])[y.astype(int)], *_finite(z, v[:, None])
+    return np.eye(z.shape[1])[y.astype(int)], z, _weights(v[:, None])
 ''',
 }
 
+# What is no number, is infinite or of another shape.
 FINITE = '''
 
-def _finite(z, v):
-    """ValueError for what is no number, and for weights below 0."""
+def _scores(raw_score):
+    """Scores <<scores_shape>> as float64; ValueError for others."""
+    z = _array(raw_score, "raw_score")
+    if z.ndim != <<dimensions>>:
+        raise ValueError(f"raw_score must be <<scores_shape>>, not {z.shape}")
     if not np.isfinite(z).all():
         raise ValueError("raw_score must be finite")
-    if not ((v >= 0) & (v < np.inf)).all():
-        raise ValueError("weight must be finite and at least 0")
-    return z, v
+    return z
+
+
+def _weights(v):
+    """ValueError for weights that are negative, or so large that their products overflow."""
+    if not ((v >= 0) & (v <= _HUGE)).all() or v.sum() > _HUGE:
+        raise ValueError("weight must be finite and at least 0, and at most 1e30 in all")
+    return v
+
+
+def _array(x, name):
+    """x as float64; ValueError where it holds no numbers."""
+    try:
+        return np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must hold numbers") from None
 '''
 
 COUNTS = {

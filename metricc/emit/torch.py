@@ -65,7 +65,7 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
     fragments = [file.HEAD, file.COUNTS, file.SCALAR, file.SETTLED]
     if metric.columns:
         pair = torch_columns.PAIR_WITH_ELEMENTS if elements else torch_columns.PAIR
-        fragments += [torch_columns.PRESENT, pair]
+        fragments += [torch_columns.PRESENT, torch_columns.AMOUNTS, pair]
     else:
         pair = file.SCALAR_PAIR_WITH_ELEMENTS if elements else file.SCALAR_PAIR
         fragments += [file.PRESENT, pair]

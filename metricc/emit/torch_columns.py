@@ -46,7 +46,7 @@ def holes(metric: ir.Metric) -> dict[str, str]:
         "how_many_counts": str(cells),
         "how_many_weights": str(weights),
         "sides": _SIDES.format(weights=f"[:{weights}]" if metric.elements else ""),
-        "negative": _NEGATIVE.format(cells=cells, names=" and ".join(columns)),
+        "negative": _NEGATIVE.format(cells=cells),
         "means_function": file.MEANS.format(end=cells),
     }
 
@@ -69,18 +69,19 @@ _SUMS = """
             sums += torch.dot(yc, a), torch.dot(yc, b), torch.dot(nc, a), torch.dot(nc, b)"""
 
 _SPREAD = """\
-    columns = [_spread(column, input, name) for name, column in columns.items()]
+    columns = {name: _spread(column, input, name) for name, column in columns.items()}
 """
 
 _KEPT = """\
-        columns = [torch.where(weight > 0, column, 0) for column in columns]
+        columns = {name: torch.where(weight > 0, x, 0) for name, x in columns.items()}
+    columns = _amounts(input, columns)
 """
 
 _NEGATIVE = """\
     groups = [counts[i : i + 4] for i in range(0, {cells}, 4)]
     if at_once and any(min(group) < -1e-5 * sum(map(abs, group)) for group in groups):
-        fact = "target must be in [0, 1], weight and {names} not negative"
-        raise ValueError(f"{{fact}}; counts: {{counts}}")
+        fact = "target must be in [0, 1] (ignore_index leaves labels out)"
+        raise ValueError(fact + ", weight at least 0")
 """
 
 _SIDES = '''\
@@ -100,8 +101,8 @@ PRESENT = '''
 def _present(TP, FN, FP, TN, *others):
     """The counts that the metric sees, whether they are scored, and whether they are learned from.
 
-    A table without positives or without negatives is absent. The unit of a column's counts is its
-    mean.
+    A table without positives or without negatives is absent; a column's own gets its unit then too,
+    which is the column's mean.
     """
     *columns, absent, smooth = others
     missing = ((TP + FN == 0) | (FP + TN == 0)) * 1.0
@@ -110,8 +111,9 @@ def _present(TP, FN, FP, TN, *others):
     for i in range(0, len(cells), 4):
         unit = 1 if i == 0 else _mean(sum(cells[i : i + 4]), sum(cells[:4]))
         TP, FN, FP, TN = cells[i : i + 4]
-        TP, FN = TP + unit * missing + perfect * FN, FN - perfect * FN
-        TN, FP = TN + unit * missing + perfect * FP, FP - perfect * FP
+        gone = ((missing > 0) | (TP + FN == 0) | (FP + TN == 0)) * 1.0
+        TP, FN = TP + unit * gone + perfect * FN, FN - perfect * FN
+        TN, FP = TN + unit * gone + perfect * FP, FP - perfect * FP
         seen += [cell + smooth * unit for cell in (TP, FN, FP, TN)]
     scored = 1 - missing if absent == "zero" else 1
     live = 1 if absent == "diagonal" else 1 - missing
@@ -149,11 +151,25 @@ PAIR_WITH_ELEMENTS = '''
 KNOWN = "    pair = [_known(w) for w in pair]\n"
 
 
+AMOUNTS = '''
+
+def _amounts(input, columns):
+    """The columns. On a CPU, ValueError for a number that is negative or not finite."""
+    for name, column in columns.items() if _on_cpu(input) else ():
+        wrong = ~((column >= 0) & (column < float("inf")))
+        if wrong.any():
+            first = wrong.flatten().nonzero()[0].item()
+            number = column.flatten()[first].item()
+            raise ValueError(f"{name} must be finite and at least 0; element {first} is {number}")
+    return list(columns.values())
+'''
+
+
 def unit() -> str:
     """What the header says of the rule for absent classes."""
     return (
-        "The unit in a column's counts is the column's mean over the batch, 1 where that is 0: it "
-        "does not matter in what the column is measured."
+        "A column that is 0 for all positives, or for all negatives, gets a unit in its own "
+        "counts. A column's unit is its mean over the batch, 1 where that is 0."
     )
 
 
@@ -163,7 +179,8 @@ def tensors(metric: ir.Metric) -> str:
     first, cell = metric.columns[0], f"TP_{metric.columns[0]}"
     return (
         f"{names}: per element or per sample, at least 0, constant: a sample counts weight*{first} "
-        f"in {cell} where it counts weight in TP; what is masked out or ignored may be NaN."
+        f"in {cell} where it counts weight in TP; what is masked out or ignored may be NaN "
+        "(a weight of 0 is not enough)."
     )
 
 

@@ -176,28 +176,33 @@ class Counts:
     """The mean counts of the batches so far, the share of each fading by `decay` with every other.
 
     For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
-    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    Keep one for each loss, beside the optimizer: it pickles; `state_dict()` is for checkpoints.
     """
 
-    def __init__(self, decay: float = 0.9):
+    def __init__(self, decay: float = 0.99):
         if not 0 <= decay <= 1:
             raise ValueError(f"decay must lie in [0, 1], not {decay}")
         self.decay = decay
         self.reset()
 
     def reset(self) -> None:
-        self.total, self.batches = 0.0, 0.0
+        self.total = self.batches = torch.zeros((), dtype=torch.float64)
 
     def add(self, counts: Tensor) -> Tensor:
-        """Take in a batch's counts. The mean, with these in it."""
-        self.total = self.decay * self.total + counts.detach()
-        self.batches = self.decay * self.batches + 1.0
-        return self.total / self.batches
+        """Take in a batch's counts, if they are finite. The mean, with these in it."""
+        counts = counts.detach()
+        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all()
+        if total.dim() and total.shape != counts.shape:
+            raise ValueError(f"these are Counts of shape {tuple(total.shape)}: keep one for each loss")
+        self.total = torch.where(finite, self.decay * total + counts, total)
+        self.batches = torch.where(finite, self.decay * batches + 1, batches)
+        return self.total / self.batches.clamp(min=1)
 
     def state_dict(self) -> dict:
         return dict(vars(self))
 
     def load_state_dict(self, state: dict) -> None:
+        Counts(state["decay"])  # checks it
         self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
 
 
@@ -207,11 +212,15 @@ SETTLED = '''
 
 def _settled(counts, input, target, weight<<settled_args>>):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
-    if isinstance(counts, Counts):
+    if type(counts).__name__ == "Counts":  # of this file or another
         counts = counts.add(_summed(input, target, weight<<settled_args>>))
+    if not isinstance(counts, Tensor) or counts.is_complex() or counts.requires_grad:
+        raise ValueError("counts must be a constant real tensor, as counts() gives it, or a Counts")
+    if counts.shape != <<counts_size>>:
+        raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {<<counts_size>>}")
     counts = _tensor(counts, input)
-    if counts.shape != <<counts_size>> or counts.requires_grad:
-        raise ValueError(f"counts must be constant numbers, {<<counts_size>>}, as counts() gives them")
+    if _on_cpu(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+        raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
 
@@ -389,7 +398,7 @@ def _count(input, target, weight, slope<<count_args>>):
 
 NEGATIVE = """\
     if at_once and min(counts{four}) < -1e-5 * sum(map(abs, counts{four})):
-        raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {{counts}}")
+        raise ValueError("target must be in [0, 1] (ignore_index leaves labels out), weight at least 0")
 """
 
 SCALAR_PAIR = '''

@@ -289,7 +289,7 @@ def _count(input, target, weight, kept, label_smoothing<<count_args>>):
             s.copy_(<<kept_name>>)
     cells = counts[:4]
     if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
-        raise ValueError("target must be in [0, 1] and weight not negative")
+        raise ValueError("target must be in [0, 1] (ignore_index leaves labels out), weight at least 0")
     return counts.unbind()
 '''
 

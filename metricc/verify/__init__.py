@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 from metricc import ir
 from metricc.load import load
-from metricc.save import record, same, same_code, state
+from metricc.save import equivalent, record, same, state
 from metricc.surrogates import Surrogate
 from metricc.verify import boosting, derivation, training
+from metricc.verify.attempt import attempt
 
 
 def check_source(
@@ -25,15 +27,18 @@ def check_source(
     The text is executed. Nothing raises: code that fails to run is a failed check.
     """
     checks = [_drift(text, fresh)]
-    try:
-        module = load(text, options.name)
-    except (Exception, SystemExit) as error:
-        checks.append(ir.Check("import", f"{type(error).__name__}: {error}", "runs", False))
-        return ir.Report(options.name, tuple(checks))
+    loaded: list[ModuleType] = []
+
+    def imported() -> list[ir.Check]:
+        loaded.append(load(text, options.name))
+        return []
+
+    checks += attempt("import", imported)
+    tested = boosting if options.target == "gbdt" else training
     with _one_thread():
-        checks += derivation.checks(module, plan)
-        tested = boosting if options.target == "gbdt" else training
-        checks += tested.checks(module, plan, options, surrogate)
+        for module in loaded:
+            checks += attempt("scalars", derivation.checks, module, plan)
+            checks += attempt("batches", tested.checks, module, plan, options, surrogate)
     return ir.Report(options.name, tuple(checks))
 
 
@@ -61,7 +66,7 @@ def _drift(text: str, fresh: str) -> ir.Check:
         what = f"made by version {version}"
     elif told == "reformatted":
         what = "edited, equivalent: reformatted"
-    elif told == "reworded" or same_code(text, fresh):
+    elif told == "reworded" or equivalent(text, fresh):
         what = "edited, equivalent: comments or docstrings differ"
     else:
         what = "edited since it was generated"

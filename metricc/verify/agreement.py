@@ -107,35 +107,6 @@ def classes(one: Case, plan: ir.Plan) -> ir.Check:
     return small(name, error)
 
 
-def given(one: Case, module: ModuleType, pascal: str) -> ir.Check:
-    """Parts of a batch at the counts of the whole against the whole; and a running mean by hand."""
-    import torch
-
-    data = some(one, 60, 1.5, 19, True)
-    loss, slopes = gradient(one, data)
-    input, target, weight = tensors(data, one.setting.task)
-    settled = getattr(module, f"{pascal}Loss")(**one.parameters, **one.setting.arguments)
-    rows = [slice(0, 7), slice(7, 8), slice(8, None)]
-    parts = [(input[r], target[r], None if weight is None else weight[r]) for r in rows]
-    whole = one.columns(data)
-    columns = [{name: column[r] for name, column in whole.items()} for r in rows]
-    each = [settled.counts(*part, **own) for part, own in zip(parts, columns, strict=True)]
-    counts = sum(each)
-    error = difference(counts, settled.counts(input, target, weight, **whole))
-    pairs = list(zip(parts, columns, strict=True))
-    losses = torch.stack([one(*part, counts=counts, **own) for part, own in pairs])
-    found = torch.autograd.grad(losses.sum(), input)[0]
-    error = worse(error, difference(found, slopes))
-    for other in losses:
-        error = worse(error, apart(other, loss))
-    running = module.Counts(decay=0.5)
-    means = (each[0], (0.5 * each[0] + each[1]) / 1.5)
-    for (part, own), mean in zip(pairs, means, strict=False):
-        found = one(*part, counts=running, **own)
-        error = worse(error, apart(found, one(*part, counts=mean, **own)))
-    return small("parts at given counts = the whole", error)
-
-
 def samples(one: Case) -> ir.Check:
     """A mean over samples against one sample at a time."""
     import torch

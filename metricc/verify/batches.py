@@ -53,7 +53,7 @@ class Loss:
 
 
 @dataclass(slots=True)
-class _Element:
+class Element:
     """One input. `v` weighs in the counts, `u` in the element terms; `jump` is how much rounding
     of p moves the slope A'. `derivative`, `size` and `move` are of the loss in p."""
 
@@ -90,7 +90,7 @@ def loss_and_gradient(
     rounding the counts by about a relative `unit` through the metric's."""
     with mp.workdps(DIGITS):
         split, apart = mentions(text, ["per_class"]), setting.per == "sample"
-        elements = _elements(text, tensors, setting, rounding)
+        elements = elements_of(text, tensors, setting, rounding)
         size = range(len(tensors.input))
         groups = [
             _group(text, tensors, parameters, setting, elements, samples)
@@ -127,9 +127,9 @@ class _Group:
     samples, `shares` those of the metric's values, several under per_class."""
 
     metric: Metric
-    rows: list[list[_Element]]
+    rows: list[list[Element]]
     pool: list[Any]
-    term: Callable[[float], tuple[Any, list[tuple[_Element, Any, Any]]]]
+    term: Callable[[float], tuple[Any, list[tuple[Element, Any, Any]]]]
     share: Any
     shares: list[Any]
 
@@ -193,7 +193,7 @@ def _group(
     tensors: Tensors,
     parameters: Mapping[str, float],
     setting: Setting,
-    elements: Sequence[_Element],
+    elements: Sequence[Element],
     samples: Sequence[int],
 ) -> _Group:
     own = [e for e in elements if e.n in samples]
@@ -209,11 +209,11 @@ def _group(
     if pooled:
         rows = [[e for e in own if e.n == n] for n in samples]
     pool = classes if pooled else ones
-    counts = [_counts(row, pool, len(setting.columns)) for row in rows]
+    counts = [counts_of(row, pool, len(setting.columns)) for row in rows]
     gone = [is_absent(table) for table in counts]
 
-    def term(gamma: float) -> tuple[Any, list[tuple[_Element, Any, Any]]]:
-        return _term(own, setting.task == "multiclass", classes, gamma)
+    def term(gamma: float) -> tuple[Any, list[tuple[Element, Any, Any]]]:
+        return term_of(own, setting.task == "multiclass", classes, gamma)
 
     weights = importance if pooled else classes
     metric = Metric(text, parameters, setting, counts, weights, lambda _, gamma: term(gamma)[0])
@@ -226,7 +226,7 @@ def _group(
     return _Group(metric, rows, pool, term, share, shares)
 
 
-def _counts(row: Sequence[_Element], pool: Sequence[Any], columns: int) -> list[Any]:
+def counts_of(row: Sequence[Element], pool: Sequence[Any], columns: int) -> list[Any]:
     """The four cells, then those of every column."""
     cells = [mpf(0)] * 4 * (1 + columns)
     for e in row:
@@ -237,9 +237,9 @@ def _counts(row: Sequence[_Element], pool: Sequence[Any], columns: int) -> list[
     return cells
 
 
-def _term(
-    elements: Sequence[_Element], joint: bool, classes: Sequence[Any], gamma: float
-) -> tuple[Any, list[tuple[_Element, Any, Any]]]:
+def term_of(
+    elements: Sequence[Element], joint: bool, classes: Sequence[Any], gamma: float
+) -> tuple[Any, list[tuple[Element, Any, Any]]]:
     """Focal loss, which under gamma = 0 is cross-entropy, and for each element its derivative in
     p, the part of y and that of 1 - y. Multiclass (`joint`) has the first part alone."""
     total, size, g = mpf(0), mpf(0), mpf(gamma)
@@ -263,9 +263,9 @@ def _term(
     return total / size, [(e, one / size, other / size) for e, one, other in slopes]
 
 
-def _elements(
+def elements_of(
     text: syntax.Text, tensors: Tensors, setting: Setting, rounding: float
-) -> list[_Element]:
+) -> list[Element]:
     """Every input, class after class within each place."""
     found = []
     joint, pooled = setting.task == "multiclass", mentions(text, ["samples"])
@@ -291,7 +291,7 @@ def _elements(
                     jump = max(slopes) - min(slopes)
                 counted = v if pooled else u
                 own = [mpf(column[n][k][m]) for column in tensors.columns]
-                found.append(_Element(n, k, m, y, counted, u, p, q, a, b, slope, jump, own))
+                found.append(Element(n, k, m, y, counted, u, p, q, a, b, slope, jump, own))
     return found
 
 
@@ -332,9 +332,9 @@ def _label(p: Any, q: Any, setting: Setting) -> tuple[Any, Any, Any]:
 
 
 def _chained(
-    elements: Sequence[_Element],
+    elements: Sequence[Element],
     setting: Setting,
-    part: Callable[[_Element], Any],
+    part: Callable[[Element], Any],
     sign: int = 1,
 ) -> list[Any]:
     """Derivatives in p → derivatives in the inputs; under sign = 1 the sizes of their parts."""
@@ -342,7 +342,7 @@ def _chained(
         return [part(e) for e in elements]
     if setting.task != "multiclass":
         return [part(e) * e.p * e.q for e in elements]
-    places: dict[tuple[int, int], list[_Element]] = {}
+    places: dict[tuple[int, int], list[Element]] = {}
     for e in elements:
         places.setdefault((e.n, e.m), []).append(e)
     found = []

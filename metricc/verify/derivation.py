@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from mpmath import mp, mpf
 
 from metricc import ir
+from metricc.verify.attempt import attempt
 from metricc.verify.oracle import DIGITS, Dual, dual_of, every_weight
 from metricc.verify.parsed import Parsed
 from metricc.verify.points import (
@@ -36,15 +38,16 @@ Point = Mapping[str, Any]
 def checks(module: ModuleType, plan: ir.Plan) -> list[ir.Check]:
     """Every check of the scalars, each with what it measured."""
     found = [_proofs(plan), _forms(plan)]
-    calls = [] if plan.metric.single else prepared(plan)
+    if plan.metric.single:
+        tested = partial(_scalars, program=plan.program)
+    else:
+        tested = partial(_totals, plan=plan, calls=prepared(plan))
     for function in ("value", "gradient", "weights"):
         code = getattr(module, function, None)
         if code is None:
             found.append(ir.Check(f"{function}()", "missing", "present", False))
-        elif plan.metric.single:
-            found += _scalars(function, code, plan.program)
         else:
-            found += _totals(function, code, plan, calls)
+            found += attempt(f"{function}()", partial(tested, function, code))
     return found
 
 
@@ -201,8 +204,6 @@ def _scalars(name: str, code: Callable[..., Any], program: ir.Program) -> list[i
                 error = _error(code, outputs, program, parsed, place)
             except (ZeroDivisionError, ValueError, OverflowError):
                 continue  # the metric has no value here
-            except Exception as error:
-                return [ir.Check(f"{name}()", f"{type(error).__name__}: {error}", "runs", False)]
             if error is None:
                 wrong = "another number of results"
                 return [ir.Check(f"{name}()", wrong, f"{len(outputs)}", False)]
@@ -278,11 +279,7 @@ def _totals(
 ) -> list[ir.Check]:
     """One of the file's functions of several tables in float64 against the oracle."""
     allowed = LOGARITHMS_ALLOWED if any(map(_logarithms, plan.programs)) else SCALARS_ALLOWED
-    try:
-        ordinary, points, far, extremes = judged(code, name, plan, calls)
-    except Exception as error:
-        text = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
-        return [ir.Check(f"{name}()", text, "runs", False)]
+    ordinary, points, far, extremes = judged(code, name, plan, calls)
     checks = [_verdict(f"{name}(), {points} batches of tables, float64", ordinary, allowed, points)]
     return checks + _beyond(name, far, allowed, extremes)
 

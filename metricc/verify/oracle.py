@@ -7,7 +7,9 @@ torch tensors for autograd.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
@@ -206,6 +208,8 @@ class DualArithmetic:
         if function == "exp":
             return first._map(mp.exp(x), mp.exp(x))
         if function == "abs":
+            if (seen := _KINKS.get()) is not None:
+                seen.append([x])
             return first._map(abs(x), mp.sign(x))
         return _extreme(arguments, 1 if function == "max" else -1)
 
@@ -217,8 +221,40 @@ class DualArithmetic:
         return int(mp.sign(difference))
 
 
+_KINKS: ContextVar[list[list[Any]] | None] = ContextVar("kinks", default=None)
+
+
+@contextmanager
+def kinks() -> Iterator[list[list[Any]]]:
+    """What each min, max and abs was of, one after the other."""
+    seen: list[list[Any]] = []
+    token = _KINKS.set(seen)
+    try:
+        yield seen
+    finally:
+        _KINKS.reset(token)
+
+
+def settled(seen: Sequence[Sequence[Any]], ways: int) -> bool:
+    """Whether all that meets at a kink has a limit, seen along several ways to one point.
+
+    min(recall, precision) is recall beside TP = FP = 0, whatever precision is there. But precision
+    is 0/0 at the point, which the file takes for 0, and so for a tie: the slope is by that rule.
+    """
+    if len(seen) % ways:
+        return False  # the ways lead through different branches
+    size = len(seen) // ways
+    for kink in zip(*(seen[i * size : (i + 1) * size] for i in range(ways)), strict=True):
+        if any(mp.isnan(limit(*column)) for column in zip(*kink, strict=False)):
+            return False
+    return True
+
+
 def _extreme(arguments: list[Dual], sign: int) -> Dual:
     """The largest or smallest; an argument that ties with the best of the others counts half."""
+    seen = _KINKS.get()
+    if seen is not None:
+        seen.append([a.value for a in arguments])
     best = max(sign * a.value for a in arguments) * sign
     total = Dual(best)
     for i, argument in enumerate(arguments):
@@ -282,8 +318,9 @@ def dual_of(
     """Value and derivatives of a function of named numbers at a point, in the names' order.
 
     Where the function itself is 0/0, each is its limit along different paths from `NUDGE`
-    inside the domain; one that the paths disagree on has no limit and is NaN. Without `limits` it
-    raises `ZeroDivisionError`; `ValueError` outside the real numbers.
+    inside the domain; one that the paths disagree on has no limit and is NaN. So are the
+    derivatives where the function has a kink between numbers without a limit (`settled`). Without
+    `limits` it raises `ZeroDivisionError`; `ValueError` outside the real numbers.
     """
     with mp.workdps(DIGITS):
         try:
@@ -299,8 +336,11 @@ def dual_of(
                 {n: mpf(x) + d * NUDGE for (n, x), d in zip(point.items(), way, strict=True)}
                 for way in ways
             )
-            columns = zip(*(_at(function, place) for place in moved), strict=True)
-            found = [limit(*column) for column in columns]
+            with kinks() as seen:
+                columns = zip(*(_at(function, place) for place in moved), strict=True)
+                found = [limit(*column) for column in columns]
+            if not settled(seen, len(ways)):
+                found[1:] = [mp.nan] * len(found[1:])
         return found[0], found[1:]
 
 

@@ -150,6 +150,22 @@ def arguments(surrogate: surrogates.Surrogate) -> list[dict[str, Any]]:
     return found if defaults else [{}]
 
 
+def outside(metric: ir.Metric, surrogate: surrogates.Surrogate) -> list[dict[str, Any]]:
+    """Arguments that no loss or objective takes: each outside its range, on every side of it."""
+    found: list[dict[str, Any]] = []
+    ranges: list[tuple[str, Any, bool]] = [(p.name, p.interval, False) for p in metric.parameters]
+    ranges += [(n, bounds, isinstance(v, tuple)) for n, v, bounds in surrogate.arguments]
+    for name, bounds, several in ranges:
+        if bounds is None:
+            continue
+        low, high = bounds if isinstance(bounds, tuple) else (bounds.low, bounds.high)
+        ends = ((low, -1), (high, 1))
+        beyond = [float(end) + step for end, step in ends if end is not None]
+        beyond += [float("nan")] * bool(beyond)
+        found += [{name: (x,) if several else x} for x in beyond]
+    return found
+
+
 def batch(
     task: str,
     shape: tuple[int, int, int],
@@ -227,6 +243,19 @@ def lacking(task: str, data: Tensors, every: bool) -> Tensors:
             if task == "multiclass":
                 sample[0][j] += moved
     return replace(data, target=target)
+
+
+def unweighed(data: Tensors) -> Tensors:
+    """A binary batch whose columns are 0 for all positives; its labels are 0 and 1."""
+    hard = [[[float(y > 0.5) for y in row] for row in sample] for sample in data.target]
+    columns = [
+        [
+            [[c * (y == 0) for c, y in zip(*rows, strict=True)] for rows in zip(*pair, strict=True)]
+            for pair in zip(column, hard, strict=True)
+        ]
+        for column in data.columns
+    ]
+    return replace(data, target=hard, columns=columns)
 
 
 def ugly(task: str, probabilities: bool, wide: bool) -> Mapping[str, Tensors]:

@@ -27,8 +27,10 @@ from metricc.verify.oracle import (
     Terms,
     beside_columns,
     cell_names,
+    kinks,
     limit,
     mentions,
+    settled,
     walk,
     weights_of,
 )
@@ -188,7 +190,8 @@ def one_against_rest(joint: Sequence[Sequence[Any]], k: int) -> tuple[Any, Any, 
 
 
 def _settled(function: Callable[[Any], Dual], here: Any, paths: Sequence[Any]) -> Dual:
-    """The function here; where it is 0/0, what it tends to along both paths, else NaN."""
+    """The function here; where it is 0/0, what it tends to along both paths, else NaN. Where it has
+    a kink between numbers without a limit, it has no slopes."""
 
     def checked(point: Any) -> Dual:
         found = function(point)
@@ -200,9 +203,12 @@ def _settled(function: Callable[[Any], Dual], here: Any, paths: Sequence[Any]) -
     try:
         return checked(here)
     except ZeroDivisionError:
-        found = [checked(path) for path in paths]
+        with kinks() as seen:
+            found = [checked(path) for path in paths]
         names = {name for one in found for name in one.slopes}
         slopes = {n: limit(*(one.slopes.get(n, mpf(0)) for one in found)) for n in names}
+        if not settled(seen, len(paths)):
+            slopes = dict.fromkeys(names, mp.nan)
         return Dual(limit(*(one.value for one in found)), slopes)
 
 
@@ -228,16 +234,18 @@ def _alone(raw: list[Dual], counts: Sequence[Any], setting: Setting) -> list[Dua
     """The cells that a table which stands alone is judged by; None where its value is 0."""
     units = _units(counts)
     smooth = [setting.smooth * unit for unit in units]
-    if setting.absent is None or not is_absent(counts):
+    if setting.absent is None:
         return _added(raw, smooth)
-    if setting.absent == "skip":
+    whole = is_absent(counts)
+    gone = [whole or is_absent(counts[i : i + 4]) for i in range(0, len(counts), 4)]
+    if whole and setting.absent == "skip":
         perfect: list[Any] = []
         for i in range(0, len(counts), 4):
             tp, fn, fp, tn = counts[i : i + 4]
             perfect += [tp + fn + units[i], mpf(0), mpf(0), fp + tn + units[i]]
         return _added([Dual(count) for count in perfect], smooth)
-    right = [unit * (i % 4 in (0, 3)) for i, unit in enumerate(units)]
-    return None if setting.absent == "zero" else _added(_added(raw, right), smooth)
+    right = [unit * (gone[i // 4] and i % 4 in (0, 3)) for i, unit in enumerate(units)]
+    return None if whole and setting.absent == "zero" else _added(_added(raw, right), smooth)
 
 
 def live(absent: Sequence[bool], shares: Sequence[Any], policy: str | None) -> list[Any]:

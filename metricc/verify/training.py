@@ -15,15 +15,17 @@ from metricc.verify.agreement import (
     blocks,
     classes,
     difference,
-    given,
     layout,
     repeated,
     samples,
     small,
     some,
 )
+from metricc.verify.attempt import attempt
 from metricc.verify.batches import Tensors
+from metricc.verify.calling import Calls, modules, signatures
 from metricc.verify.case import Case, Found, case, compared, flat, gradient, judged, tensors
+from metricc.verify.given import counted, parts, samples_as_elements
 from metricc.verify.points import (
     CLASSES,
     STEEP,
@@ -32,6 +34,7 @@ from metricc.verify.points import (
     lacking,
     parameter_sets,
     ugly,
+    unweighed,
     worse,
 )
 
@@ -64,8 +67,11 @@ def checks(
     first = cases[0]
     # Differences of a steep surrogate's gradients tell little: the last that is not the steepest.
     last = next((c for c in reversed(cases) if c.setting.arguments.get("L") != STEEP), first)
+    calls = Calls(first, module, plan, options, surrogate)
     named: list[tuple[str, Callable[[], ir.Check]]] = [
         *((f"{dtype} against mpmath", lambda d=dtype: _accuracy(cases, d)) for dtype in BUDGET),
+        ("defaults", lambda: signatures(calls)),
+        ("module = function", lambda: modules(calls)),
         ("policies", lambda: _policies(first)),
         ("masked and ignored", lambda: _masked(first)),
         ("autograd of the plain forward", lambda: _autograd(cases)),
@@ -76,19 +82,19 @@ def checks(
         ("weight 2 = sample twice", lambda: repeated(first)),
     ]
     if not first.wide:
-        named.append(("given counts", lambda: given(first, module, options.pascal)))
+        named += [
+            ("counts()", lambda: counted(calls)),
+            ("given counts", lambda: parts(calls)),
+            ("weights of samples", lambda: samples_as_elements(first)),
+        ]
     if first.shared:
         named.append(("classes", lambda: classes(first, plan)))
     if first.wide and plan.outer is None:
         named.append(("samples", lambda: samples(first)))
     named.append(("finite on ugly batches", lambda: _finite(cases)))
-    results = []
+    results: list[ir.Check] = []
     for name, check in named:
-        try:
-            results.append(check())
-        except Exception as error:  # the code under test may be anything
-            text = f"{type(error).__name__}: {' '.join(str(error).split())[:80]}"
-            results.append(ir.Check(name, text, "runs", False))
+        results += attempt(name, check)
     return results
 
 
@@ -124,6 +130,9 @@ def _policies(one: Case) -> ir.Check:
             mixed = Tensors(data.input, [batches.target[0], *data.target[1:]], data.weight)
             runs.append((one.changed(absent=absent, smooth=0.25), mixed))
     runs.append((one.changed(absent="skip", smooth=0.5), lacking(task, data, True)))
+    if one.setting.columns:
+        light = unweighed(one.full(data))
+        runs += [(one.changed(absent=p, smooth=0.25), light) for p in POLICIES]
     if one.shared:
         shared = one.changed(class_weight=SHARES)
         runs.append((shared.changed(label_smoothing=0.2), soft))

@@ -46,7 +46,7 @@ from torch import Tensor
 
 __all__ = ["BceDiceLoss", "bce_dice_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '58f208a06ee94a7dbb4ee85cbeaec7d53abd6523bce734a8a1a56194619aa176', 'code_sha256': '1550ac1848b59066daa225ec199e82ba9cf011bb6eb9c4a3d10ce519255fb92a', 'words_sha256': '1da3b49c2690b0c7e11f3f139814ed90da5cac6b162ba9b2b74b45d73f6e5d1d'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '4dddbbe3cca7670dfaa7c891ae1fe0e992fa1e4d637157161972b0bc9a355f2e', 'code_sha256': 'a82de7ea352b0134053d965078d1a9fea319ac90916de3a57da5d95f70d1397a', 'words_sha256': '1da3b49c2690b0c7e11f3f139814ed90da5cac6b162ba9b2b74b45d73f6e5d1d', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -263,7 +263,9 @@ def _count(input, target, weight, kept, label_smoothing, L, threshold):
             s.copy_(d)
     cells = counts[:4]
     if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
-        raise ValueError("target must be in [0, 1] and weight not negative")
+        raise ValueError(
+            "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
+        )
     return counts.unbind()
 
 

@@ -30,15 +30,16 @@ Classes    A batch without positives, or without negatives, gets one unit of wei
            right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
            smooth is added to all four counts of every batch. 0/0 is 0; loss and gradient are finite
            for every finite input.
-           The unit in a column's counts is the column's mean over the batch, 1 where that is 0: it
-           does not matter in what the column is measured.
+           A column that is 0 for all positives, or for all negatives, gets a unit in its own
+           counts. A column's unit is its mean over the batch, 1 where that is 0.
 Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of the same shape (any);
            weight: per element or per sample (first dimension), at least 0; mask: bool, likewise,
            and ignore_index: a label: what is masked out (False) or ignored counts nothing, gets
            gradient 0, and may be NaN. float16 and bfloat16 inputs are summed in float32 and give a
            float32 loss; the counts are float64 (float32 on devices without).
            amount: per element or per sample, at least 0, constant: a sample counts weight*amount in
-           TP_amount where it counts weight in TP; what is masked out or ignored may be NaN.
+           TP_amount where it counts weight in TP; what is masked out or ignored may be NaN (a
+           weight of 0 is not enough).
            counts: the loss and the weights of its gradient are taken at these counts (a tensor, as
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
@@ -54,7 +55,7 @@ from torch import Tensor
 
 __all__ = ["CostLoss", "Counts", "cost_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': '38a86c34ce3e6280e0fbee70ad4619137f6d68705d62fcb8b6621c54352f8e71', 'code_sha256': '0139beb33ad8fb25ccf4e7aa3e9f492b89be0362039843c58d27b84a5c8ecd09', 'words_sha256': 'af4cbf341da9ae243c358bd3772e157bd8e918b26050c9c47a1300f41c18a592'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': '13712954d6bb443860b149ea2d7ba2e91e784648aedfae553db38d749e4c074f', 'code_sha256': '1e69a151851eddd04b7bc41ebb43e4fb8b4d93bc48064bde4cb355b5409fe276', 'words_sha256': '790d4b8d77aaf3e75b57a5af42e88041bef3c819779f6d5578c220fbdfec4702', 'record_sha256': '4d2fc6ccb7b49d933ebcded19e305946af0e92e583e2ca2dcb5b22084cb37afc'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -98,28 +99,37 @@ class Counts:
     """The mean counts of the batches so far, the share of each fading by `decay` with every other.
 
     For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
-    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    Keep one for each loss, beside the optimizer: it pickles; `state_dict()` is for checkpoints.
     """
 
-    def __init__(self, decay: float = 0.9):
+    def __init__(self, decay: float = 0.99):
         if not 0 <= decay <= 1:
             raise ValueError(f"decay must lie in [0, 1], not {decay}")
         self.decay = decay
         self.reset()
 
     def reset(self) -> None:
-        self.total, self.batches = 0.0, 0.0
+        self.total = self.batches = torch.zeros((), dtype=torch.float64)
 
     def add(self, counts: Tensor) -> Tensor:
-        """Take in a batch's counts. The mean, with these in it."""
-        self.total = self.decay * self.total + counts.detach()
-        self.batches = self.decay * self.batches + 1.0
-        return self.total / self.batches
+        """Take in a batch's counts, if they are finite. The mean, with these in it."""
+        counts = counts.detach()
+        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all(
+            
+        )
+        if total.dim() and total.shape != counts.shape:
+            raise ValueError(
+                f"these are Counts of shape {tuple(total.shape)}: keep one for each loss"
+            )
+        self.total = torch.where(finite, self.decay * total + counts, total)
+        self.batches = torch.where(finite, self.decay * batches + 1, batches)
+        return self.total / self.batches.clamp(min=1)
 
     def state_dict(self) -> dict:
         return dict(vars(self))
 
     def load_state_dict(self, state: dict) -> None:
+        Counts(state["decay"])  # checks it
         self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
 
 
@@ -303,18 +313,23 @@ def _count(input, target, weight, slope, L, threshold, columns):
             s.copy_(d)
     groups = [counts[i : i + 4] for i in range(0, 8, 4)]
     if at_once and any(min(group) < -1e-5 * sum(map(abs, group)) for group in groups):
-        fact = "target must be in [0, 1], weight and amount not negative"
-        raise ValueError(f"{fact}; counts: {counts}")
+        raise ValueError(
+            "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
+        )
     return counts
 
 
 def _settled(counts, input, target, weight, L, threshold, columns):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
-    if isinstance(counts, Counts):
+    if type(counts).__name__ == "Counts":  # of this file or another
         counts = counts.add(_summed(input, target, weight, L, threshold, columns))
+    if not isinstance(counts, Tensor) or counts.is_complex() or counts.requires_grad:
+        raise ValueError("counts must be a constant real tensor, as counts() gives it, or a Counts")
+    if counts.shape != (9,):
+        raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(9,)}")
     counts = _tensor(counts, input)
-    if counts.shape != (9,) or counts.requires_grad:
-        raise ValueError(f"counts must be constant numbers, {(9,)}, as counts() gives them")
+    if _on_cpu(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+        raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
 
@@ -329,8 +344,8 @@ def _summed(input, target, weight, L, threshold, columns):
 def _present(TP, FN, FP, TN, *others):
     """The counts that the metric sees, whether they are scored, and whether they are learned from.
 
-    A table without positives or without negatives is absent. The unit of a column's counts is its
-    mean.
+    A table without positives or without negatives is absent; a column's own gets its unit then too,
+    which is the column's mean.
     """
     *columns, absent, smooth = others
     missing = ((TP + FN == 0) | (FP + TN == 0)) * 1.0
@@ -339,8 +354,9 @@ def _present(TP, FN, FP, TN, *others):
     for i in range(0, len(cells), 4):
         unit = 1 if i == 0 else _mean(sum(cells[i : i + 4]), sum(cells[:4]))
         TP, FN, FP, TN = cells[i : i + 4]
-        TP, FN = TP + unit * missing + perfect * FN, FN - perfect * FN
-        TN, FP = TN + unit * missing + perfect * FP, FP - perfect * FP
+        gone = ((missing > 0) | (TP + FN == 0) | (FP + TN == 0)) * 1.0
+        TP, FN = TP + unit * gone + perfect * FN, FN - perfect * FN
+        TN, FP = TN + unit * gone + perfect * FP, FP - perfect * FP
         seen += [cell + smooth * unit for cell in (TP, FN, FP, TN)]
     scored = 1 - missing if absent == "zero" else 1
     live = 1 if absent == "diagonal" else 1 - missing
@@ -351,6 +367,17 @@ def _mean(total, counted):
     """A column's mean over the batch; 1 where nothing counts, or where it is 0."""
     none = ((total == 0) | (counted == 0)) * 1.0
     return ((1 - none) * total + none) / ((1 - none) * counted + none)
+
+
+def _amounts(input, columns):
+    """The columns. On a CPU, ValueError for a number that is negative or not finite."""
+    for name, column in columns.items() if _on_cpu(input) else ():
+        wrong = ~((column >= 0) & (column < float("inf")))
+        if wrong.any():
+            first = wrong.flatten().nonzero()[0].item()
+            number = column.flatten()[first].item()
+            raise ValueError(f"{name} must be finite and at least 0; element {first} is {number}")
+    return list(columns.values())
 
 
 def _means(counts):
@@ -418,10 +445,11 @@ def _arrange(input, target, weight, mask, ignore_index, label_smoothing, columns
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
     weight = weight if weight is None else _spread(weight, input, "weight")
-    columns = [_spread(column, input, name) for name, column in columns.items()]
+    columns = {name: _spread(column, input, name) for name, column in columns.items()}
     if mask is not None or ignore_index is not None:
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
-        columns = [torch.where(weight > 0, column, 0) for column in columns]
+        columns = {name: torch.where(weight > 0, x, 0) for name, x in columns.items()}
+    columns = _amounts(input, columns)
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / 2
     return input, target, weight, columns

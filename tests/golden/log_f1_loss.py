@@ -44,7 +44,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "LogF1Loss", "gradient", "log_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '881d515fca0555507528316948f482aed138738644d71b33d1509682c625c1c9', 'code_sha256': '645be62fa59339fbe51c420646aaa4b8cfb63e70af0cff8b272c89049f2e8ed8', 'words_sha256': 'dd2e32ad4b67cc8b1b4198b323125f9110ffc723502f50368a271058ffa242cc'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '83f44911d568fe1272129ed72857d46ab3c2bf6aead591c9f0de0e07460cc6fa', 'code_sha256': '42d823e96fbf2f60939fc7cf8c7fd14aa3643cacba1a8f1484111812e2db0b2b', 'words_sha256': 'a15222b2b948424cfb54e876b6a09284f6c2fa3a9340c9027a7eb62cee1ed5f3', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -83,28 +83,37 @@ class Counts:
     """The mean counts of the batches so far, the share of each fading by `decay` with every other.
 
     For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
-    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    Keep one for each loss, beside the optimizer: it pickles; `state_dict()` is for checkpoints.
     """
 
-    def __init__(self, decay: float = 0.9):
+    def __init__(self, decay: float = 0.99):
         if not 0 <= decay <= 1:
             raise ValueError(f"decay must lie in [0, 1], not {decay}")
         self.decay = decay
         self.reset()
 
     def reset(self) -> None:
-        self.total, self.batches = 0.0, 0.0
+        self.total = self.batches = torch.zeros((), dtype=torch.float64)
 
     def add(self, counts: Tensor) -> Tensor:
-        """Take in a batch's counts. The mean, with these in it."""
-        self.total = self.decay * self.total + counts.detach()
-        self.batches = self.decay * self.batches + 1.0
-        return self.total / self.batches
+        """Take in a batch's counts, if they are finite. The mean, with these in it."""
+        counts = counts.detach()
+        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all(
+            
+        )
+        if total.dim() and total.shape != counts.shape:
+            raise ValueError(
+                f"these are Counts of shape {tuple(total.shape)}: keep one for each loss"
+            )
+        self.total = torch.where(finite, self.decay * total + counts, total)
+        self.batches = torch.where(finite, self.decay * batches + 1, batches)
+        return self.total / self.batches.clamp(min=1)
 
     def state_dict(self) -> dict:
         return dict(vars(self))
 
     def load_state_dict(self, state: dict) -> None:
+        Counts(state["decay"])  # checks it
         self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
 
 
@@ -270,17 +279,23 @@ def _count(input, target, weight, slope, L, threshold):
         if s is not None:
             s.copy_(d)
     if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
-        raise ValueError(f"target must be in [0, 1] and weight not negative; counts: {counts}")
+        raise ValueError(
+            "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
+        )
     return counts
 
 
 def _settled(counts, input, target, weight, L, threshold):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
-    if isinstance(counts, Counts):
+    if type(counts).__name__ == "Counts":  # of this file or another
         counts = counts.add(_summed(input, target, weight, L, threshold))
+    if not isinstance(counts, Tensor) or counts.is_complex() or counts.requires_grad:
+        raise ValueError("counts must be a constant real tensor, as counts() gives it, or a Counts")
+    if counts.shape != (4,):
+        raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
-    if counts.shape != (4,) or counts.requires_grad:
-        raise ValueError(f"counts must be constant numbers, {(4,)}, as counts() gives them")
+    if _on_cpu(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+        raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
 

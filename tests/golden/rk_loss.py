@@ -58,7 +58,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "RkLoss", "gradient", "rk_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': '76a478186fcfd7447317f2a2d50962b7d5877f96ae8102f95b1173cfe4c295b8', 'code_sha256': '70260d85a7857d74064cb8b81f56da00ffceee8290cd8e1d1d81bb12e0e17ccf', 'words_sha256': '805e52727e32e9384eb9aa6547d18126be708c2bed895c7e2b6c25aa33e62d10'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': '1ba6171a8b038808b49f431a662e4b798f86a021d9d09b05f596884c0ae6de64', 'code_sha256': 'b8c4e79620b7d1bee2493f3936648aba7776eddf15132970c9f7f4bac17cc454', 'words_sha256': 'a59a308bddfd7c4d5d9de2aa52a1fd6eda6f06ad56b953ef8b913149b3fa9e41', 'record_sha256': '406458080888ad8d4c46b5a4b54f4e1037105145a235d6efe469369487961ace'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -113,28 +113,37 @@ class Counts:
     """The mean counts of the batches so far, the share of each fading by `decay` with every other.
 
     For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
-    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    Keep one for each loss, beside the optimizer: it pickles; `state_dict()` is for checkpoints.
     """
 
-    def __init__(self, decay: float = 0.9):
+    def __init__(self, decay: float = 0.99):
         if not 0 <= decay <= 1:
             raise ValueError(f"decay must lie in [0, 1], not {decay}")
         self.decay = decay
         self.reset()
 
     def reset(self) -> None:
-        self.total, self.batches = 0.0, 0.0
+        self.total = self.batches = torch.zeros((), dtype=torch.float64)
 
     def add(self, counts: Tensor) -> Tensor:
-        """Take in a batch's counts. The mean, with these in it."""
-        self.total = self.decay * self.total + counts.detach()
-        self.batches = self.decay * self.batches + 1.0
-        return self.total / self.batches
+        """Take in a batch's counts, if they are finite. The mean, with these in it."""
+        counts = counts.detach()
+        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all(
+            
+        )
+        if total.dim() and total.shape != counts.shape:
+            raise ValueError(
+                f"these are Counts of shape {tuple(total.shape)}: keep one for each loss"
+            )
+        self.total = torch.where(finite, self.decay * total + counts, total)
+        self.batches = torch.where(finite, self.decay * batches + 1, batches)
+        return self.total / self.batches.clamp(min=1)
 
     def state_dict(self) -> dict:
         return dict(vars(self))
 
     def load_state_dict(self, state: dict) -> None:
+        Counts(state["decay"])  # checks it
         self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
 
 
@@ -271,13 +280,17 @@ class _RkFunction(torch.autograd.Function):
 
 def _settled(counts, input, target, weight, label_smoothing):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
-    if isinstance(counts, Counts):
+    if type(counts).__name__ == "Counts":  # of this file or another
         counts = counts.add(_summed(input, target, weight, label_smoothing))
-    counts = _tensor(counts, input)
-    if counts.shape != (4, input.shape[1]) or counts.requires_grad:
+    if not isinstance(counts, Tensor) or counts.is_complex() or counts.requires_grad:
+        raise ValueError("counts must be a constant real tensor, as counts() gives it, or a Counts")
+    if counts.shape != (4, input.shape[1]):
         raise ValueError(
-            f"counts must be constant numbers, {(4, input.shape[1])}, as counts() gives them"
+            f"counts has shape {tuple(counts.shape)}; it must be {(4, input.shape[1])}"
         )
+    counts = _tensor(counts, input)
+    if _on_cpu(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+        raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
 
@@ -315,7 +328,9 @@ def _count(input, target, weight, kept, label_smoothing):
             s.copy_(a)
     cells = counts[:4]
     if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
-        raise ValueError("target must be in [0, 1] and weight not negative")
+        raise ValueError(
+            "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
+        )
     return counts.unbind()
 
 

@@ -45,7 +45,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'd6fe527385bf0ce5af620fc7a70bbb69283bab7b35f7f51fa0cb4f2fa0e1636f', 'code_sha256': 'b67784a3d23978ff5f27affc5b985858fd45b2f4086c9fff864b20478b8f868c', 'words_sha256': '2432238f2238e69098600e9c3cf48f9072fe223e8f91e1477883e056d8afad79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '62eb2f31ff6a7ff058306a7dcbabf5f1e52fe3826b55cb0283d5e3ff37a0896a', 'code_sha256': '3695584df883f69b76b0b2487a615c738893cad1ecdf6d1707b845d3c6441cd2', 'words_sha256': '9be5b0f688ab465b7e9dbf62b68363cd28e06652a0f980744fc697bc84a894fc', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -76,28 +76,37 @@ class Counts:
     """The mean counts of the batches so far, the share of each fading by `decay` with every other.
 
     For `counts=`, where batches hold few positives. With decay=1 nothing fades until `reset()`.
-    Keep one beside the optimizer: it pickles, and `state_dict()` is for checkpoints.
+    Keep one for each loss, beside the optimizer: it pickles; `state_dict()` is for checkpoints.
     """
 
-    def __init__(self, decay: float = 0.9):
+    def __init__(self, decay: float = 0.99):
         if not 0 <= decay <= 1:
             raise ValueError(f"decay must lie in [0, 1], not {decay}")
         self.decay = decay
         self.reset()
 
     def reset(self) -> None:
-        self.total, self.batches = 0.0, 0.0
+        self.total = self.batches = torch.zeros((), dtype=torch.float64)
 
     def add(self, counts: Tensor) -> Tensor:
-        """Take in a batch's counts. The mean, with these in it."""
-        self.total = self.decay * self.total + counts.detach()
-        self.batches = self.decay * self.batches + 1.0
-        return self.total / self.batches
+        """Take in a batch's counts, if they are finite. The mean, with these in it."""
+        counts = counts.detach()
+        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all(
+            
+        )
+        if total.dim() and total.shape != counts.shape:
+            raise ValueError(
+                f"these are Counts of shape {tuple(total.shape)}: keep one for each loss"
+            )
+        self.total = torch.where(finite, self.decay * total + counts, total)
+        self.batches = torch.where(finite, self.decay * batches + 1, batches)
+        return self.total / self.batches.clamp(min=1)
 
     def state_dict(self) -> dict:
         return dict(vars(self))
 
     def load_state_dict(self, state: dict) -> None:
+        Counts(state["decay"])  # checks it
         self.decay, self.total, self.batches = (state[k] for k in ("decay", "total", "batches"))
 
 
@@ -234,13 +243,17 @@ class _WorstRecallFunction(torch.autograd.Function):
 
 def _settled(counts, input, target, weight, label_smoothing):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
-    if isinstance(counts, Counts):
+    if type(counts).__name__ == "Counts":  # of this file or another
         counts = counts.add(_summed(input, target, weight, label_smoothing))
-    counts = _tensor(counts, input)
-    if counts.shape != (4, input.shape[1]) or counts.requires_grad:
+    if not isinstance(counts, Tensor) or counts.is_complex() or counts.requires_grad:
+        raise ValueError("counts must be a constant real tensor, as counts() gives it, or a Counts")
+    if counts.shape != (4, input.shape[1]):
         raise ValueError(
-            f"counts must be constant numbers, {(4, input.shape[1])}, as counts() gives them"
+            f"counts has shape {tuple(counts.shape)}; it must be {(4, input.shape[1])}"
         )
+    counts = _tensor(counts, input)
+    if _on_cpu(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+        raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
 
@@ -284,7 +297,9 @@ def _count(input, target, weight, kept, label_smoothing):
             s.copy_(d)
     cells = counts[:4]
     if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
-        raise ValueError("target must be in [0, 1] and weight not negative")
+        raise ValueError(
+            "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
+        )
     return counts.unbind()
 
 

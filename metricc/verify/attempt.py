@@ -1,0 +1,32 @@
+"""Running a check of code that may be anything: what the code raises is the check's result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from metricc import ir
+
+LONGEST = 80  # of a message that is shown
+
+
+def attempt(
+    name: str, check: Callable[..., ir.Check | Sequence[ir.Check]], *arguments: Any
+) -> Sequence[ir.Check]:
+    """What `check` finds, or one failed check of that name.
+
+    Code under test may also raise what ends a program, `SystemExit` and the like: that would end
+    the verification of every other file with it. Only the user's own interrupt does.
+    """
+    try:
+        found = check(*arguments)
+        return [found] if isinstance(found, ir.Check) else found
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return [ir.Check(name, told(error), "runs", False)]
+
+
+def told(error: BaseException) -> str:
+    """An exception on one short line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST]}"
