@@ -826,6 +826,16 @@ def test_verify_passes(formula: str, options: dict[str, Any]) -> None:
         pytest.param("f1[a] + f1", "cell + smooth * unit", "cell + smooth", id="smooth"),
         pytest.param("f1[a] + f1", "sum(cells[:4]))", "sum(cells))", id="mean"),
         pytest.param("f1[a] + f1", "torch.where(weight > 0, x, 0)", "x", id="masked amounts"),
+        pytest.param(
+            "f1[a] + f1", "_spread(column, input, name)", "column.expand_as(input)", id="spread"
+        ),
+        pytest.param(
+            "f1[a] + f1",
+            "input, target, weight, mask, self.ignore_index,",
+            "input, target, weight, None, self.ignore_index,",
+            id="mask of counts()",
+        ),
+        pytest.param("f1[a] + f1", "            a=a,", "            a=a + 1,", id="module"),
         pytest.param("f1[a] + f1", "*_pieces", "*_pieces", id="nothing"),
     ],
 )

@@ -519,6 +519,23 @@ def test_removable_zeros_class_by_class() -> None:
                     assert mp.isnan(one) if mp.isnan(two) else abs(one - two / 3) < mpf(10) ** -60
 
 
+def test_a_kink_between_numbers_without_a_limit() -> None:
+    """min(recall, precision) is recall beside TP = FP = 0, whatever precision is: 0 has no doubt.
+
+    The slope there is 1/(TP + FN) on the way, but the file takes precision for 0 and has a tie.
+    """
+    both = f"min({RECALL}, TP/(TP + FP))"
+    value, slopes = oracle.dual(text(both), (0, 5, 0, 90), {})
+    assert value == 0 and all(mp.isnan(s) for s in slopes)
+    (found,) = values(text(f"macro({both})"), [(0, 5, 0, 90)], {}, "multilabel", None).values
+    assert found == 0
+    for table in ((0, 5, 3, 90), (5, 0, 0, 90), (5, 3, 0, 90)):  # nothing is 0/0
+        assert not any(mp.isnan(s) for s in oracle.dual(text(both), table, {})[1])
+    # both arguments have a limit at TP = FN = 0 under this numerator: the kink is no doubt
+    smooth = "min(TP*FN/(TP + FN), 2 + FP)"
+    assert not mp.isnan(oracle.dual(text(smooth), (0, 0, 3, 90), {})[1][2])
+
+
 def test_zeros_outside_the_classes() -> None:
     # every element is taken for class 0: R_K tends to 0, with no slope that all ways agree on
     tables = [(4.0, 0.0, 5.0, 0.0), (0.0, 2.0, 0.0, 7.0), (0.0, 3.0, 0.0, 6.0)]

@@ -307,46 +307,64 @@ def test_seeded_fault_in_other_files_is_caught(
     assert faulty(metricc.compile(formula, **options), old, new)
 
 
+def mostly_slow(rows: list[Any]) -> list[Any]:
+    """The rows, two of three with the slow tests: a second each."""
+    marks = [[pytest.mark.slow] * (i % 3 > 0) for i, _ in enumerate(rows)]
+    return [pytest.param(*r.values, id=r.id, marks=m) for r, m in zip(rows, marks, strict=True)]
+
+
 SET = "self.L, self.threshold = L, threshold"
 
 
 @pytest.mark.parametrize(
     ("formula", "options", "old", "new"),
-    [
-        pytest.param("f1", {}, "return f1_loss(", "return -f1_loss(", id="sign of the module"),
-        pytest.param(
-            "f1", {}, "            weight=weight,", "            weight=None,", id="weight"
-        ),
-        pytest.param("f1", {}, "            mask=mask,", "            mask=None,", id="mask"),
-        pytest.param(
-            "f1", {}, "            counts=counts,", "            counts=None,", id="counts"
-        ),
-        pytest.param("f1", {}, "absent=self.absent", "absent='skip'", id="absent"),
-        pytest.param("f1", {}, "smooth=self.smooth,", "smooth=0.0,", id="smooth"),
-        pytest.param("f1", {}, "L=self.L,\n", "L=1.0,\n", id="steepness"),
-        pytest.param("tversky", {}, "alpha=self.alpha,", "alpha=self.beta,", id="parameters"),
-        pytest.param("f1", {}, SET, "self.threshold, self.L = L, threshold", id="set_surrogate"),
-        pytest.param("f1", {}, "L = self.L if L is None", "L = 10.0 if L is None", id="its own L"),
-        pytest.param("f1", {}, "threshold: float = 0.5,\n)", "threshold: float = 0.9,\n)", id="t"),
-        pytest.param(
-            "f1",
-            {},
-            "threshold: float = 0.5,\n   ",
-            "threshold: float = 0.9,\n   ",
-            id="t of class",
-        ),
-        pytest.param("fbeta", LABEL, "classes=self.classes", "classes=None", id="classes"),
-        pytest.param(
-            "fbeta", LABEL, "FN, FP, TN, beta=1.0,", "FN, FP, TN, beta=2.0,", id="default of value"
-        ),
-        pytest.param("f1", CLASS, "= -100", "= 255", id="ignored index"),
-        pytest.param(
-            "per_class(f1)", LABEL, "n=self.reduction", 'n="mean"', id="reduction of class"
-        ),
-        pytest.param(
-            "f1", {}, "        _require(L, threshold)\n        _p", "        _p", id="range"
-        ),
-    ],
+    mostly_slow(
+        [
+            pytest.param("f1", {}, "return f1_loss(", "return -f1_loss(", id="sign of the module"),
+            pytest.param(
+                "f1", {}, "            weight=weight,", "            weight=None,", id="weight"
+            ),
+            pytest.param("f1", {}, "            mask=mask,", "            mask=None,", id="mask"),
+            pytest.param(
+                "f1", {}, "            counts=counts,", "            counts=None,", id="counts"
+            ),
+            pytest.param("f1", {}, "absent=self.absent", "absent='skip'", id="absent"),
+            pytest.param("f1", {}, "smooth=self.smooth,", "smooth=0.0,", id="smooth"),
+            pytest.param("f1", {}, "L=self.L,\n", "L=1.0,\n", id="steepness"),
+            pytest.param("tversky", {}, "alpha=self.alpha,", "alpha=self.beta,", id="parameters"),
+            pytest.param(
+                "f1", {}, SET, "self.threshold, self.L = L, threshold", id="set_surrogate"
+            ),
+            pytest.param(
+                "f1", {}, "L = self.L if L is None", "L = 10.0 if L is None", id="its own L"
+            ),
+            pytest.param(
+                "f1", {}, "threshold: float = 0.5,\n)", "threshold: float = 0.9,\n)", id="t"
+            ),
+            pytest.param(
+                "f1",
+                {},
+                "threshold: float = 0.5,\n   ",
+                "threshold: float = 0.9,\n   ",
+                id="t of class",
+            ),
+            pytest.param("fbeta", LABEL, "classes=self.classes", "classes=None", id="classes"),
+            pytest.param(
+                "fbeta",
+                LABEL,
+                "FN, FP, TN, beta=1.0,",
+                "FN, FP, TN, beta=2.0,",
+                id="default of value",
+            ),
+            pytest.param("f1", CLASS, "= -100", "= 255", id="ignored index"),
+            pytest.param(
+                "per_class(f1)", LABEL, "n=self.reduction", 'n="mean"', id="reduction of class"
+            ),
+            pytest.param(
+                "f1", {}, "        _require(L, threshold)\n        _p", "        _p", id="range"
+            ),
+        ]
+    ),
 )
 def test_seeded_fault_in_calls_is_caught(
     formula: str, options: dict[str, Any], old: str, new: str
@@ -361,46 +379,56 @@ SMOOTHED = "input, target, weight, mask, self.ignore_index, self.label_smoothing
 
 @pytest.mark.parametrize(
     ("formula", "options", "old", "new"),
-    [
-        pytest.param("f1", {}, "self.decay * total + counts", "total + counts", id="no fading"),
-        pytest.param("f1", {}, "self.decay * batches + 1", "self.decay * batches + 1.5", id="size"),
-        pytest.param("f1", CLASS, "self.decay * batches + 1", "batches + 1", id="size in classes"),
-        pytest.param("f1", {}, "counts = counts.detach()", "counts = counts", id="no detach"),
-        pytest.param("f1", {}, "return dict(vars(self))", "return {}", id="no state"),
-        pytest.param(
-            "f1",
-            {},
-            "self.total, self.batches = (state",
-            "self.batches, self.total = (state",
-            id="s",
-        ),
-        pytest.param("f1", {}, "self.total = self.batches = torch", "_ = torch", id="no reset"),
-        pytest.param("f1", {}, "counts.shape != (4,)", "False", id="shape"),
-        pytest.param("f1", {}, " or counts.requires_grad", "", id="gradient of counts"),
-        pytest.param("f1", {}, "_enabled() and given is None", "_enabled()", id="create_graph"),
-        pytest.param(
-            "f1", {}, "pair = _pair(input, counts,", "pair = _pair(input, (1.0,) * 4,", id="w"
-        ),
-        pytest.param("f1", {}, SMOOTHED, SMOOTHED.replace("mask", "None"), id="mask of counts"),
-        pytest.param(
-            "f1", {}, SMOOTHED, SMOOTHED.replace("self.ig", "None or self.x and self.ig"), id="x"
-        ),
-        pytest.param(
-            "f1", {}, SMOOTHED, SMOOTHED.replace("self.label_smoothing", "0.0"), id="soft"
-        ),
-        pytest.param("f1", {}, OWN, "weight, 10.0, self.threshold)", id="L of counts"),
-        pytest.param("f1", {}, OWN, "weight, self.L, 0.5)", id="threshold of counts"),
-        pytest.param(
-            "f1", {}, "-1, *[1] * (input.dim() - 1))", "*[1] * (input.dim() - 1), -1)", id="up"
-        ),
-        pytest.param(
-            "f1",
-            CLASS,
-            "mask, self.ignore_index)",
-            "None, self.ignore_index)",
-            id="mask in classes",
-        ),
-    ],
+    mostly_slow(
+        [
+            pytest.param("f1", {}, "self.decay * total + counts", "total + counts", id="no fading"),
+            pytest.param(
+                "f1", {}, "self.decay * batches + 1", "self.decay * batches + 1.5", id="size"
+            ),
+            pytest.param(
+                "f1", CLASS, "self.decay * batches + 1", "batches + 1", id="size in classes"
+            ),
+            pytest.param("f1", {}, "counts = counts.detach()", "counts = counts", id="no detach"),
+            pytest.param("f1", {}, "return dict(vars(self))", "return {}", id="no state"),
+            pytest.param(
+                "f1",
+                {},
+                "self.total, self.batches = (state",
+                "self.batches, self.total = (state",
+                id="s",
+            ),
+            pytest.param("f1", {}, "self.total = self.batches = torch", "_ = torch", id="no reset"),
+            pytest.param("f1", {}, "counts.shape != (4,)", "False", id="shape"),
+            pytest.param("f1", {}, " or counts.requires_grad", "", id="gradient of counts"),
+            pytest.param("f1", {}, "_enabled() and given is None", "_enabled()", id="create_graph"),
+            pytest.param(
+                "f1", {}, "pair = _pair(input, counts,", "pair = _pair(input, (1.0,) * 4,", id="w"
+            ),
+            pytest.param("f1", {}, SMOOTHED, SMOOTHED.replace("mask", "None"), id="mask of counts"),
+            pytest.param(
+                "f1",
+                {},
+                SMOOTHED,
+                SMOOTHED.replace("self.ig", "None or self.x and self.ig"),
+                id="x",
+            ),
+            pytest.param(
+                "f1", {}, SMOOTHED, SMOOTHED.replace("self.label_smoothing", "0.0"), id="soft"
+            ),
+            pytest.param("f1", {}, OWN, "weight, 10.0, self.threshold)", id="L of counts"),
+            pytest.param("f1", {}, OWN, "weight, self.L, 0.5)", id="threshold of counts"),
+            pytest.param(
+                "f1", {}, "-1, *[1] * (input.dim() - 1))", "*[1] * (input.dim() - 1), -1)", id="up"
+            ),
+            pytest.param(
+                "f1",
+                CLASS,
+                "mask, self.ignore_index)",
+                "None, self.ignore_index)",
+                id="mask in classes",
+            ),
+        ]
+    ),
 )
 def test_seeded_fault_in_counts_is_caught(
     formula: str, options: dict[str, Any], old: str, new: str
@@ -426,7 +454,14 @@ def test_a_file_that_exits_is_a_failed_check() -> None:
     assert not report.passed
 
 
-@pytest.mark.parametrize("raised", ["SystemExit(0)", "GeneratorExit", "BaseException('no')"])
+@pytest.mark.parametrize(
+    "raised",
+    [
+        "SystemExit(0)",
+        pytest.param("GeneratorExit", marks=pytest.mark.slow),
+        pytest.param("BaseException('no')", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("target", ["torch", "gbdt"])
 def test_code_that_ends_the_program_is_a_failed_check(target: str, raised: str) -> None:
     m = metricc.compile("f1", target=target)

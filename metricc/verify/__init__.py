@@ -2,7 +2,9 @@
 
 derivation   the record, the proofs, SymPy's forms and the file's scalars against mpmath
 training     loss and gradient: mpmath, autograd, gradcheck, dtypes, edges
-boosting     gradient, Hessian and metric of an objective for boosting
+calling      defaults, and the module against the function
+given        counts, given counts and running means
+boosting     gradient, Hessian and metric of an objective for boosting, and how it is called
 """
 
 from __future__ import annotations

@@ -164,7 +164,10 @@ def refused(case: Case, plan: ir.Plan, surrogate: Surrogate, pascal: str) -> ir.
     missing, beyond = np.where(z == z.max(), np.nan, z), np.where(z == z.max(), np.inf, z)
     bad_scores = [missing, beyond, z[..., None], np.full(z.shape, "no")]
     bad_scores.append(z[:, 0] if case.joint else np.stack([z, z], 1))
-    wrong: list[tuple[Any, ...]] = [(y[:-1], z, None), *((labels, z, None) for labels in bad_labels)]
+    wrong: list[tuple[Any, ...]] = [
+        (y[:-1], z, None),
+        *((labels, z, None) for labels in bad_labels),
+    ]
     wrong += [(y, scores, None) for scores in bad_scores] + [(y, z, w) for w in bad_weights]
     calls = [
         (name, arrays, given) for name, arrays in product(("objective", "metric", "loss"), wrong)

@@ -47,7 +47,7 @@ def checks(module: ModuleType, plan: ir.Plan) -> list[ir.Check]:
         if code is None:
             found.append(ir.Check(f"{function}()", "missing", "present", False))
         else:
-            found += attempt(f"{function}()", partial(tested, function, code))
+            found += attempt(f"{function}()", tested, function, code)
     return found
 
 

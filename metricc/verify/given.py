@@ -136,7 +136,7 @@ def _kept(kind: Callable[..., Any], each: list[Any]) -> float:
     other.reset()
     error = worse(error, difference(other.add(each[2]), each[2]))
     error = worse(error, difference(other.add(each[0]), (each[2] + each[0]) / 2))
-    return worse(error, difference(running.add(again), again))
+    return float(worse(error, difference(running.add(again), again)))
 
 
 def _taken(call: Callable[[Any], Any], counts: Any) -> int:
@@ -167,11 +167,14 @@ def samples_as_elements(one: Case) -> ir.Check:
     mask = torch.tensor([True, True, False, True])[:size]
     columns = {n: 1.0 + (i + 2) * weight.flip(0) for i, n in enumerate(one.setting.columns)}
 
+    def same(tensor: Any) -> Any:
+        return tensor
+
     def wide(tensor: Any) -> Any:
         return tensor.reshape(-1, *[1] * (target.dim() - 1)).expand(target.shape).clone()
 
     found = []
-    for each in (lambda x: x, wide):
+    for each in (same, wide):
         own = {n: each(column) for n, column in columns.items()}
         loss = one(input, target, each(weight), mask=each(mask), **own)
         found.append((loss.detach(), torch.autograd.grad(loss.sum(), input)[0]))

@@ -42,7 +42,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '7bf2df20403c335a9192879b225a3ee021da9585f5194737bdca859093a8fc3c', 'code_sha256': '310953854fbc283f3c51fd37841ba1bce066bcd750328133ae23e4cbe95d8dc1', 'words_sha256': '0a061c39f844db75d9830c10419a2aae9e42e793b0273d24ed14febba2983ded', 'record_sha256': '388d54fba502c022fb2475fb7178feb6d939084b3b2fcd6e22dd0f5ccaf6a813'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '71ab0647dd95d797ec0bbef1fbba2331c11902ba65acad11691499fbf9574c08', 'code_sha256': '9f69ee699596dc7a82e6b4e228f3118ea74f9e7a9e6cf2a1fd321964b2b449d3', 'words_sha256': '0a061c39f844db75d9830c10419a2aae9e42e793b0273d24ed14febba2983ded', 'record_sha256': '388d54fba502c022fb2475fb7178feb6d939084b3b2fcd6e22dd0f5ccaf6a813'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -96,13 +96,10 @@ class Counts:
     def add(self, counts: Tensor) -> Tensor:
         """Take in a batch's counts, if they are finite. The mean, with these in it."""
         counts = counts.detach()
-        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all(
-            
-        )
+        finite = counts.isfinite().all()
+        total, batches = self.total.to(counts), self.batches.to(counts)
         if total.dim() and total.shape != counts.shape:
-            raise ValueError(
-                f"these are Counts of shape {tuple(total.shape)}: keep one for each loss"
-            )
+            raise ValueError(f"Counts of shape {tuple(total.shape)}: keep one for each loss")
         self.total = torch.where(finite, self.decay * total + counts, total)
         self.batches = torch.where(finite, self.decay * batches + 1, batches)
         return self.total / self.batches.clamp(min=1)

@@ -4,7 +4,8 @@
     LightGBM   LGBMClassifier(objective=f, metric="None").fit(X, y, eval_set=[(Xv, yv)],
                    eval_metric=f.lightgbm_metric, callbacks=[lightgbm.early_stopping(50)])
                lightgbm.train({"objective": f, "metric": "None"}, data, feval=f.lightgbm_metric)
-    XGBoost    XGBClassifier(objective=f, eval_metric=f.xgboost_metric, early_stopping_rounds=50)
+    XGBoost    XGBClassifier(objective=f, eval_metric=f.xgboost_metric, early_stopping_rounds=50,
+                   disable_default_eval_metric=1)
                xgboost.train({"base_score": 0, "disable_default_eval_metric": 1}, data, obj=f,
                    custom_metric=f.xgboost_metric, evals=[(valid, "valid")])
     any        grad, hess = objective(y, raw_score); f1 = metric(y, raw_score)
@@ -31,7 +32,8 @@ Decision   decide(raw_score) gives labels: 1 where the raw score is above 0. Of 
 Classes    Labels without positives, or without negatives, get one unit of weight in TP and in TN in
            loss and gradient. metric() takes the counts as they are. 0/0 is 0.
 Arrays     y_true: labels in [0, 1] of shape (n,); raw_score: margins (log-odds), (n,); weight: at
-           least 0, (n,). All is computed in float64. ValueError for what does not fit.
+           least 0, at most 1e30 in all, (n,). All is computed in float64. ValueError for what does
+           not fit.
 
 Made by metricc 0.1.0:  metricc compile '2*TP / (2*TP + FP + FN)' --name f1 --target gbdt
 Derivatives proved: rational functions.
@@ -52,7 +54,7 @@ __all__ = [
     "weights",
 ]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'target': 'gbdt', 'name': 'f1', 'task': 'binary', 'surrogate': 'soft', 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': 'd8a6ead4d6463433c9c258ea35da9639ae049126d30d45622b07ea949cb7c87c', 'code_sha256': '9b42f7a385a0e95a551abae2ff39b073d01b88aa287cef3363f0557c270ff8cb', 'words_sha256': '482c64249191509587297a65dfde4885eaa7822f49c84b43fd9ddde59f85c4f8'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'target': 'gbdt', 'name': 'f1', 'task': 'binary', 'surrogate': 'soft', 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '33f4719d0a0ca9fbb2d9b6461727bedcc857b9405e6ed4ff48e2a23a52ebdf7b', 'code_sha256': 'f2c9e5e7ff5bda541946f1e7519c96e51d531bb15969a9556150e1616ce1dce1', 'words_sha256': '477e9a8a2bd833270b09b064dfd28a377c5f54f395faaf875d86839874f7b3e6', 'record_sha256': 'b2c8ac9eaa62013575b2d141ef506d14d6fe9470e06f14ae06d5f5eedd77f9ad'}  # fmt: skip  # noqa: E501
 
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # boosters keep gradients in float32
@@ -111,7 +113,7 @@ def initial_score(y_true, weight=None):
 
 def decide(raw_score):
     """Labels from raw scores: 0 or 1, (n,)."""
-    return (np.asarray(raw_score) > 0.0).astype(int)
+    return (_scores(raw_score) > 0.0).astype(int)
 
 
 class F1Objective:
@@ -132,7 +134,10 @@ class F1Objective:
         return "f1", metric(*_given(first, second, sample_weight), **self.arguments), True
 
     def xgboost_metric(self, first, second, sample_weight=None):
-        """For `custom_metric` and `eval_metric`: 1 - f1, for XGBoost minimizes such metrics."""
+        """For `custom_metric` and `eval_metric`: 1 - f1, for XGBoost minimizes such metrics.
+
+        `xgboost.train` shows it as `1-f1`, estimators by the name of this method.
+        """
         cost = 1 - metric(*_given(first, second, sample_weight), **self.arguments)
         return ("1-f1", cost) if hasattr(second, "get_label") else cost
 
@@ -151,23 +156,39 @@ def _given(first, second, sample_weight):
 
 def _checked(y_true, raw_score, weight):
     """Labels, scores and weights as float64 arrays of one shape (n,)."""
-    y, z = np.asarray(y_true, dtype=np.float64), np.asarray(raw_score, dtype=np.float64)
-    v = np.ones(y.shape) if weight is None else np.asarray(weight, dtype=np.float64)
-    if y.ndim != 1 or not y.shape == z.shape == v.shape:
+    y, z = _array(y_true, "y_true"), _scores(raw_score)
+    v = np.ones(y.shape) if weight is None else _array(weight, "weight")
+    if not y.shape == z.shape == v.shape:
         shapes = f"y_true {y.shape}, raw_score {z.shape}, weight {v.shape}"
         raise ValueError(f"y_true, raw_score and weight must be of one shape (n,), not {shapes}")
     if not ((y >= 0) & (y <= 1)).all():
         raise ValueError("y_true must lie in [0, 1]")
-    return y, *_finite(z, v)
+    return y, z, _weights(v)
 
 
-def _finite(z, v):
-    """ValueError for what is no number, and for weights below 0."""
+def _scores(raw_score):
+    """Scores (n,) as float64; ValueError for others."""
+    z = _array(raw_score, "raw_score")
+    if z.ndim != 1:
+        raise ValueError(f"raw_score must be (n,), not {z.shape}")
     if not np.isfinite(z).all():
         raise ValueError("raw_score must be finite")
-    if not ((v >= 0) & (v < np.inf)).all():
-        raise ValueError("weight must be finite and at least 0")
-    return z, v
+    return z
+
+
+def _weights(v):
+    """ValueError for weights that are negative, or so large that their products overflow."""
+    if not ((v >= 0) & (v <= _HUGE)).all() or v.sum() > _HUGE:
+        raise ValueError("weight must be finite and at least 0, and at most 1e30 in all")
+    return v
+
+
+def _array(x, name):
+    """x as float64; ValueError where it holds no numbers."""
+    try:
+        return np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must hold numbers") from None
 
 
 def _counts(y, v, a, b):

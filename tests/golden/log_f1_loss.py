@@ -44,7 +44,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "LogF1Loss", "gradient", "log_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '83f44911d568fe1272129ed72857d46ab3c2bf6aead591c9f0de0e07460cc6fa', 'code_sha256': '42d823e96fbf2f60939fc7cf8c7fd14aa3643cacba1a8f1484111812e2db0b2b', 'words_sha256': 'a15222b2b948424cfb54e876b6a09284f6c2fa3a9340c9027a7eb62cee1ed5f3', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '7927313f0e0a8f57952feb05bccc58d2e6eac2438df5fb7907f35182949ee5ae', 'code_sha256': '1868f97bfbd8afc260d91d030a3003453864c0364e7be8282cb055368bd12f67', 'words_sha256': 'a15222b2b948424cfb54e876b6a09284f6c2fa3a9340c9027a7eb62cee1ed5f3', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -98,13 +98,10 @@ class Counts:
     def add(self, counts: Tensor) -> Tensor:
         """Take in a batch's counts, if they are finite. The mean, with these in it."""
         counts = counts.detach()
-        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all(
-            
-        )
+        finite = counts.isfinite().all()
+        total, batches = self.total.to(counts), self.batches.to(counts)
         if total.dim() and total.shape != counts.shape:
-            raise ValueError(
-                f"these are Counts of shape {tuple(total.shape)}: keep one for each loss"
-            )
+            raise ValueError(f"Counts of shape {tuple(total.shape)}: keep one for each loss")
         self.total = torch.where(finite, self.decay * total + counts, total)
         self.batches = torch.where(finite, self.decay * batches + 1, batches)
         return self.total / self.batches.clamp(min=1)

@@ -48,7 +48,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MacroF1Loss", "gradient", "macro_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': 'c20c692f2b7e4f842b502337f491855086adf3cbea4eae9bcc302c5951bb4715', 'code_sha256': '1418e8bca00b05c72c0305eb7d50f21fb8a49cb7d687477c6800087230b10741', 'words_sha256': '3355826eb2bd87cfad3f6a6b63532d30d7045f8c2ae72935ba9faa4f1b31b72d', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '57cee965969fbcdda354b8b417f233bad9c030b0f73e893ce59d9501c914abd6', 'code_sha256': 'cac02f9ca3aa0da28211840c46bff2cb9b5398f2d68fa2ee68ba4a9f5d1f1c17', 'words_sha256': '3355826eb2bd87cfad3f6a6b63532d30d7045f8c2ae72935ba9faa4f1b31b72d', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -99,13 +99,10 @@ class Counts:
     def add(self, counts: Tensor) -> Tensor:
         """Take in a batch's counts, if they are finite. The mean, with these in it."""
         counts = counts.detach()
-        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all(
-            
-        )
+        finite = counts.isfinite().all()
+        total, batches = self.total.to(counts), self.batches.to(counts)
         if total.dim() and total.shape != counts.shape:
-            raise ValueError(
-                f"these are Counts of shape {tuple(total.shape)}: keep one for each loss"
-            )
+            raise ValueError(f"Counts of shape {tuple(total.shape)}: keep one for each loss")
         self.total = torch.where(finite, self.decay * total + counts, total)
         self.batches = torch.where(finite, self.decay * batches + 1, batches)
         return self.total / self.batches.clamp(min=1)

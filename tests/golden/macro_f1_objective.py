@@ -5,7 +5,8 @@
                    eval_metric=f.lightgbm_metric, callbacks=[lightgbm.early_stopping(50)])
                lightgbm.train({"objective": f, "metric": "None", "num_class": C}, data,
                    feval=f.lightgbm_metric)
-    XGBoost    XGBClassifier(objective=f, eval_metric=f.xgboost_metric, early_stopping_rounds=50)
+    XGBoost    XGBClassifier(objective=f, eval_metric=f.xgboost_metric, early_stopping_rounds=50,
+                   disable_default_eval_metric=1)
                xgboost.train({"num_class": C, "disable_default_eval_metric": 1}, data, obj=f,
                    custom_metric=f.xgboost_metric, evals=[(valid, "valid")])
     any        grad, hess = objective(y, raw_score); macro_f1 = metric(y, raw_score)
@@ -25,13 +26,13 @@ Hessian    hess_ik = 2 n p_ik (1 - p_ik) (max_j g_ij - min_j g_ij), at least 1e-
            derivatives are negative in places, and trees that divide by them learn nothing.
 Surrogate  soft: A(p) = p, the probability: the counts are the expected confusion matrix.
 Start      Boosters start custom objectives at equal scores, which is what this one wants;
-           initial_score(y) gives zeros.
+           initial_score(y, classes=C) gives zeros; without `classes` as many as y shows.
 Decision   decide(raw_score) gives the class of the largest score. Of custom objectives LightGBM's
            predict gives raw scores (n, C); of XGBoost's use output_margin=True.
 Classes    A class without positives, or without negatives, is left out of averages in loss and
            gradient. metric() takes the counts as they are. 0/0 is 0.
-Arrays     y_true: classes 0 to C - 1 of shape (n,); raw_score: (n, C); weight: at least 0, (n,).
-           All is computed in float64. ValueError for what does not fit.
+Arrays     y_true: classes 0 to C - 1 of shape (n,); raw_score: (n, C); weight: at least 0, at most
+           1e30 in all, (n,). All is computed in float64. ValueError for what does not fit.
 
 Made by metricc 0.1.0:  metricc compile f1 --name macro_f1 --target gbdt --task multiclass
 Derivatives proved: rational functions.
@@ -52,7 +53,7 @@ __all__ = [
     "weights",
 ]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'target': 'gbdt', 'name': 'macro_f1', 'task': 'multiclass', 'surrogate': 'soft', 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': 'f6116f9cddd3169490ee4a7bc8661061dd2777282de26b1ab5aa5fd64c49c503', 'code_sha256': 'd5721371c24d318ddbbfe5dacaf1a4daa6225a0d8c6338f47f1a022f820259eb', 'words_sha256': 'a5854ddf1346a6683073db8dd3016bb904eab6c53b10be3b4ddb876e1b1fb577'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'target': 'gbdt', 'name': 'macro_f1', 'task': 'multiclass', 'surrogate': 'soft', 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': 'a383e73f5008218b7c5f387f88a9af0ea4ab381ca99f100a047e7a87c58b10f0', 'code_sha256': '0581ad40faca016734cc7dfdf74d73c8f216e93946a9ac1431ae6ca3734ae7d9', 'words_sha256': 'd4fd9a75a7864fc6817e540f27d312032d0c779d2be9d1bb906adc58e1cf448a', 'record_sha256': 'd70ada90868b77132ed5aa8dee0e5c76e2733c4d57226376dcc280a3d015ddda'}  # fmt: skip  # noqa: E501
 
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # boosters keep gradients in float32
@@ -112,15 +113,27 @@ def loss(y_true, raw_score, weight=None):
     return float(1 - value(*_counts(y, v, p, q), absent="skip"))
 
 
-def initial_score(y_true, weight=None):
-    """The raw scores to start from, the same for all rows: zeros, one a class."""
-    y = np.asarray(y_true)
-    return np.zeros(int(y.max()) + 1 if y.size else 0)
+def initial_score(y_true, weight=None, classes=None):
+    """The raw scores to start from, the same for all rows: zeros, one a class.
+
+    Without `classes` there are as many as the labels show, which may lack the last one.
+    """
+    y = _array(y_true, "y_true")
+    v = np.ones(y.shape) if weight is None else _array(weight, "weight")
+    if y.ndim != 1 or y.shape != _weights(v).shape:
+        raise ValueError(f"y_true and weight must be (n,), not {y.shape} and {v.shape}")
+    if not ((y >= 0) & (y < np.inf) & (y == np.floor(y))).all():
+        raise ValueError("y_true must hold classes: 0, 1, 2, ...")
+    shown = int(y.max(initial=-1)) + 1
+    classes = shown if classes is None else classes
+    if not shown <= classes == int(classes):
+        raise ValueError(f"classes must be whole and at least {shown}, not {classes}")
+    return np.zeros(int(classes))
 
 
 def decide(raw_score):
     """Classes from raw scores (n, C): 0 to C - 1, (n,)."""
-    return np.asarray(raw_score).argmax(1)
+    return _scores(raw_score).argmax(1)
 
 
 class MacroF1Objective:
@@ -141,7 +154,10 @@ class MacroF1Objective:
         return "macro_f1", metric(*_given(first, second, sample_weight), **self.arguments), True
 
     def xgboost_metric(self, first, second, sample_weight=None):
-        """For `custom_metric` and `eval_metric`: 1 - macro_f1, for XGBoost minimizes such metrics."""
+        """For `custom_metric` and `eval_metric`: 1 - macro_f1, for XGBoost minimizes such metrics.
+
+        `xgboost.train` shows it as `1-macro_f1`, estimators by the name of this method.
+        """
         cost = 1 - metric(*_given(first, second, sample_weight), **self.arguments)
         return ("1-macro_f1", cost) if hasattr(second, "get_label") else cost
 
@@ -160,25 +176,41 @@ def _given(first, second, sample_weight):
 
 def _checked(y_true, raw_score, weight):
     """Labels one-hot (n, C), scores (n, C) and weights (n, 1) as float64 arrays."""
-    y, z = np.asarray(y_true), np.asarray(raw_score, dtype=np.float64)
-    v = np.ones(y.shape) if weight is None else np.asarray(weight, dtype=np.float64)
-    if z.ndim != 2 or not z.shape[:1] == y.shape == v.shape:
+    y, z = _array(y_true, "y_true"), _scores(raw_score)
+    v = np.ones(y.shape) if weight is None else _array(weight, "weight")
+    if not z.shape[:1] == y.shape == v.shape:
         shapes = f"{y.shape}, {z.shape} and {v.shape}"
         raise ValueError(
             f"y_true, raw_score and weight must be (n,), (n, C) and (n,), not {shapes}"
         )
     if not ((y >= 0) & (y < z.shape[1]) & (y == np.floor(y))).all():
         raise ValueError(f"y_true must hold classes 0 to {z.shape[1] - 1}")
-    return np.eye(z.shape[1])[y.astype(int)], *_finite(z, v[:, None])
+    return np.eye(z.shape[1])[y.astype(int)], z, _weights(v[:, None])
 
 
-def _finite(z, v):
-    """ValueError for what is no number, and for weights below 0."""
+def _scores(raw_score):
+    """Scores (n, C) as float64; ValueError for others."""
+    z = _array(raw_score, "raw_score")
+    if z.ndim != 2:
+        raise ValueError(f"raw_score must be (n, C), not {z.shape}")
     if not np.isfinite(z).all():
         raise ValueError("raw_score must be finite")
-    if not ((v >= 0) & (v < np.inf)).all():
-        raise ValueError("weight must be finite and at least 0")
-    return z, v
+    return z
+
+
+def _weights(v):
+    """ValueError for weights that are negative, or so large that their products overflow."""
+    if not ((v >= 0) & (v <= _HUGE)).all() or v.sum() > _HUGE:
+        raise ValueError("weight must be finite and at least 0, and at most 1e30 in all")
+    return v
+
+
+def _array(x, name):
+    """x as float64; ValueError where it holds no numbers."""
+    try:
+        return np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must hold numbers") from None
 
 
 def _counts(y, v, a, b):

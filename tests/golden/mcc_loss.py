@@ -54,7 +54,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MccLoss", "gradient", "mcc_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '8f6e8e93c437ddf19c7792ba95b3ac1b1f45ac9f0125084241edc1d45ec05692', 'code_sha256': '36d1108b0c17260d30638fd864108d96a33c13341592c50bd434dd176c21d169', 'words_sha256': '7368aae172f7b75c79e536d98b2760777ad3dca85f1b1a8cfe97491f37c8bad5', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '591b60e4ce99291c39fa7577ba1ef58a160c9b0759f2d03a09da5d9c1421b8e1', 'code_sha256': '8318bbb4366d7ff93d3939facafa221cae94d66df1b1eb9da78b553e7e10381b', 'words_sha256': '7368aae172f7b75c79e536d98b2760777ad3dca85f1b1a8cfe97491f37c8bad5', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -122,13 +122,10 @@ class Counts:
     def add(self, counts: Tensor) -> Tensor:
         """Take in a batch's counts, if they are finite. The mean, with these in it."""
         counts = counts.detach()
-        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all(
-            
-        )
+        finite = counts.isfinite().all()
+        total, batches = self.total.to(counts), self.batches.to(counts)
         if total.dim() and total.shape != counts.shape:
-            raise ValueError(
-                f"these are Counts of shape {tuple(total.shape)}: keep one for each loss"
-            )
+            raise ValueError(f"Counts of shape {tuple(total.shape)}: keep one for each loss")
         self.total = torch.where(finite, self.decay * total + counts, total)
         self.batches = torch.where(finite, self.decay * batches + 1, batches)
         return self.total / self.batches.clamp(min=1)

@@ -45,7 +45,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '62eb2f31ff6a7ff058306a7dcbabf5f1e52fe3826b55cb0283d5e3ff37a0896a', 'code_sha256': '3695584df883f69b76b0b2487a615c738893cad1ecdf6d1707b845d3c6441cd2', 'words_sha256': '9be5b0f688ab465b7e9dbf62b68363cd28e06652a0f980744fc697bc84a894fc', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '3895b3ceaaa651ec52ee2fdc87eee69f1fd127dfe27faeb461aa91ffe91b372f', 'code_sha256': '054e2bc9addca0118cf92a45f781eae5fe3316216acfbbbdf26f7f6530530b19', 'words_sha256': '9be5b0f688ab465b7e9dbf62b68363cd28e06652a0f980744fc697bc84a894fc', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -91,13 +91,10 @@ class Counts:
     def add(self, counts: Tensor) -> Tensor:
         """Take in a batch's counts, if they are finite. The mean, with these in it."""
         counts = counts.detach()
-        total, batches, finite = self.total.to(counts), self.batches.to(counts), counts.isfinite().all(
-            
-        )
+        finite = counts.isfinite().all()
+        total, batches = self.total.to(counts), self.batches.to(counts)
         if total.dim() and total.shape != counts.shape:
-            raise ValueError(
-                f"these are Counts of shape {tuple(total.shape)}: keep one for each loss"
-            )
+            raise ValueError(f"Counts of shape {tuple(total.shape)}: keep one for each loss")
         self.total = torch.where(finite, self.decay * total + counts, total)
         self.batches = torch.where(finite, self.decay * batches + 1, batches)
         return self.total / self.batches.clamp(min=1)
