@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from metricc import ir, surrogates
 from metricc.emit.torch import render
 from metricc.errors import fail
@@ -196,7 +194,7 @@ class Tally:
         tables = counts[: len(CELLS)].double() if counts.device.type != "mps" else counts
         if not self.metric.plan.metric.single:
             share = self.share(counts)
-            share = None if share is None else torch.as_tensor(share).to(tables)
+            share = None if share is None else share.to(tables)
         positives, negatives = tables[0] + tables[1], tables[2] + tables[3]
         each = ((positives == 0) | (negatives == 0)).to(tables.dtype)
         if self.metric.plan.metric.single:
@@ -211,19 +209,17 @@ class Tally:
             few = ((positives * weight).sum() == 0) | ((negatives * weight).sum() == 0)
         return each, few.to(each)
 
-    def share(self, counts: Tensor) -> Any:
-        """How often each class counts in averages; None where all count once."""
+    def share(self, counts: Tensor) -> Tensor | None:
+        """How often each class counts in averages, as in the loss; None where all count once."""
+        import torch
+
         loss = self.loss
         if counts.dim() == 1 or not hasattr(loss, "class_weight"):
             return None
-        size = counts.shape[1]
-        whole = loss.class_weight is None and loss.classes is None
-        if whole and not loss.exclude_background:
-            return None
-        share = np.ones(size) if loss.class_weight is None else np.array(loss.class_weight)
-        counted = range(size) if loss.classes is None else loss.classes
-        first = int(bool(loss.exclude_background))
-        return share * np.array([float(k in counted and k >= first) for k in range(size)])
+        like = torch.empty(1, counts.shape[1])
+        settings = (loss.class_weight, loss.classes, loss.exclude_background)
+        found: Tensor | None = self.module._shares(like, *settings)
+        return found
 
     @property
     def parameters(self) -> dict[str, float]:

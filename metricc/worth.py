@@ -42,7 +42,9 @@ def soft(tally: Tally, counts: Tensor) -> Any:
 def hard(tally: Tally, counts: Tensor, zero_division: Any) -> Any:
     """The metric at hard counts, as `score` has it."""
     plan = tally.metric.plan
-    rules = scoring.Rules(zero_division, None, 0.0, tally.share(counts), tally.parameters)
+    share = tally.share(counts)
+    weight = None if share is None else share.numpy()
+    rules = scoring.Rules(zero_division, None, 0.0, weight, tally.parameters)
     cells = tuple(row.numpy() for row in counts.cpu())
     if plan.metric.single:
         found = scoring.of_counts(plan, tuple(c.reshape(1) for c in cells), rules)
@@ -62,7 +64,7 @@ def weights(tally: Tally, counts: Tensor) -> dict[str, Any]:
     width = len(metric.cells)
     cells, sums = counts.cpu()[:width], counts.cpu()[width:]
     share = tally.share(counts)
-    each = 1.0 if share is None else torch.as_tensor(share)
+    each = 1.0 if share is None else share
     total = (each * cells[: len(CELLS)].sum(0)).sum()
     means = [float((each * row).sum() / total) if total > 0 else 0.0 for row in sums]
     names = [term.symbol.name for term in metric.elements]
@@ -75,8 +77,7 @@ def weights(tally: Tally, counts: Tensor) -> dict[str, Any]:
         live = float(loss.absent == "diagonal" or not absent)
         found = {n: live * float(w) for n, w in zip(wanted, numbers, strict=False)}
     else:
-        options = {"absent": loss.absent, "smooth": loss.smooth}
-        options["class_weight"] = None if share is None else torch.as_tensor(share)
+        options = {"absent": loss.absent, "smooth": loss.smooth, "class_weight": share}
         numbers = tally.module.weights(*cells, **keywords, **options)
         like = torch.zeros(counts.shape[1], dtype=torch.float64)
         found = {n: (like + w).numpy() for n, w in zip(wanted, numbers, strict=False)}

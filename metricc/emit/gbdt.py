@@ -14,11 +14,11 @@ from metricc.emit.python import fold
 from metricc.emit.torch_arguments import arguments, positional
 from metricc.emit.torch_file import RECORD_LINE, absent_default, fill
 from metricc.emit.torch_header import WIDTH
-from metricc.emit.torch_parts import bodies
-from metricc.emit.torch_table import LEVELS, REDUCTIONS, SUPPORT
+from metricc.emit.torch_parts import bodies, closure, recorded, reductions
+from metricc.emit.torch_table import LEVELS
 from metricc.errors import MetriccError, fail
 from metricc.functions import CELLS
-from metricc.save import sha256, with_record
+from metricc.save import with_record
 from metricc.surrogates import Surrogate
 
 # What functions of the file that take the metric's parameters call their own.
@@ -26,6 +26,7 @@ NAMES = frozenset(
     "a arguments b curve dict first g grad hess metric minus np objective plus pull q raw_score "
     "reach result sample_weight second side slope steep top v wrong y".split()
 )
+OPTIONS = ("target", "name", "task", "surrogate", "goal")  # that are recorded
 SURROGATES = {"binary": ("soft", "amplified"), "multiclass": ("soft",)}
 
 
@@ -38,7 +39,7 @@ def render(
     """
     _check(plan, options, surrogate)
     several = options.task == "multiclass"
-    scalars, called = bodies(plan, _reductions(plan))
+    scalars, called = bodies(plan, reductions(plan))
     if several:
         scalars = _with_levels(plan, scalars)
         called |= {name for level in plan.levels for name in _calls(LEVELS[level])}
@@ -53,26 +54,13 @@ def render(
     text += file.COUNTS[options.task] + (file.SOFTMAX if several else file.PRESENT + file.SIGMOID)
     text += "" if several else file.SOFT[surrogate.name]
     text += file.CUT if surrogate.centre else ""
-    used = _closure(called)
+    used = closure(called, table.FUNCTIONS)
     text += "".join(function for name, (function, _) in table.FUNCTIONS.items() if name in used)
     text += "".join(function for name, function in file.GUARDS.items() if name in used)
     text = text.replace("<<math>>", "import math\n\n" if "math." in text else "")
     text = text.replace("<<docstring>>", docstring(plan, audit, options, surrogate, version))
     text = "\n".join(fold(line, WIDTH) for line in text.split("\n"))
-    record = {
-        "version": version,
-        "formula": plan.metric.formula,
-        "options": {
-            "target": "gbdt",
-            "name": options.name,
-            "task": options.task,
-            "surrogate": options.surrogate,
-            "goal": options.goal,
-        },
-        "forms": {name: f"{form.choice}; {form.proof}" for name, form in plan.forms.items()},
-        "formula_sha256": sha256(plan.metric.formula),
-    }
-    return with_record(text, RECORD_LINE, record)
+    return with_record(text, RECORD_LINE, recorded(plan, options, OPTIONS, version))
 
 
 def _check(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> None:
@@ -159,19 +147,6 @@ def _holes(plan: ir.Plan, options: ir.Options, surrogate: Surrogate, loss: str) 
     }
 
 
-def _reductions(plan: ir.Plan) -> dict[str, str]:
-    """How each reduction, and its slope, is spelled in this file."""
-    found: dict[str, str] = {}
-    for level in plan.levels:
-        suffix = f"_{level}" if len(plan.levels) > 1 else ""
-        for name, (value, slope) in REDUCTIONS[level].items():
-            found |= {name: value.replace("{s}", suffix)}
-            found |= {f"{name}_slope": slope.replace("{s}", suffix)}
-        if level == "weighted":
-            found["weighted_support"] = SUPPORT.replace("{s}", suffix)
-    return found
-
-
 def _with_levels(plan: ir.Plan, scalars: dict[str, list[str]]) -> dict[str, list[str]]:
     """The lines that bring the counts to each level, before those that compute on them."""
     share, before = "None" if plan.margins else "class_weight", []
@@ -186,14 +161,3 @@ def _with_levels(plan: ir.Plan, scalars: dict[str, list[str]]) -> dict[str, list
 
 def _calls(text: str) -> set[str]:
     return {name for name in table.FUNCTIONS if f"{name}(" in text}
-
-
-def _closure(called: set[str]) -> set[str]:
-    """The functions that are called, and those that they call."""
-    found, stack = set[str](), list(called)
-    while stack:
-        name = stack.pop()
-        if name not in found:
-            found.add(name)
-            stack += table.FUNCTIONS.get(name, ("", ()))[1]
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 
 from metricc import ir
@@ -11,13 +10,13 @@ from metricc.emit.torch_header import (
     WIDTH,
     gradient_lines,
     loss_line,
+    made_by,
     metric_lines,
     plain,
     range_of,
     required,
 )
-from metricc.statements import SAME
-from metricc.surrogates import Surrogate, default
+from metricc.surrogates import Surrogate
 
 TITLE = "{name} as an objective for gradient boosting: {goal} of soft predictions."
 
@@ -145,25 +144,8 @@ def docstring(
     for label, texts in facts:
         wrapped = [line for text in texts for line in _wrapped(text)]
         lines += [f"{label * (i == 0):<11}{line}" for i, line in enumerate(wrapped)]
-    return "\n".join([*lines, "", *_made_by(plan, options, surrogate, version)])
+    return "\n".join([*lines, "", *made_by(plan, options, surrogate, version, OWNERSHIP)])
 
 
 def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH - 11, break_long_words=False)
-
-
-def _made_by(plan: ir.Plan, options: ir.Options, surrogate: Surrogate, version: str) -> list[str]:
-    formula = plain(plan.metric.formula.translate(SAME))
-    words = ["metricc", "compile", formula, "--name", options.name, "--target", "gbdt"]
-    if options.task != "binary":
-        words += ["--task", options.task]
-    if str(surrogate) != default(options.task, "gbdt"):
-        words += ["--surrogate", plain(options.surrogate)]
-    if options.goal == "minimize":
-        words.append("--minimize")
-    how = "; ".join(sorted({form.proof for form in plan.forms.values()}))
-    return [
-        f"Made by metricc {version}:  {shlex.join(words)}",
-        *textwrap.wrap(f"Derivatives {how}.", WIDTH),
-        f"Check it with `metricc verify`. {OWNERSHIP}",
-    ]

@@ -15,10 +15,13 @@ from metricc.emit import torch_file as file
 from metricc.emit.python import fold
 from metricc.emit.torch_arguments import arguments
 from metricc.emit.torch_header import WIDTH, docstring
-from metricc.emit.torch_parts import Elements, bodies, head, listed_guards
+from metricc.emit.torch_parts import Elements, bodies, head, listed_guards, recorded
 from metricc.emit.torch_tables import of_tables
-from metricc.save import sha256, with_record
+from metricc.save import with_record
 from metricc.surrogates import Surrogate
+
+# That are recorded.
+OPTIONS = ("name", "task", "per", "surrogate", "from_probabilities", "goal")
 
 
 def render(
@@ -31,21 +34,7 @@ def render(
         text = of_tables(plan, options, surrogate)
     text = text.replace("<<docstring>>", docstring(plan, audit, options, surrogate, version))
     text = "\n".join(fold(line, WIDTH) for line in text.split("\n"))
-    record = {
-        "version": version,
-        "formula": plan.metric.formula,
-        "options": {
-            "name": options.name,
-            "task": options.task,
-            "per": options.per,
-            "surrogate": options.surrogate,
-            "from_probabilities": options.from_probabilities,
-            "goal": options.goal,
-        },
-        "forms": {name: f"{form.choice}; {form.proof}" for name, form in plan.forms.items()},
-        "formula_sha256": sha256(plan.metric.formula),
-    }
-    return with_record(text, file.RECORD_LINE, record)
+    return with_record(text, file.RECORD_LINE, recorded(plan, options, OPTIONS, version))
 
 
 def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:

@@ -56,7 +56,7 @@ def docstring(
             for offset, line in enumerate(wrapped):
                 head = label if index == offset == 0 else ""
                 lines.append(f"{head:<11}{line}".rstrip())
-    lines += ["", *_made_by(plan, options, surrogate, version)]
+    lines += ["", *made_by(plan, options, surrogate, version, file.OWNERSHIP)]
     return "\n".join(lines)
 
 
@@ -206,14 +206,19 @@ def _tensor_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
     return found
 
 
-def _made_by(plan: ir.Plan, options: ir.Options, surrogate: Surrogate, version: str) -> list[str]:
+def made_by(
+    plan: ir.Plan, options: ir.Options, surrogate: Surrogate, version: str, ownership: str
+) -> list[str]:
+    """The command that makes the file, how it was proved, and whose it is."""
     formula = plain(plan.metric.formula.translate(SAME))
     words = ["metricc", "compile", formula, "--name", options.name]
+    if options.target != "torch":
+        words += ["--target", options.target]
     if options.task != "binary":
         words += ["--task", options.task]
     if options.per != "batch":
         words += ["--per", options.per]
-    if str(surrogate) != default(options.task):
+    if str(surrogate) != default(options.task, options.target):
         words += ["--surrogate", plain(options.surrogate)]
     if options.from_probabilities:
         words.append("--from-probabilities")
@@ -223,7 +228,7 @@ def _made_by(plan: ir.Plan, options: ir.Options, surrogate: Surrogate, version: 
     return [
         f"Made by metricc {version}:  {shlex.join(words)}",
         *textwrap.wrap(f"Derivatives {how}.", WIDTH),
-        f"Check it with `metricc verify`. {file.OWNERSHIP}",
+        f"Check it with `metricc verify`. {ownership}",
     ]
 
 

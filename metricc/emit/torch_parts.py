@@ -1,17 +1,21 @@
-"""What both kinds of generated files are put together from: scalar functions, element losses."""
+"""What all kinds of generated files are put together from: scalar functions, element losses, how
+reductions are spelled, the record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from metricc import ir
 from metricc.emit import torch_guards as guards
+from metricc.emit import torch_table as table
 from metricc.emit.python import expressions, statements
 from metricc.emit.torch_arguments import positional
 from metricc.emit.torch_elements import ELEMENTS
 from metricc.extract import extract
 from metricc.functions import CELLS
+from metricc.save import sha256
 
 ALL = ("value", "gradient", "weights")
 
@@ -108,3 +112,40 @@ def head(
 def listed_guards(called: set[str]) -> str:
     """The guarded functions that are called, in the order of their table."""
     return "".join(text for name, text in guards.GUARDS.items() if name in called)
+
+
+def closure(called: set[str], functions: Mapping[str, tuple[str, tuple[str, ...]]]) -> set[str]:
+    """The functions that are called, and those that they call; `functions` name what each calls."""
+    found, stack = set[str](), list(called)
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            stack += functions.get(name, ("", ()))[1]
+    return found
+
+
+def reductions(plan: ir.Plan) -> dict[str, str]:
+    """How each reduction, and its slope, is spelled in a file of several tables."""
+    found: dict[str, str] = {}
+    for level in plan.levels:
+        suffix = f"_{level}" if len(plan.levels) > 1 else ""
+        for name, (value, slope) in table.REDUCTIONS[level].items():
+            found[name] = value.replace("{s}", suffix)
+            found[f"{name}_slope"] = slope.replace("{s}", suffix)
+        if level == "weighted":
+            found["weighted_support"] = table.SUPPORT.replace("{s}", suffix)
+    return found
+
+
+def recorded(
+    plan: ir.Plan, options: ir.Options, names: tuple[str, ...], version: str
+) -> dict[str, Any]:
+    """What a file's METRICC holds, but for the digests of the file; `names` are options."""
+    return {
+        "version": version,
+        "formula": plan.metric.formula,
+        "options": {name: getattr(options, name) for name in names},
+        "forms": {name: f"{form.choice}; {form.proof}" for name, form in plan.forms.items()},
+        "formula_sha256": sha256(plan.metric.formula),
+    }

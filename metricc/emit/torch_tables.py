@@ -12,7 +12,14 @@ from metricc.emit import torch_soft
 from metricc.emit import torch_table as table
 from metricc.emit.torch_arguments import arguments
 from metricc.emit.torch_header import WIDTH
-from metricc.emit.torch_parts import Elements, bodies, head, listed_guards
+from metricc.emit.torch_parts import (
+    Elements,
+    bodies,
+    closure,
+    head,
+    listed_guards,
+    reductions,
+)
 from metricc.functions import CELLS
 from metricc.surrogates import Surrogate
 
@@ -61,14 +68,14 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     soft = torch_soft.soft(surrogate, entry)
     given = shape.softmax and options.from_probabilities
     elements = Elements(metric, f"{entry} given" if given else entry)
-    scalars, called = bodies(plan, _reductions(plan))
+    scalars, called = bodies(plan, reductions(plan))
     scalars, levels = _with_levels(plan, shape, scalars)
     called |= levels | soft.guards
     if elements or shape.vector:
         called.add("_ratio")
     if shape.kind == "binary":
         called.add("_present")
-    used = _closure(called)
+    used = closure(called, table.FUNCTIONS) & {*table.FUNCTIONS, *guards.GUARDS, "_present"}
     own = arguments(metric.parameters, surrogate, elements.parameters)
     holes = {
         **head(plan, options, scalars, _keywords(shape), not shape.rows),
@@ -113,30 +120,6 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     text += file.fill(file.TOOLS, {"policy_arguments": policy, "policy_checks": checks})
     text += listed_guards(used)
     return text.replace("<<math>>", IMPORTS if shape.classes else "import math\n\n")
-
-
-def _closure(called: set[str]) -> set[str]:
-    """The functions that are called, and those that they call."""
-    found, stack = set[str](), list(called)
-    while stack:
-        name = stack.pop()
-        if name not in found:
-            found.add(name)
-            stack += table.FUNCTIONS.get(name, ("", ()))[1]
-    return found & {*table.FUNCTIONS, *guards.GUARDS, "_present"}
-
-
-def _reductions(plan: ir.Plan) -> dict[str, str]:
-    """How each reduction, and its slope, is spelled in this file."""
-    found: dict[str, str] = {}
-    for level in plan.levels:
-        suffix = f"_{level}" if len(plan.levels) > 1 else ""
-        for name, (value, slope) in table.REDUCTIONS[level].items():
-            found[name] = value.replace("{s}", suffix)
-            found[f"{name}_slope"] = slope.replace("{s}", suffix)
-        if level == "weighted":
-            found["weighted_support"] = table.SUPPORT.replace("{s}", suffix)
-    return found
 
 
 def _with_levels(
