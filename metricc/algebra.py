@@ -18,21 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from math import lcm
-from operator import add
 from typing import Any, NamedTuple, TypeAlias
 
 import sympy
-from sympy.polys.rings import ring as make_ring
 
 from metricc.factoring import TooLarge, factor_list
 from metricc.functions import CELLS
+from metricc.polynomials import Polynomial, Ring
 from metricc.select import Select
 
 MAX_TERMS = 2_000  # of one numerator
 MAX_WORK = 2_000_000  # products of terms over a field's life: a few seconds
 
-Polynomial: TypeAlias = Any  # sympy.polys.rings.PolyElement, which has no type information
 RootClass: TypeAlias = frozenset[tuple[Any, Fraction]]  # factors under a root, with 0 < power < 1
 
 
@@ -66,32 +63,32 @@ class Field:
         self.work = 0
         expressions = list(expressions)
         names = {s.name for e in expressions for s in e.free_symbols} or {"TP"}
-        self.symbols = [sympy.Symbol(n) for n in sorted(names)]
+        symbols = [sympy.Symbol(n) for n in sorted(names)]
         self.opaque: list[sympy.Expr] = []
-        self._prepare()
-        position = 0
-        while position < len(expressions):
+        self.ring = Ring(len(symbols) + _possibly_opaque(expressions))
+        self.variables = {s: self.ring.variable(s) for s in symbols}
+        self.cells = [i for i, s in enumerate(symbols) if s.name in CELLS]
+        self.meaning: dict[sympy.Symbol, sympy.Expr] = {}
+        self.elements: dict[sympy.Expr, Element | TooLarge | ZeroDivisionError] = {}
+        self.factorings: dict[Polynomial, tuple[Any, list[tuple[Polynomial, int]]]] = {}
+        self.written: dict[Any, sympy.Expr] = {}  # factors as expressions
+        for expression in expressions:
+            self._meet(expression)
+
+    def _meet(self, expression: sympy.Expr) -> None:
+        """Convert an expression, each function in it becoming a variable where it is met."""
+        while True:
             try:
-                self.element(expressions[position])
+                self.element(expression)
             except _Opaque as found:
+                variable = sympy.Symbol(f"_{len(self.opaque)}")
                 self.opaque.append(found.expression)
-                self._prepare()
-                position = 0
+                self.variables[found.expression] = self.ring.variable(variable)
+                self.meaning[variable] = found.expression
                 continue
             except (TooLarge, ZeroDivisionError):
                 pass
-            position += 1
-
-    def _prepare(self) -> None:
-        variables = [sympy.Symbol(f"_{i}") for i in range(len(self.opaque))]
-        self.ring: Any = make_ring([*self.symbols, *variables], sympy.QQ)[0]
-        self.point = [sympy.prime(100 + i) for i in range(self.ring.ngens)]
-        self.cells = [i for i, s in enumerate(self.ring.symbols) if s.name in CELLS]
-        stands_for = [*self.symbols, *self.opaque]
-        self.variables = dict(zip(stands_for, self.ring.gens, strict=True))
-        self.meaning = dict(zip(variables, self.opaque, strict=True))
-        self.elements: dict[sympy.Expr, Element] = {}
-        self.factorings: dict[Polynomial, tuple[Any, list[tuple[Polynomial, int]]]] = {}
+            return
 
     # -- questions ----------------------------------------------------------------------------
 
@@ -107,9 +104,10 @@ class Field:
 
     def procedure(self, expression: sympy.Expr) -> str:
         """The decision procedure that `equal` is for such an expression, in words."""
-        if any(expression.has(atom) for atom in self.opaque):
+        parts = parts_of(expression)
+        if not parts.isdisjoint(self.opaque):
             return "proved: rational functions, with functions as variables"
-        if any(not p.exp.is_Integer for p in expression.atoms(sympy.Pow)):
+        if any(part.is_Pow and not part.exp.is_Integer for part in parts):
             return "proved: rational functions, with roots as powers of their factors"
         return "proved: rational functions"
 
@@ -137,17 +135,26 @@ class Field:
         return coefficient, {self._expression(f): p for f, p in powers.items() if p}
 
     def _expression(self, factor: Any) -> sympy.Expr:
-        if isinstance(factor, int):
-            return sympy.Integer(factor)
-        return factor.as_expr().xreplace(self.meaning)
+        if factor not in self.written:
+            whole = isinstance(factor, int)
+            written = sympy.Integer(factor) if whole else factor.as_expr().xreplace(self.meaning)
+            self.written[factor] = written
+        return self.written[factor]
 
     # -- expressions to elements --------------------------------------------------------------
 
     def element(self, expression: sympy.Expr) -> Element:
         """The element that `expression` is; each repeated part is converted once."""
         if expression not in self.elements:
-            self.elements[expression] = self._convert(expression)
-        return self.elements[expression]
+            try:
+                self.elements[expression] = self._convert(expression)
+            except (TooLarge, ZeroDivisionError) as error:
+                self.elements[expression] = type(error)(*error.args)  # without its frames
+                raise
+        found = self.elements[expression]
+        if isinstance(found, Exception):
+            raise type(found)(*found.args)
+        return found
 
     def _convert(self, expression: sympy.Expr) -> Element:
         if expression.is_Rational:
@@ -179,7 +186,7 @@ class Field:
         raise _Opaque(expression)
 
     def _constant(self, value: Any) -> Element:
-        return {RATIONAL: Quotient(self.ring(value), {})} if value else {}
+        return {RATIONAL: Quotient(self.ring.constant(value), {})} if value else {}
 
     # -- arithmetic ---------------------------------------------------------------------------
 
@@ -220,51 +227,16 @@ class Field:
 
     def _lowest(self, numerator: Polynomial, denominator: dict[Polynomial, int]) -> Quotient:
         """Cancel by trial division with the denominator's known factors."""
+        if not numerator.degree:  # a number
+            return Quotient(numerator, denominator)
+        self._charge(len(denominator) // 16)
         left: dict[Polynomial, int] = {}
         for factor, power in denominator.items():
-            while power and (quotient := self._divided(numerator, factor)) is not None:
+            while power and (quotient := numerator.divided(factor, self._charge)) is not None:
                 numerator, power = quotient, power - 1
             if power:
                 left[factor] = power
         return Quotient(numerator, left)
-
-    def _divided(self, polynomial: Polynomial, factor: Polynomial) -> Polynomial | None:
-        if any(a < b for a, b in zip(polynomial.LM, factor.LM, strict=True)):
-            return None
-        # A factor's value divides the polynomial's, both being integers (Gauss' lemma): most
-        # divisions that leave a rest are seen by that, at a hundredth of their cost.
-        divisor, number = self._value(factor), self._value(polynomial)
-        if divisor and divisor.denominator == 1 and (number / divisor).denominator != 1:
-            whole = lcm(*(int(c.denominator) for c in polynomial.coeffs()))
-            if (number * whole / divisor).denominator != 1:
-                return None
-        (lead, *others), rest = factor.terms(), dict(polynomial)
-        quotient: dict[tuple[int, ...], Any] = {}
-        while rest:
-            self._charge(1 + len(others) + len(rest) // 16)
-            top = max(rest)  # the leading term: the ring's order is that of tuples
-            power = tuple(a - b for a, b in zip(top, lead[0], strict=True))
-            if min(power) < 0:
-                return None  # an exact division never meets such a term
-            scale = quotient[power] = rest.pop(top) / lead[1]
-            for monomial, coefficient in others:
-                place = tuple(map(add, monomial, power))
-                value = rest.get(place, 0) - scale * coefficient
-                if value:
-                    rest[place] = value
-                else:
-                    del rest[place]
-        return self.ring.from_dict(quotient)
-
-    def _value(self, polynomial: Polynomial) -> Any:
-        """Its value at one point of integers."""
-        total = sympy.QQ(0)
-        for monomial, coefficient in polynomial.terms():
-            for base, exponent in zip(self.point, monomial, strict=True):
-                if exponent:
-                    coefficient = coefficient * base**exponent
-            total += coefficient
-        return total
 
     def _multiply(self, a: Element, b: Element) -> Element:
         result: Element = {}
@@ -281,7 +253,7 @@ class Field:
                 for root, part in roots_b:
                     total = roots.pop(root, Fraction(0)) + part
                     if total >= 1:
-                        numerator = self._times(numerator, self.ring(root))
+                        numerator = self._times(numerator, self._base(root))
                         total -= 1
                     if total:
                         roots[root] = total
@@ -304,13 +276,13 @@ class Field:
             raise TooLarge("the reciprocal of a sum of different roots")
         ((roots, (numerator, denominator)),) = element.items()
         content, factors = self._factor(numerator)
-        result: Element = {RATIONAL: Quotient(self.ring(1 / content), dict(factors))}
+        result: Element = {RATIONAL: Quotient(self.ring.constant(1 / content), dict(factors))}
         for factor, power in denominator.items():
             result = self._multiply(result, {RATIONAL: Quotient(factor**power, {})})
         for root, part in roots:  # f^-r is f^(1-r)/f
-            quotient = Quotient(self.ring(1), {root: 1})
+            quotient = Quotient(self.ring.one, {root: 1})
             if isinstance(root, int):
-                quotient = Quotient(self.ring(sympy.QQ(1, root)), {})
+                quotient = Quotient(self.ring.constant(sympy.QQ(1, root)), {})
             result = self._multiply(result, {frozenset({(root, 1 - part)}): quotient})
         return result
 
@@ -337,10 +309,10 @@ class Field:
                 raise TooLarge("the radicand may be negative")
             whole, part = divmod(power * exponent, 1)
             if whole:
-                inner = {RATIONAL: Quotient(self.ring(factor), {})}
+                inner = {RATIONAL: Quotient(self._base(factor), {})}
                 result = self._multiply(result, self._power(inner, int(whole)))
             if part:
-                one = {frozenset({(factor, part)}): Quotient(self.ring(1), {})}
+                one = {frozenset({(factor, part)}): Quotient(self.ring.one, {})}
                 result = self._multiply(result, one)
         return result
 
@@ -348,18 +320,25 @@ class Field:
         """Content and irreducible factors, the leading coefficient of each factor positive."""
         if polynomial not in self.factorings:
             self._charge(len(polynomial) ** 2)
-            content, factors = factor_list(polynomial, self.cells)
-            self.factorings[polynomial] = content, [(f, int(p)) for f, p in factors]
+            used = polynomial.variables()
+            alike = [place for place, i in enumerate(used) if i in self.cells]
+            content, factors = factor_list(self.ring.as_sympy(polynomial), alike)
+            found = [(self.ring.from_sympy(f, used), int(p)) for f, p in factors]
+            self.factorings[polynomial] = content, found
         return self.factorings[polynomial]
+
+    def _base(self, root: Any) -> Polynomial:
+        """What stands under a root: a factor, or a prime number."""
+        return root if isinstance(root, Polynomial) else self.ring.constant(root)
 
     def _positive(self, polynomial: Polynomial) -> bool:
         """Whether every coefficient is positive and every variable is at least 0."""
-        signed = any(coefficient < 0 for _, coefficient in polynomial.terms())
-        variables = polynomial.as_expr().free_symbols
+        signed = any(coefficient < 0 for coefficient in polynomial.terms.values())
+        variables = (self.ring.symbols[i] for i in polynomial.variables())
         return (
             not signed
             and all(
-                v.name in self.nonnegative or (v.name.startswith("_") and self._root_variable(v))
+                v.name in self.nonnegative or (v in self.meaning and self._root_variable(v))
                 for v in variables
             )
         ) or self._even(polynomial)
@@ -376,9 +355,36 @@ class Field:
         names = [s.name in self.nonnegative for s in self.ring.symbols]
         return all(
             coefficient > 0
-            and all(known or power % 2 == 0 for known, power in zip(names, monomial, strict=True))
-            for monomial, coefficient in polynomial.terms()
+            and all(
+                known or power % 2 == 0
+                for known, power in zip(names, self.ring.exponents(monomial), strict=True)
+            )
+            for monomial, coefficient in polynomial.terms.items()
         )
+
+
+def _possibly_opaque(expressions: Iterable[sympy.Expr]) -> int:
+    """How many variables of their own the functions and roots in `expressions` may need."""
+    found: set[object] = set()
+    for node in parts_of(*expressions):
+        if node.is_Pow and node.exp.is_Rational:
+            if not node.exp.is_Integer:
+                found.add((node.base, node.exp.q))
+        elif not (node.is_Add or node.is_Mul or node.is_Rational or node.is_Symbol):
+            found.add(node)
+    return len(found)
+
+
+def parts_of(*expressions: sympy.Expr) -> set[sympy.Expr]:
+    """The parts of expressions, each once: SymPy's own walks meet a part as often as it is used."""
+    seen: set[sympy.Expr] = set()
+    stack = [*expressions]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen.add(node)
+            stack += node.args
+    return seen
 
 
 def product_of(coefficient: Fraction, powers: Mapping[sympy.Expr, Fraction]) -> sympy.Expr:

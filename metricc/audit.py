@@ -15,7 +15,7 @@ from metricc import ir
 from metricc.algebra import sign_of
 from metricc.functions import CELLS
 from metricc.linear import linear_weights
-from metricc.numeric import inside, mp, mpf, sample, value_at
+from metricc.numeric import Tape, inside, mp, mpf, sample, value_at
 
 POINTS = 200
 TABLES = 100  # of several classes
@@ -33,10 +33,10 @@ def audit(plan: ir.Plan) -> ir.Audit:
     for term, program in zip(metric.tables, plan.programs, strict=True):
         outer, how = {1}, "proved"
         if plan.outer is not None:
-            outer, how = _signs(plan.outer, f"M_{term.symbol.name}")
+            ((outer, how),) = _signs(plan.outer, f"M_{term.symbol.name}")
         proved = proved and how == "proved"
-        for name in ir.weights_of(metric):
-            signs, how = _signs(program, name)
+        names = ir.weights_of(metric)
+        for name, (signs, how) in zip(names, _signs(program, *names), strict=True):
             proved = proved and how == "proved"
             depends = depends or program.forms[name].expression != 0
             own |= signs
@@ -45,7 +45,7 @@ def audit(plan: ir.Plan) -> ir.Audit:
         # Signs of terms one by one say little: look at tables, where the terms belong together.
         found, proved, points = _on_tables(plan), False, TABLES
     for term in metric.elements:  # a loss that is less is better
-        signs, how = _signs(plan.outer or plan.program, f"M_{term.symbol.name}")
+        ((signs, how),) = _signs(plan.outer or plan.program, f"M_{term.symbol.name}")
         proved = proved and how == "proved"
         found |= {-sign for sign in signs}
     direction = _direction(found)
@@ -81,17 +81,22 @@ def _direction(signs: set[int]) -> ir.Direction:
     return "error rate" if signs <= {0, -1} else "mixed"
 
 
-def _signs(program: ir.Program, name: str) -> tuple[set[int], str]:
-    metric, slope = program.metric, program.forms[name].expression
-    sign = sign_of(slope, metric.nonnegative)
-    if sign is not None:
-        return {sign}, "proved"
-    found: set[int] = set()
-    for point in sample(metric.unknowns, POINTS):
-        number = value_at(slope, point, 15)
-        if number is not None and abs(number) > 1e-12:
-            found.add(1 if number > 0 else -1)
-    return found or {0}, "sampled"
+def _signs(program: ir.Program, *names: str) -> list[tuple[set[int], str]]:
+    """The signs that each output takes, and whether that is proved."""
+    metric = program.metric
+    slopes = [program.forms[name].expression for name in names]
+    signs = [sign_of(slope, metric.nonnegative) for slope in slopes]
+    found: list[set[int]] = [set() if sign is None else {sign} for sign in signs]
+    sampled = [i for i, sign in enumerate(signs) if sign is None]
+    tape = Tape(slopes[i] for i in sampled)
+    for point in sample(metric.unknowns, POINTS) if sampled else ():
+        for i, number in zip(sampled, tape.at(point, 15), strict=True):
+            if number is not None and abs(number[0]) > 1e-12:
+                found[i].add(1 if number[0] > 0 else -1)
+        if all(len(found[i]) == 2 for i in sampled):
+            break
+    how = ["sampled" if sign is None else "proved" for sign in signs]
+    return list(zip((each or {0} for each in found), how, strict=True))
 
 
 CLASSES = 3

@@ -1,4 +1,7 @@
-"""`CompiledMetric`: what `metricc.compile` returns. Everything about one metric, in one object."""
+"""`CompiledMetric`: what `metricc.compile` returns. Everything about one metric, in one object.
+
+What scores and tunes is imported where it is asked for: compiling does not wait for NumPy.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from metricc import ir, scoring, tuning
-from metricc.constraint import comparisons
+from metricc import ir
 from metricc.errors import Diagnostic, MetriccError, fail
-from metricc.identify import identify
-from metricc.labels import Given
 from metricc.load import load
 from metricc.save import save
 from metricc.surrogates import Surrogate
-from metricc.threshold import Threshold, Thresholds
 
 if TYPE_CHECKING:
     import sympy
 
     from metricc.accumulate import Accumulator
     from metricc.monitor import Monitor
+    from metricc.threshold import Threshold, Thresholds
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,6 +99,8 @@ class CompiledMetric:
 
         As formulas: "f1", "tversky(alpha = 0.5, beta = 0.5)", "1 - accuracy".
         """
+        from metricc.identify import identify
+
         return identify(self.plan.metric)
 
     def module(self) -> ModuleType:
@@ -110,10 +112,30 @@ class CompiledMetric:
 
         `kwargs` are its constructor's: the metric's parameters and the surrogate's arguments.
         """
-        if self.options.target != "torch":
+        if self.options.target == "gbdt":
             hint = "call .objective(), or compile for the target torch"
             raise fail("MC0514", f"{self.name} was compiled to an objective, not to a loss", hint)
         return getattr(self.module(), f"{self.options.pascal}Loss")(**kwargs)
+
+    def build(
+        self, path: str | Path | None = None, *, node: bool = False, force: bool = False
+    ) -> Path:
+        """Compile the passes of the loss over a batch for this machine's CPU, with its C compiler.
+
+        Those of `loss()`, or those of the generated file at `path`. Returns the compiled library,
+        in __pycache__ beside the file. What is there already is kept, unless `force`; `node` also
+        compiles an autograd node in C++, for small batches. The same numbers result, faster.
+        Raises `MetriccError`: without a compiler that works (MC0516), for a loss that the kernels
+        do not cover (MC0517), and where the folder cannot be written (MC0503).
+        """
+        from metricc.build import build
+
+        if path is not None:
+            return build(Path(path), node=node, force=force).library
+        module = self.module()
+        built = build(Path(str(module.__file__)), node=node, force=force)
+        module._built.cache_clear()
+        return built.library
 
     def objective(self, **kwargs: Any) -> Any:
         """The generated objective for LightGBM and XGBoost, imported from `source`.
@@ -134,7 +156,7 @@ class CompiledMetric:
         positives has a useful gradient. The generated file holds the class too. Raises
         `MetriccError` for the target gbdt, and where each sample has a table of its own.
         """
-        if self.options.target != "torch":
+        if self.options.target == "gbdt":
             hint = "boosting sees all rows at once: the counts are the set's own"
             raise fail("MC0514", f"{self.name} was compiled to an objective, not to a loss", hint)
         kind = getattr(self.module(), "Counts", None)
@@ -169,6 +191,8 @@ class CompiledMetric:
         `smooth` need the column's mean). Raises `MetriccError` for negative counts, unknown or
         missing parameters and, with "raise", undefined values.
         """
+        from metricc import scoring
+
         rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
         return scoring.value(self.plan, (TP, FN, FP, TN), rules)
 
@@ -197,6 +221,9 @@ class CompiledMetric:
         shape (n,). The other keywords are those of `value`. Raises `MetriccError` for scores,
         probabilities or logits in the place of labels, and for shapes that do not match.
         """
+        from metricc import scoring
+        from metricc.labels import Given
+
         given = Given(y_true, y_pred, sample_weight, labels, pos_label)
         rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)
         return scoring.score(self.plan, given, rules, self.options.per)
@@ -228,6 +255,10 @@ class CompiledMetric:
         weights that are not what they should be, for a metric that no threshold is the best of, and
         (MC0510) where no threshold meets the constraint, with what is reached.
         """
+        from metricc import scoring, tuning
+        from metricc.constraint import comparisons
+        from metricc.labels import Given
+
         asked = comparisons(constraint, self.options.task)
         rules = scoring.Rules(zero_division, absent, smooth, None, params)
         given = Given(y_true, y_score, sample_weight, labels, pos_label)
@@ -259,6 +290,8 @@ class CompiledMetric:
         Raises `MetriccError` where scikit-learn is not installed and for a metric that labels do
         not settle.
         """
+        from metricc import scoring
+
         try:
             from metricc.adapters.tuned_classifier import TunedClassifier
         except ImportError:
@@ -300,6 +333,8 @@ class CompiledMetric:
         `score`. Name all classes in `labels` where a fold may lack one. Raises `MetriccError`
         where scikit-learn is not installed.
         """
+        from metricc import scoring
+
         try:
             from metricc.adapters.scikit_learn import scorer
         except ImportError:
@@ -332,6 +367,8 @@ class CompiledMetric:
         scores (N, C, ...) of which the largest is the answer. Where target is `ignore_index`,
         nothing counts. Raises `MetriccError` where torchmetrics is not installed.
         """
+        from metricc import scoring
+
         try:
             from metricc.adapters.torch_metrics import ConfusionMetric
         except ImportError:
@@ -355,7 +392,7 @@ class CompiledMetric:
         (multilabel) say how many classes there are. Raises `MetriccError` where torchmetrics is
         not installed, and for a loss of another metric.
         """
-        from metricc import worth
+        from metricc import scoring, worth
         from metricc.tally import Tally
 
         try:
@@ -405,6 +442,7 @@ class CompiledMetric:
 
         The keywords are those of `score`. Raises `MetriccError` where `score` would.
         """
+        from metricc import scoring
         from metricc.accumulate import Accumulator
 
         rules = scoring.Rules(zero_division, absent, smooth, class_weight, params)

@@ -30,7 +30,7 @@ from metricc.compiled import CompiledMetric
 from metricc.compose import compose
 from metricc.curve import curve
 from metricc.derive import derive
-from metricc.emit import gbdt, torch
+from metricc.emit import gbdt, torch, triton
 from metricc.errors import Diagnostic, MetriccError, fail, reason
 from metricc.functions import ELEMENTWISE, TASKS
 from metricc.imports import imports
@@ -42,7 +42,7 @@ from metricc.simplify import simplify
 from metricc.sources import Source, source
 from metricc.version import __version__
 
-TARGETS = {"torch": torch.render, "gbdt": gbdt.render}
+TARGETS = {"torch": torch.render, "triton": triton.render, "gbdt": gbdt.render}
 CHOICES = {"target": tuple(TARGETS), "task": TASKS, "per": ("batch", "sample")}
 
 
@@ -98,7 +98,8 @@ def compile(
     or a `Path` of a .metric file. `name` names the loss (default: the metric's own name); `task` is
     "binary" (inputs of any shape), "multilabel" or "multiclass" (inputs of shape (N, C, ...));
     `per` is what one confusion matrix counts: the "batch", or each "sample". `target` is "torch",
-    or "gbdt" for a NumPy file in the conventions of LightGBM and XGBoost. `surrogate` is
+    "triton" for the same with Triton kernels for CUDA tensors in it, or "gbdt" for a NumPy file in
+    the conventions of LightGBM and XGBoost. `surrogate` is
     "amplified" (the default), "soft" (that of multiclass and "gbdt"), "score_oriented(uniform)",
     "score_oriented(cosine)", "heaviside" or "straight_through", each also with other defaults
     ("amplified(L=73)"), or a formula in p or z; `from_probabilities` says that inputs are
@@ -190,9 +191,9 @@ def _options(found: dict[str, Any]) -> dict[str, Any]:
     goal = options.pop("goal", "maximize")
     try:
         wanted = ["name", "task", "surrogate"]
-        if options.get("target") == "gbdt":
+        if "target" in options:
             wanted.append("target")
-        else:
+        if options.get("target") != "gbdt":
             wanted += ["per", "from_probabilities"]
         return {k: options[k] for k in wanted} | {
             "minimize" if goal == "minimize" else "maximize": True

@@ -82,6 +82,8 @@ CATALOGUE: dict[str, str] = {
     "MC0513": "a formula or option that the target has no place for",
     "MC0514": "a loss asked of an objective for boosting, or the other way round",
     "MC0515": "a folder without generated files",
+    "MC0516": "a C or C++ compiler that is missing or fails",
+    "MC0517": "a loss that built kernels do not cover",
 }
 
 # Said, and the work goes on; all others refuse the input.

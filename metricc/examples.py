@@ -126,4 +126,9 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         'metricc.compile("f1", target="gbdt").objective()',
     ),
     "MC0515": ("metricc verify .  # where metricc wrote nothing", "metricc verify losses"),
+    "MC0516": ("CC=absent metricc build f1_loss.py", "metricc build f1_loss.py"),
+    "MC0517": (
+        "metricc build f1_loss.py  # of --surrogate heaviside",
+        "metricc build f1_loss.py  # of the default surrogate",
+    ),
 }

@@ -10,10 +10,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from math import gcd, lcm, prod
+from operator import sub
 from types import FrameType
 from typing import Any
 
+from sympy import QQ
 from sympy.core import random
+
+from metricc.coprime import coprime
 
 MAX_TERMS = 120
 MAX_SIZE = 60_000  # bits of the integers that SymPy's heuristic divisors evaluate it to
@@ -70,6 +75,56 @@ def _factored(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]]:
         bits *= degree + 1
     if len(polynomial) > MAX_TERMS or bits > MAX_SIZE:
         raise TooLarge(f"{len(polynomial)} terms that need {bits} bits are not factored")
+    return _linear(polynomial) or _searched(polynomial)
+
+
+def _linear(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]] | None:
+    """The factors of a polynomial that is of degree 1 in some variable, as most here are.
+
+    In `a x + b` there is nothing to factor but the common factor of a and b. None where no variable,
+    but for those that all terms share, is of degree 1, and where the divisor takes too long.
+    """
+    scale = lcm(*(int(c.denominator) for c in polynomial.coeffs()))
+    terms = {m: int(c * scale) for m, c in polynomial.terms()}  # the leading one comes first
+    content = gcd(*terms.values()) * (1 if next(iter(terms.values())) > 0 else -1)
+    common = [min(powers) for powers in zip(*terms, strict=True)]
+    terms = {
+        tuple(map(sub, monomial, common)): coefficient // content
+        for monomial, coefficient in terms.items()
+    }
+    gens = polynomial.ring.gens
+    factors = [(gens[i], power) for i, power in enumerate(common) if power]
+    if len(terms) > 1:
+        degrees = map(max, zip(*terms, strict=True))
+        counts = [(sum(m[i] for m in terms), i) for i, degree in enumerate(degrees) if degree == 1]
+        if not counts:
+            return None
+        _, variable = min(counts)
+        parts: tuple[dict[Any, int], dict[Any, int]] = {}, {}
+        for monomial, coefficient in terms.items():
+            key = (*monomial[:variable], 0, *monomial[variable + 1 :])
+            parts[monomial[variable]][key] = coefficient
+        rest = _from_integers(polynomial.ring, terms)
+        if not coprime(*parts):
+            slope, constant = (_from_integers(polynomial.ring, part) for part in parts)
+            try:
+                with _counted() if len(rest) > SMALL else nullcontext():
+                    divisor = slope.gcd(constant)
+            except _TooMany:
+                return None
+            _, found = _factored(divisor)
+            factors += found
+            rest = rest.quo(prod((f**power for f, power in found), start=polynomial.ring.one))
+        factors.append((rest, 1))
+    return QQ(content, scale), factors
+
+
+def _from_integers(ring: Any, terms: dict[Any, int]) -> Any:
+    return ring.from_dict({monomial: QQ(coefficient) for monomial, coefficient in terms.items()})
+
+
+def _searched(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]]:
+    """The factors that SymPy finds, in so many calls."""
     state = random.rng.getstate()
     try:
         for attempt in range(ATTEMPTS):

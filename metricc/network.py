@@ -10,8 +10,8 @@ subexpressions in one go. Everything is ordered by keys of our own, not by SymPy
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -31,6 +31,7 @@ MAX_BITS = 1_000  # of a number taken out of a power
 Term: TypeAlias = tuple[tuple[str, int], ...]  # ((atom, exponent), ...), sorted by atom
 Sum: TypeAlias = dict[Term, Fraction]
 Literal: TypeAlias = tuple[str, int]
+Pair: TypeAlias = frozenset[tuple[Term, Fraction]]  # a sum of two terms
 
 _LANGUAGE_NAMES = {
     row.sympy: name
@@ -55,6 +56,7 @@ class Network:
     nodes: dict[str, Sum | Call] = field(default_factory=dict)
     known: dict[object, str] = field(default_factory=dict)
     count: int = 0
+    met: dict[sympy.Expr, tuple[Fraction, str]] = field(default_factory=dict)  # atoms by expression
 
     # -- building -----------------------------------------------------------------------------
 
@@ -111,6 +113,11 @@ class Network:
         """A factor as (content, atom): sums are made primitive so that multiples are one node."""
         if base.is_Symbol:
             return Fraction(1), base.name
+        if base not in self.met:
+            self.met[base] = self._atom(base)
+        return self.met[base]
+
+    def _atom(self, base: sympy.Expr) -> tuple[Fraction, str]:
         if base.is_Add:
             content = self.sum(base)
             scale = _content(content)
@@ -120,7 +127,9 @@ class Network:
         if base.is_Function or isinstance(base, sympy.Min | sympy.Max):
             arguments = base.args[:1] if isinstance(base, sympy.Heaviside) else base.args
             name = _LANGUAGE_NAMES[type(base).__name__]
-            ordered = list(arguments) if name == "select" else sorted(arguments, key=str)
+            ordered = [*arguments]
+            if len(ordered) > 1 and name != "select":
+                ordered.sort(key=str)
             if name == "max" and len(ordered) == 2 and ordered[0] == -ordered[1]:
                 name, ordered = "abs", ordered[:1]
             return Fraction(1), self.call(name, *ordered)
@@ -137,63 +146,85 @@ class Network:
     def extract(self) -> None:
         """Take out divisors, the one that saves most operations first, until none saves any."""
         pairs = 0
+        found: dict[str, _Divisors] = {}
         while sum(len(s) for _, s in self.sums()) <= MAX_TERMS and pairs <= MAX_PAIRS:
-            pairs += sum(len(s) * (len(s) - 1) // 2 for _, s in self.sums())
-            options = [*self.sum_divisors(), *self.product_divisors()]
-            if not options:
+            for name, content in self.sums():
+                pairs += len(content) * (len(content) - 1) // 2
+                if name not in found or found[name].content is not content:
+                    found[name] = _Divisors(content)
+            best = _best(found.values())
+            if best is None:
                 return
-            _, divisor = max(options, key=lambda o: (o[0], _preference(o[1])))
-            self.substitute(divisor)
+            self.substitute(best, found)
 
-    def sum_divisors(self) -> Iterable[tuple[int, Sum]]:
-        """Sums of two terms that stand, times something, in more than one place."""
-        places: dict[frozenset[tuple[Term, Fraction]], list[tuple[str, int]]] = defaultdict(list)
-        used: dict[frozenset[tuple[Term, Fraction]], set[tuple[str, Term]]] = defaultdict(set)
-        for name, content in self.sums():
-            for (t1, c1), (t2, c2) in combinations(sorted(content.items(), key=_order), 2):
-                base, key, scale = _divide((t1, c1), (t2, c2))
-                if (name, t1) in used[key] or (name, t2) in used[key]:
-                    continue
-                used[key] |= {(name, t1), (name, t2)}
-                if len(content) == 2 and not base and scale == 1:
-                    saved = _cost(t1, c1) + _cost(t2, c2) + 1  # the node itself is the divisor
-                else:
-                    saved = _cost(t1, c1) + _cost(t2, c2) + 1 - _kept(base, scale)
-                places[key].append((name, saved))
-        for key, found in places.items():
-            divisor = dict(key)
-            price = sum(_cost(t, c) for t, c in divisor.items()) + 1
-            total = sum(saved for _, saved in found) - price
-            if len(found) > 1 and total > 0:
-                yield total, divisor
-
-    def product_divisors(self) -> Iterable[tuple[int, Sum]]:
-        """Products of two factors (either may be -1 or a number) that several terms share."""
-        counts: Counter[tuple[Literal, Literal]] = Counter()
-        whole: set[tuple[Literal, Literal]] = set()
-        for _, content in self.sums():
-            for term, coefficient in content.items():
-                literals = _literals(term, coefficient)
-                for pair in combinations(literals, 2):
-                    if key := _pair(*pair):
-                        counts[key] += 1
-                        if len(literals) == 2 and len(content) == 1:
-                            whole.add(key)
-        for key, count in counts.items():
-            if count > 1:
-                yield count - 1, _product(key)
-
-    def substitute(self, divisor: Sum) -> None:
-        name = self.node(divisor)
+    def substitute(self, divisor: Sum, found: Mapping[str, _Divisors]) -> None:
+        name, wanted = self.node(divisor), frozenset(divisor.items())
         for other, content in self.sums():
             if other == name:
                 continue
-            if len(divisor) == 2:
+            if len(divisor) == 1:
+                replaced = _replace_product(content, divisor, name)
+            elif wanted in found[other].sums:
                 replaced = _replace_sum(content, divisor, name)
             else:
-                replaced = _replace_product(content, divisor, name)
+                replaced = None
             if replaced is not None:
                 self.nodes[other] = replaced
+
+
+class _Divisors:
+    """The divisors of one node's content: they are the same until something is taken out of it."""
+
+    def __init__(self, content: Sum) -> None:
+        self.content = content
+        self.sums = _sum_divisors(content)
+        self.products = _product_divisors(content)
+
+
+def _sum_divisors(content: Sum) -> dict[Pair, list[int]]:
+    """Sums of two terms that stand, times something, in a node: what each place saves."""
+    places: dict[Pair, list[int]] = {}
+    used: set[tuple[Pair, Term]] = set()
+    costs = {t: _cost(t, c) for t, c in content.items()}
+    for one, two in combinations(sorted(content.items(), key=_order), 2):
+        base, key, scale = _divide(one, two)
+        if (key, one[0]) in used or (key, two[0]) in used:
+            continue
+        used |= {(key, one[0]), (key, two[0])}
+        saved = costs[one[0]] + costs[two[0]] + 1
+        if len(content) > 2 or base or scale != 1:  # else the node itself is the divisor
+            saved -= _kept(base, scale)
+        places.setdefault(key, []).append(saved)
+    return places
+
+
+def _product_divisors(content: Sum) -> Counter[tuple[Literal, Literal]]:
+    """Products of two factors (either may be -1 or a number) in a node's terms."""
+    counts: Counter[tuple[Literal, Literal]] = Counter()
+    for term, coefficient in content.items():
+        for pair in combinations(_literals(term, coefficient), 2):
+            if key := _pair(*pair):
+                counts[key] += 1
+    return counts
+
+
+def _best(found: Iterable[_Divisors]) -> Sum | None:
+    """The divisor that saves most; None where none saves any."""
+    saved: dict[Pair, int] = {}
+    places: Counter[Pair] = Counter()
+    products: Counter[tuple[Literal, Literal]] = Counter()
+    for divisors in found:
+        for key, savings in divisors.sums.items():
+            saved[key] = saved.get(key, 0) + sum(savings)
+            places[key] += len(savings)
+        products.update(divisors.products)
+    options = {key: total - _price(key) for key, total in saved.items() if places[key] > 1}
+    most = max((0, *options.values(), *(count - 1 for count in products.values())))
+    if most == 0:
+        return None
+    alike = [dict(key) for key, total in options.items() if total == most]
+    alike += [_product(key) for key, count in products.items() if count - 1 == most]
+    return max(alike, key=_preference)
 
 
 # -- terms ------------------------------------------------------------------------------------
@@ -245,10 +276,14 @@ def _content(content: Sum) -> Fraction:
     return -scale if negative else scale
 
 
+def _price(divisor: Pair) -> int:
+    return sum(_cost(t, c) for t, c in divisor) + 1
+
+
 @lru_cache(maxsize=1 << 15)  # every round looks at almost the same pairs
 def _divide(
     one: tuple[Term, Fraction], two: tuple[Term, Fraction]
-) -> tuple[Term, frozenset[tuple[Term, Fraction]], Fraction]:
+) -> tuple[Term, Pair, Fraction]:
     """Two terms as base · scale · divisor, the divisor primitive and without common factors."""
     first, second = dict(one[0]), dict(two[0])
     base: Counter[str] = Counter()
@@ -262,7 +297,9 @@ def _divide(
         rest.subtract(base)
         divisor[term_of(rest)] = coefficient
     scale = _content(divisor)
-    return term_of(base), frozenset((t, c / scale) for t, c in divisor.items()), scale
+    if scale != 1:
+        divisor = {t: c / scale for t, c in divisor.items()}
+    return term_of(base), frozenset(divisor.items()), scale
 
 
 def _preference(divisor: Sum) -> tuple[int, int, str]:

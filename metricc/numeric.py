@@ -7,11 +7,27 @@ and so may not end. Here the precision is fixed and what is not a finite real nu
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import sympy
 from mpmath import MPContext
+from mpmath.libmp import (
+    from_int,
+    from_rational,
+    fzero,
+    mpf_abs,
+    mpf_e,
+    mpf_ge,
+    mpf_gt,
+    mpf_log,
+    mpf_lt,
+    mpf_mul,
+    mpf_pow,
+    mpf_sign,
+    mpf_sum,
+    to_float,
+)
 
 from metricc import ir
 from metricc.functions import CELLS
@@ -23,27 +39,78 @@ mpf = mp.mpf
 MAX_LOGARITHM = 10**6  # of a power: far outside every floating-point range
 
 
-class _OutsideDomain(Exception):
-    """A root or logarithm of a negative number, or a division by zero."""
-
-
 def value_at(expression: sympy.Expr, point: Mapping[sympy.Symbol, Any], digits: int) -> Any | None:
     """The `mpf` that an expression is at a point of real numbers; None outside its domain."""
-    found = value_and_size(expression, point, digits)
+    (found,) = Tape([expression]).at(point, digits)
     return None if found is None else found[0]
 
 
-def value_and_size(
-    expression: sympy.Expr, point: Mapping[sympy.Symbol, Any], digits: int
-) -> tuple[Any, Any] | None:
-    """The value and the largest number on the way to it: rounding errors are of that size."""
-    with mp.workdps(digits):
-        known: dict[sympy.Expr, Any] = {s: _number(x) for s, x in point.items()}
-        try:
-            value = _evaluate(expression, known)
-        except (_OutsideDomain, ZeroDivisionError, OverflowError):
-            return None
-        return value, max(map(abs, known.values()))
+class Tape:
+    """Expressions as a list of steps, each part that they share taken once.
+
+    `at` gives, for each expression, its value at a point and the largest number on the way to it,
+    since rounding errors are of that size; None where it has no real value there.
+    """
+
+    def __init__(self, expressions: Iterable[sympy.Expr]) -> None:
+        self.places: dict[sympy.Expr, int] = {}
+        self.steps: list[tuple[_Rule, tuple[int, ...], sympy.Expr]] = []
+        self.results = [self.place(expression) for expression in expressions]
+
+    def place(self, expression: sympy.Expr) -> int:
+        if expression not in self.places:
+            arguments = tuple(map(self.place, expression.args)) if _inner(expression) else ()
+            self.steps.append((_rule(expression), arguments, expression))
+            self.places[expression] = len(self.steps) - 1
+        return self.places[expression]
+
+    def at(self, point: Mapping[sympy.Symbol, Any], digits: int) -> list[tuple[Any, Any] | None]:
+        with mp.workdps(digits):
+            given = {symbol: _number(number)._mpf_ for symbol, number in point.items()}
+            least = max(map(mpf_abs, given.values()), key=mp.make_mpf, default=fzero)
+            values: list[_Raw | None] = []
+            sizes: list[_Raw] = []
+            for rule, places, expression in self.steps:
+                arguments = [values[place] for place in places]
+                value: _Raw | None
+                size = least
+                if rule is _select:  # the other branch may have no value here
+                    left, right, *branches = arguments
+                    if left is None or right is None:
+                        value = None
+                    else:
+                        taken = 2 if mpf_lt(left, right) else 3
+                        value = branches[taken - 2]
+                        places = (*places[:2], places[taken])
+                elif None in arguments:
+                    value = None
+                elif rule is _given:
+                    value = given[expression]
+                else:
+                    try:
+                        value = rule(expression, arguments, *mp._prec_rounding)
+                    except (ZeroDivisionError, OverflowError):
+                        value = None
+                if value is not None:
+                    size = _larger(size, mpf_abs(value))
+                    for place in places:
+                        size = _larger(size, sizes[place])
+                values.append(value)
+                sizes.append(size)
+            found = ((values[place], sizes[place]) for place in self.results)
+            return [v if v is None else (mp.make_mpf(v), mp.make_mpf(s)) for v, s in found]
+
+
+_Raw: TypeAlias = tuple[int, int, int, int]  # mpmath's number: sign, mantissa, exponent, bits
+_Rule: TypeAlias = Callable[..., "_Raw | None"]
+
+
+def _larger(one: _Raw, two: _Raw) -> _Raw:
+    """The larger of two numbers of at least 0."""
+    high, other = one[2] + one[3], two[2] + two[3]  # neither has more bits before the point
+    if high != other and one[1] and two[1]:
+        return one if high > other else two
+    return one if mpf_ge(one, two) else two
 
 
 def _number(value: Any) -> Any:
@@ -52,52 +119,115 @@ def _number(value: Any) -> Any:
     return mpf(value)
 
 
-def _evaluate(expression: sympy.Expr, known: dict[sympy.Expr, Any]) -> Any:
-    if expression not in known:
-        arguments = expression.args
-        if isinstance(expression, Select):  # the other branch may have no value here
-            left, right, then, otherwise = arguments
-            less = _evaluate(left, known) < _evaluate(right, known)
-            known[expression] = _evaluate(then if less else otherwise, known)
-        else:
-            known[expression] = _apply(expression, [_evaluate(a, known) for a in arguments])
-    return known[expression]
+def _inner(expression: sympy.Expr) -> bool:
+    """Whether an expression is evaluated by the values of its arguments, all of them."""
+    return not expression.is_Rational
 
 
-def _apply(expression: sympy.Expr, arguments: list[Any]) -> Any:
-    if expression.is_Rational:
-        return _number(expression)
-    if expression.is_Add:
-        return mp.fsum(arguments)
-    if expression.is_Mul:
-        return mp.fprod(arguments)
-    if expression is sympy.E:
-        return mp.e()
-    if expression.is_Pow:
-        return _power(*arguments)
-    if isinstance(expression, sympy.exp):
-        return _power(mp.e(), *arguments)
-    if isinstance(expression, sympy.log):
-        if arguments[0] <= 0:
-            raise _OutsideDomain
-        return mp.log(arguments[0])
-    if isinstance(expression, sympy.Heaviside):
-        return (1 + mp.sign(arguments[0])) / 2
-    if isinstance(expression, sympy.Max | sympy.Min):
-        return (max if isinstance(expression, sympy.Max) else min)(arguments)
+def _rule(expression: sympy.Expr) -> _Rule:
+    """How the value of an expression follows from those of its arguments."""
+    for holds, rule in (
+        (expression.is_Symbol, _given),
+        (expression.is_Rational, _rational),
+        (expression.is_Add, _sum),
+        (expression.is_Mul, _product),
+        (expression.is_Pow, _power),
+    ):
+        if holds:
+            return rule
+    for kind, rule in _RULES:
+        if isinstance(expression, kind):
+            return rule
     raise AssertionError(f"{type(expression).__name__} is no function of the language")
 
 
-def _power(base: Any, exponent: Any) -> Any:
-    if base == 0:
-        if exponent <= 0:
-            raise _OutsideDomain
-        return mpf(0)
-    if base < 0 and exponent != int(exponent):
-        raise _OutsideDomain
-    if abs(exponent * mp.log(abs(base))) > MAX_LOGARITHM:
-        raise _OutsideDomain
-    return mp.power(base, int(exponent) if exponent == int(exponent) else exponent)
+def _given(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    raise AssertionError(expression)  # a symbol's value is the point's
+
+
+def _select(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    raise AssertionError(expression)  # needs one branch only
+
+
+def _rational(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    number: _Raw = _number(expression)._mpf_
+    return number
+
+
+def _sum(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    total: _Raw = mpf_sum(arguments, prec, rounding)
+    return total
+
+
+def _product(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    total, *rest = arguments
+    for argument in rest:
+        total = mpf_mul(total, argument, prec, rounding)
+    return total
+
+
+def _power(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw | None:
+    base, exponent = arguments
+    sign, mantissa, exp, bits = base
+    if not mantissa:
+        return fzero if mpf_gt(exponent, fzero) else None
+    if sign and exponent[2] < 0:  # the mantissa is odd: it is no integer
+        return None
+    # A power that is far from the limit is seen by its size, without a logarithm.
+    if to_float(mpf_abs(exponent)) * (abs(exp + bits) + 1) > MAX_LOGARITHM:
+        logarithm = mpf_log(mpf_abs(base), prec, rounding)
+        size = mpf_abs(mpf_mul(exponent, logarithm, prec, rounding))
+        if mpf_gt(size, from_int(MAX_LOGARITHM)):
+            return None
+    power: _Raw = mpf_pow(base, exponent, prec, rounding)
+    return power
+
+
+def _e(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    number: _Raw = mpf_e(prec, rounding)
+    return number
+
+
+def _exp(
+    expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str
+) -> _Raw | None:
+    return _power(expression, [mpf_e(prec, rounding), *arguments], prec, rounding)
+
+
+def _log(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw | None:
+    (argument,) = arguments
+    return mpf_log(argument, prec, rounding) if mpf_gt(argument, fzero) else None
+
+
+def _step(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    half = 1 + mpf_sign(arguments[0])
+    number: _Raw = from_rational(half, 2, prec, rounding)
+    return number
+
+
+def _most(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    best, *rest = arguments
+    for argument in rest:
+        best = argument if mpf_gt(argument, best) else best
+    return best
+
+
+def _least(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    best, *rest = arguments
+    for argument in rest:
+        best = argument if mpf_lt(argument, best) else best
+    return best
+
+
+_RULES = (
+    (Select, _select),
+    (type(sympy.E), _e),
+    (sympy.exp, _exp),
+    (sympy.log, _log),
+    (sympy.Heaviside, _step),
+    (sympy.Max, _most),
+    (sympy.Min, _least),
+)
 
 
 def sample(metric_parameters: tuple[ir.Parameter, ...], count: int) -> Iterator[dict[Any, Any]]:

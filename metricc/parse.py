@@ -11,13 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import lark
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 
-from metricc import syntax
+from metricc import syntax, tables
 from metricc.errors import Diagnostic, MetriccError, Span
 from metricc.functions import FUNCTIONS, REDUCTIONS, RESERVED
 from metricc.phrases import character_hint, expectation, token_hint
@@ -90,14 +92,34 @@ def _parser() -> Lark:
     for path in (here / "grammar" / "metric.lark", here.parent / "grammar" / "metric.lark"):
         if path.is_file():
             grammar = path.read_text(encoding="utf-8")
-            return Lark(
-                grammar,
-                start=["start", "condition"],
-                parser="lalr",
-                propagate_positions=True,
-                maybe_placeholders=False,
-            )
+            return _loaded(grammar) or build(grammar)
     raise FileNotFoundError("grammar/metric.lark is missing from this installation of metricc")
+
+
+def build(grammar: str) -> Lark:
+    """The parser of a grammar, its tables made anew."""
+    return Lark(
+        grammar,
+        start=["start", "condition"],
+        parser="lalr",
+        propagate_positions=True,
+        maybe_placeholders=False,
+    )
+
+
+def digest(grammar: str) -> str:
+    """What tells whether tables are those of a grammar."""
+    return sha256(grammar.encode()).hexdigest()
+
+
+def _loaded(grammar: str) -> Lark | None:
+    """The parser by the tables that stand in the package; None where they are not the grammar's.
+
+    Building them takes longer than all else that a small formula needs.
+    """
+    if (tables.LARK, tables.DIGEST) != (lark.__version__, digest(grammar)):
+        return None
+    return Lark._load_from_dict(tables.DATA, tables.MEMO, propagate_positions=True)  # type: ignore[no-any-return]
 
 
 def _statement(

@@ -25,7 +25,7 @@ from metricc.algebra import Field, product_of, sign_of
 from metricc.errors import fail
 from metricc.extract import extract, inline, operations
 from metricc.factoring import TooLarge
-from metricc.numeric import mpf, sample, value_and_size
+from metricc.numeric import Tape, mpf, sample
 from metricc.select import Condition, assume, cases, conditions, joined
 
 POINTS = 20  # at which two forms are compared, of so many that are tried
@@ -63,11 +63,12 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
         choices |= dict(zip(names, labels, strict=True))
         final |= dict(zip(names, inline(block), strict=True))
     shared, weights = blocks
+    proofs = _proofs(forms, metric.unknowns, raw, final)
     proved = {
         name: ir.Form(
             expression,
             choices[name],
-            _proof(forms, metric.unknowns, raw[name], expression),
+            proofs[name],
             sign_of(expression, metric.nonnegative) is None,
         )
         for name, expression in final.items()
@@ -196,8 +197,8 @@ class _Forms:
             total = sympy.Add(*(p for p in parts if p is not None))
             if self.admissible(total):
                 candidates.append(("term by term", total))
-        if not candidates:
-            return "as written", raw
+        if len(candidates) < 2:
+            return candidates[0] if candidates else ("as written", raw)
         return min(
             candidates,
             key=lambda c: (sign_of(c[1], self.nonnegative) is None, sympy.count_ops(c[1])),
@@ -259,48 +260,64 @@ class _Forms:
             return False
 
 
-def _proof(
+def _proofs(
     forms: Sequence[_Forms],
     parameters: tuple[ir.Parameter, ...],
-    raw: sympy.Expr,
-    final: sympy.Expr,
-) -> str:
-    """How `final` was shown equal to `raw`; raises `AssertionError` where it is not."""
-    procedure = ""
+    raw: Mapping[str, sympy.Expr],
+    final: Mapping[str, sympy.Expr],
+) -> dict[str, str]:
+    """How each of `final` was shown equal to `raw`; raises `AssertionError` where one is not."""
+    proofs = {name: _procedure(forms, raw[name], expression) for name, expression in final.items()}
+    # A proof is looked at in numbers too: the procedure could be at fault.
+    compared = {}
+    for wanted in (SPOT_POINTS, POINTS):
+        names = [n for n, proof in proofs.items() if (SPOT_POINTS if proof else POINTS) == wanted]
+        pairs = [(raw[name], final[name]) for name in names]
+        compared |= dict(zip(names, _compared(parameters, pairs, wanted), strict=True))
+    for name, proof in proofs.items():
+        if not proof and not compared[name]:
+            hint = "its roots or logarithms are of negative numbers"
+            raise fail("MC0301", "the derivative has no real value anywhere", hint)
+        proofs[name] = proof or f"compared: {compared[name]} points, {DIGITS} digits"
+    return proofs
+
+
+def _procedure(forms: Sequence[_Forms], raw: sympy.Expr, final: sympy.Expr) -> str:
+    """The procedure that decides two expressions to be equal; empty where none does."""
     try:
         if all(f.field.equal(assume(raw, f.truths), assume(final, f.truths)) for f in forms):
             procedures = {f.field.procedure(assume(raw, f.truths)) for f in forms}
-            procedure = max(procedures, key=len) + (", case by case" if len(forms) > 1 else "")
+            return max(procedures, key=len) + (", case by case" if len(forms) > 1 else "")
     except (TooLarge, ZeroDivisionError):
         pass
-    # A proof is looked at in numbers too: the procedure could be at fault.
-    compared = _compared(parameters, raw, final, SPOT_POINTS if procedure else POINTS)
-    if procedure:
-        return procedure
-    if not compared:
-        hint = "its roots or logarithms are of negative numbers"
-        raise fail("MC0301", "the derivative has no real value anywhere", hint)
-    return f"compared: {compared} points, {DIGITS} digits"
+    return ""
 
 
 def _compared(
-    parameters: tuple[ir.Parameter, ...], raw: sympy.Expr, final: sympy.Expr, wanted: int
-) -> int:
-    """At how many points two expressions were compared; `AssertionError` where they differ."""
-    compared = 0
-    for point in sample(parameters, MAX_POINTS):
-        first = value_and_size(raw, point, DIGITS + GUARD)
-        second = value_and_size(final, point, DIGITS + GUARD)
-        if first is None or second is None:
-            continue  # outside the domain of a root or logarithm
-        (a, size), (b, other) = first, second
-        # What cancels to exactly 0 leaves the rounding errors of what cancelled.
-        allowed = max(min(size, CANCELLED), abs(a), abs(b)) * mpf(10) ** -DIGITS
-        if max(size, other) * mpf(10) ** -(DIGITS + GUARD) > allowed:
-            continue  # more cancels here than the digits hold: such a point decides nothing
-        if abs(a - b) > allowed:
-            raise AssertionError(f"simplification changed {raw} to {final}")
-        compared += 1
-        if compared == wanted:
+    parameters: tuple[ir.Parameter, ...],
+    pairs: Sequence[tuple[sympy.Expr, sympy.Expr]],
+    wanted: int,
+) -> list[int]:
+    """At how many points the two expressions of each pair were compared; `AssertionError` where
+    they differ.
+
+    All are evaluated together, since they share most of their parts.
+    """
+    compared = [0] * len(pairs)
+    tape = Tape(expression for pair in pairs for expression in pair)
+    for point in sample(parameters, MAX_POINTS) if pairs else ():
+        found = tape.at(point, DIGITS + GUARD)
+        for i, (first, second) in enumerate(zip(found[::2], found[1::2], strict=True)):
+            if first is None or second is None or compared[i] == wanted:
+                continue  # outside the domain of a root or logarithm
+            (a, size), (b, other) = first, second
+            # What cancels to exactly 0 leaves the rounding errors of what cancelled.
+            allowed = max(min(size, CANCELLED), abs(a), abs(b)) * mpf(10) ** -DIGITS
+            if max(size, other) * mpf(10) ** -(DIGITS + GUARD) > allowed:
+                continue  # more cancels here than the digits hold: such a point decides nothing
+            if abs(a - b) > allowed:
+                raise AssertionError(f"simplification changed {pairs[i][0]} to {pairs[i][1]}")
+            compared[i] += 1
+        if min(compared) == wanted:
             break
     return compared

@@ -433,8 +433,8 @@ def test_other_devices_have_the_same_numbers(policy: str) -> None:
     module = compiled("0.5*bce + 0.5*(1 - f1[amount]*recall)").module()
     loss = module.MLoss(absent=policy, smooth=0.25)
     found = []
-    for on_cpu in (module._on_cpu, lambda tensor: False):
-        module._on_cpu = on_cpu  # type: ignore[attr-defined]
+    for at_once in (module._at_once, lambda tensor: False):
+        module._at_once = at_once  # type: ignore[attr-defined]
         for target in (data["y"], 0 * data["y"]):
             given = partial(loss, target=target, weight=data["v"], amount=data["amount"])
             found.append(gradient(given, data["z"]))
@@ -816,9 +816,9 @@ def test_verify_passes(formula: str, options: dict[str, Any]) -> None:
     ("formula", "old", "new"),
     [
         pytest.param("FN[a] + 5*FP", "return 0, -5, -1, 0", "return 0, -5, 1, 0", id="sign"),
-        pytest.param("f1[a] + f1", "w_plus * c.to", "w_minus * c.to", id="weights of a column"),
-        pytest.param("f1[a] + f1", "w_minus * c.to", "0 * c.to", id="weight dropped"),
-        pytest.param("f1[a] + f1", "y * c.to(dtype), n", "y, n", id="column not in the counts"),
+        pytest.param("f1[a] + f1", "positive + plus * c", "positive + minus * c", id="weights of a column"),
+        pytest.param("f1[a] + f1", "negative + minus * c", "negative", id="weight dropped"),
+        pytest.param("f1[a] + f1", "y * _as(c, z.dtype), n", "y, n", id="column not in the counts"),
         pytest.param("f1[a] + f1", "+ unit * gone + perfect * FN", "+ gone", id="unit"),
         pytest.param(
             "f1[a] + f1", "(missing > 0) | (TP", "(missing > 0) & (TP", id="column absent"
@@ -836,7 +836,7 @@ def test_verify_passes(formula: str, options: dict[str, Any]) -> None:
             id="mask of counts()",
         ),
         pytest.param("f1[a] + f1", "            a=a,", "            a=a + 1,", id="module"),
-        pytest.param("f1[a] + f1", "*_pieces", "*_pieces", id="nothing"),
+        pytest.param("f1[a] + f1", "_blocks", "_blocks", id="nothing"),
     ],
 )
 def test_seeded_fault_is_caught(formula: str, old: str, new: str) -> None:

@@ -294,6 +294,8 @@ CALLS: dict[str, Callable[[Path], object]] = {
     "value without a parameter": lambda path: metricc.value("tversky", 1, 1, 1, 1),
     "goal against the direction": lambda path: raise_warnings("f1", minimize=True),
     "package": lambda path: missing("torchmetrics"),
+    "compiler": lambda path: without_compiler(),
+    "kernel of a surrogate": lambda path: metricc.compile("f1", surrogate="heaviside").build(),
     "import of nothing": lambda path: metricc.compile(
         written(path / "a.metric", 'import "b.metric"\nTP/P')
     ),
@@ -318,6 +320,12 @@ def missing(package: str) -> object:
         patch.setitem(sys.modules, package, None)
         patch.delitem(sys.modules, "metricc.adapters.torch_metrics", raising=False)
         return metricc.compile("f1").torchmetric()
+
+
+def without_compiler() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CC", "absent")
+        return metricc.compile("f1", name="f1_of_none").build()
 
 
 def many(folder: Path) -> object:

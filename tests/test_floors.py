@@ -29,7 +29,7 @@ FLOORS = (
     {"library", "sources", "reductions", "audit"},
     {"imports", "curve", "constraint", "ranking"},
     {"emit", "verify", "identify", "adapters", "scoring"},
-    {"accumulate", "tally", "tuning"},
+    {"accumulate", "tally", "tuning", "build"},
     {"worth", "crossfit", "chart"},
     {"monitor"},
     {"compiled", "describe"},

@@ -355,7 +355,7 @@ def test_weighted_counts_never_leave_their_range() -> None:
             * (torch.rand(6, 3, generator=generator) < 0.5)
         )
         with torch.no_grad():
-            counts = torch.stack(module._count(z, y, v, None, 0.0, 10.0, 0.5))
+            counts = torch.stack(module._over_blocks(z, y, v, False, 0.0, 10.0, 0.5)[0].unbind())
         total = v.double().sum(0)
         assert (counts >= 0).all()
         assert (counts <= total * (1 + 1e-6)).all()

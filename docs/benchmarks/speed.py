@@ -2,10 +2,15 @@
 
     python docs/benchmarks/speed.py --markdown docs/speed.md
 
-All arms run interleaved in one process, float32, L = 10: one thread up to n = 32,768, two above.
-A figure is the median of seven medians; ratios are medians of ratios within a round. Peak memory is
-measured in a process of its own for each arm: how far the resident set rises above what it was
-before the call, after a call on a small batch.
+All arms run in one process, float32, L = 10, in turns of a few calls: one thread up to n =
+32,768, two above. A figure is the median of seven medians; ratios are medians of ratios within
+a round, with the least and the greatest. `naive` is the loss spelled with torch's operations
+under autograd, `bce` is `binary_cross_entropy_with_logits`, `compiled` is
+`torch.compile(naive)`; `metricc` is the file as generated, `built` with the kernel of `metricc
+build`, `fused` is `torch.compile(loss)`. `floor` is what any loss of counts must do: read
+logits and labels once (a dot product) and write a fresh gradient (`torch.full_like`). Peak
+memory is measured in a process of its own for each arm: how far the resident set rises above
+what it was before the call, after a call on a small batch.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -27,12 +33,31 @@ from rich.progress import track
 from torch import Tensor
 
 import metricc
+from metricc.load import load_file
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-SIZES = (256, 10_000, 65_536, 1_000_000, 16_000_000)
+SIZES = (32, 256, 4_096, 65_536, 1_000_000, 16_000_000, 64_000_000)
 ROUNDS = 7
 MEMORY_SIZES = (1_000_000, 16_000_000)
 STEEPNESS = 10.0
+ARMS = ("metricc", "built", "fused")
+# At least so much faster than naive, at most this share of BCE's time, at least so much faster than
+# compiled.
+TARGETS = {
+    "metricc": {
+        256: (1.8, 2.8, 1.1),
+        65_536: (1.5, 1.8, 0.75),
+        1_000_000: (3, 1.8, 0.55),
+        16_000_000: (8, 0.6, 0.6),
+    },
+    "built": {
+        256: (2.7, 1.9, 1.7),
+        65_536: (2.6, 1.0, 1.5),
+        1_000_000: (4.5, 0.8, 1.2),
+        16_000_000: (15, 0.35, 1.0),
+    },
+    "fused": {1_000_000: (None, None, 0.95), 16_000_000: (13, 0.4, 0.93)},
+}
 
 
 def naive(z: Tensor, y: Tensor) -> Tensor:
@@ -42,17 +67,28 @@ def naive(z: Tensor, y: Tensor) -> Tensor:
     return 1 - 2 * tp / (2 * tp + fp + fn)
 
 
-def arms(compiled: bool) -> dict[str, Loss]:
-    loss: Loss = metricc.loss("f1", L=STEEPNESS)
-    found: dict[str, Loss] = {
-        "naive": naive,
-        "bce": torch.nn.functional.binary_cross_entropy_with_logits,
-        "metricc": loss,
+def built(folder: Path) -> Loss:
+    """The loss of a saved file whose kernel was built."""
+    path = folder / "f1_loss.py"
+    if not path.exists():
+        metricc.compile("f1").save(path)
+        command = [sys.executable, "-m", "metricc", "build", str(path)]
+        subprocess.run(command, check=True, capture_output=True)
+    loss: Loss = load_file(path, "f1_loss").F1Loss(L=STEEPNESS)
+    return loss
+
+
+def arms(names: list[str], folder: Path) -> dict[str, Loss]:
+    makers: dict[str, Callable[[], Loss]] = {
+        "naive": lambda: naive,
+        "bce": lambda: torch.nn.functional.binary_cross_entropy_with_logits,
+        "compiled": lambda: torch.compile(naive),
+        "metricc": lambda: metricc.loss("f1", L=STEEPNESS),
+        "mcc": lambda: metricc.loss("mcc", L=STEEPNESS),
+        "built": lambda: built(folder),
+        "fused": lambda: torch.compile(metricc.loss("f1", L=STEEPNESS), fullgraph=True),
     }
-    if compiled:
-        found["compiled naive"] = torch.compile(naive)
-        found["compiled metricc"] = torch.compile(loss, fullgraph=True)
-    return found
+    return {name: makers[name]() for name in names}
 
 
 def batch(n: int) -> tuple[Tensor, Tensor]:
@@ -70,8 +106,18 @@ def step(loss: Loss, z: Tensor, y: Tensor) -> float:
     return time.perf_counter() - start
 
 
+def floor(z: Tensor, y: Tensor) -> float:
+    """Seconds of one read of logits and labels and one write of a fresh gradient."""
+    z.grad = None
+    with torch.no_grad():
+        start = time.perf_counter()
+        torch.dot(z, y)
+        torch.full_like(z, 0.5)
+        return time.perf_counter() - start
+
+
 def check(losses: dict[str, Loss]) -> None:
-    """Stop unless the gradients of all arms but cross-entropy agree."""
+    """Stop unless the gradients of all arms of F1 agree."""
     z, y = batch(5_000)
     naive(z, y).backward()
     assert z.grad is not None
@@ -79,33 +125,36 @@ def check(losses: dict[str, Loss]) -> None:
     for name, loss in losses.items():
         step(loss, z, y)
         error = ((z.grad - wanted).abs().max() / wanted.abs().max()).item()
-        if name != "bce" and error > 1e-4:
+        if name not in ("bce", "mcc") and error > 1e-4:
             sys.exit(f"the gradient of {name} is off by {error:.1e}: nothing was timed")
 
 
 def measure(losses: dict[str, Loss], n: int, seconds: float) -> dict[str, list[float]]:
-    """Seven medians per arm, in seconds, the arms interleaved call by call."""
+    """Seven medians per arm, in seconds, the arms in turns of up to 20 calls."""
     torch.set_num_threads(1 if n <= 32_768 else 2)
     z, y = batch(n)
-    once = max(sum(step(loss, z, y) for loss in losses.values()) for _ in range(3))
-    repetitions = max(3, min(300, int(seconds / ROUNDS / once)))
-    medians: dict[str, list[float]] = {name: [] for name in losses}
+    steps = {name: lambda loss=loss: step(loss, z, y) for name, loss in losses.items()}
+    steps["floor"] = lambda: floor(z, y)
+    once = min(sum(call() for call in steps.values()) for _ in range(3))
+    turn = max(1, min(20, int(0.02 / once * len(steps))))
+    turns = max(2, min(60, int(seconds / ROUNDS / once / turn)))
+    medians: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):
-        times: dict[str, list[float]] = {name: [] for name in losses}
-        for _ in range(repetitions):
-            for name, loss in losses.items():
-                times[name].append(step(loss, z, y))
+        times: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(turns):
+            for name, call in steps.items():
+                times[name] += [call() for _ in range(turn)]
         for name, taken in times.items():
             medians[name].append(statistics.median(taken))
     return medians
 
 
-def peak(name: str, n: int) -> float:
+def peak(name: str, n: int, folder: Path) -> float:
     """MiB by which one forward and backward raises the resident set, sampled every 0.2 ms."""
     page = 4096 / 2**20
-    loss = arms("compiled" in name)[name]
+    loss = arms([name], folder)[name]
     torch.set_num_threads(2)
-    for size in (64, 128, n if "compiled" in name else 64):
+    for size in (64, 128, n if name in ("compiled", "fused") else 64):
         step(loss, *batch(size))
     z, y = batch(n)
     statm = Path("/proc/self/statm")
@@ -125,19 +174,43 @@ def peak(name: str, n: int) -> float:
     return max(highest[0], int(statm.read_text().split()[1]), before) * page - before * page
 
 
-def memory(names: list[str], sizes: tuple[int, ...]) -> dict[tuple[str, int], float]:
+def memory(names: list[str], sizes: tuple[int, ...], folder: Path) -> dict[tuple[str, int], float]:
     found = {}
     for name in track(names, description="memory", transient=True):
         for n in sizes:
-            command = [sys.executable, __file__, "--peak", name, str(n)]
+            command = [sys.executable, __file__, "--peak", name, str(n), str(folder)]
             printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found[name, n] = float(printed.split()[-1])
     return found
 
 
-def ratio(over: list[float], under: list[float]) -> str:
+def ratio(over: list[float], under: list[float]) -> tuple[float, str]:
+    """The median ratio within rounds, and as text with the least and the greatest."""
     ratios = sorted(a / b for a, b in zip(over, under, strict=True))
-    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    middle = statistics.median(ratios)
+    return middle, f"{middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+
+def compared(arm: str, results: dict[int, dict[str, list[float]]]) -> list[str]:
+    """The rows of one arm's table: each ratio, and its target where there is one."""
+    rows = []
+    for n, medians in results.items():
+        own = medians[arm]
+        cells = []
+        wanted = TARGETS[arm].get(n, (None, None, None))
+        kinds = (("naive", True), ("bce", False), ("compiled", True))
+        for (other, faster), target in zip(kinds, wanted, strict=True):
+            if other not in medians:
+                cells.append("")
+                continue
+            got, text = ratio(medians[other], own) if faster else ratio(own, medians[other])
+            if target is not None:
+                met = got >= target if faster else got <= target
+                text += f"; {'at least' if faster else 'at most'} {target}: "
+                text += "met" if met else "**missed**"
+            cells.append(text)
+        rows.append(f"| {n:,} | " + " | ".join(cells) + " |")
+    return rows
 
 
 def report(
@@ -161,28 +234,31 @@ def report(
     for n, medians in results.items():
         cells = (f"{statistics.median(medians[name]) * 1e6:,.0f}" for name in names)
         lines.append(f"| {n:,} | " + " | ".join(cells) + " |")
-    lines += ["", "Ratios of times, median (least to greatest of seven rounds):", ""]
-    heads = ["naive / metricc", "metricc / bce"]
-    heads += ["compiled naive / metricc", "compiled naive / compiled metricc"]
-    heads = [h for h in heads if all(part in names for part in h.split(" / "))]
-    lines += ["| n | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    for arm in ARMS:
+        if arm not in names:
+            continue
+        lines += ["", f"`{arm}`, median (least to greatest of seven rounds):", ""]
+        lines += ["| n | naive / it | it / bce | compiled / it |", "|---|---|---|---|"]
+        lines += compared(arm, results)
+    lines += ["", "Share of the floor's time, and of F1's for MCC:", ""]
+    heads = [(arm, "floor") for arm in ("metricc", "built", "fused", "bce") if arm in names]
+    heads += [("mcc", "metricc")] * ("mcc" in names)
+    lines += ["| n | " + " | ".join(f"{a} / {b}" for a, b in heads) + " |"]
+    lines += ["|---|" + "---|" * len(heads)]
     for n, medians in results.items():
-        cells = (ratio(*(medians[part] for part in head.split(" / "))) for head in heads)
+        cells = (ratio(medians[a], medians[b])[1] for a, b in heads)
         lines.append(f"| {n:,} | " + " | ".join(cells) + " |")
     sizes = sorted({n for _, n in peaks})
     if sizes:
+        lines += ["", "Peak memory beyond the inputs, MiB (the gradient: 4 bytes an element):", ""]
+        shown = list(dict.fromkeys(name for name, _ in peaks))
         lines += [
-            "",
-            "Peak memory beyond the inputs, MiB (the gradient alone: 4 bytes an element):",
-        ]
-        lines += [
-            "",
-            "| n | gradient | " + " | ".join(names) + " |",
-            "|---|" + "---|" * (len(names) + 1),
+            "| n | gradient | " + " | ".join(shown) + " |",
+            "|---|" + "---|" * (len(shown) + 1),
         ]
         for n in sizes:
-            cells = (f"{peaks[name, n]:.0f}" for name in names)
-            lines.append(f"| {n:,} | {4 * n / 2**20:.0f} | " + " | ".join(cells) + " |")
+            cells = (f"{peaks[name, n]:.1f}" for name in shown)
+            lines.append(f"| {n:,} | {4 * n / 2**20:.1f} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -191,20 +267,26 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--seconds", type=float, default=20.0, help="for each size")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--no-build", action="store_true", help="leave the built kernel out")
     parser.add_argument("--quick", action="store_true", help="small sizes, a few seconds")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
-    parser.add_argument("--peak", nargs=2, metavar=("ARM", "N"), help=argparse.SUPPRESS)
+    parser.add_argument("--peak", nargs=3, metavar=("ARM", "N", "DIR"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peak:
-        print(peak(given.peak[0], int(given.peak[1])))
+        print(peak(given.peak[0], int(given.peak[1]), Path(given.peak[2])))
         return
     if given.quick:
         given.sizes, given.seconds, given.no_compile = [256, 65_536], 0.5, True
-    losses = arms(not given.no_compile)
-    check(losses)
-    sizes = track(given.sizes, description="time", transient=True)
-    results = {n: measure(losses, n, given.seconds) for n in sizes}
-    peaks = {} if given.quick else memory(list(losses), MEMORY_SIZES)
+        given.no_build = True
+    names = ["naive", "bce", *["compiled"] * (not given.no_compile), "metricc", "mcc"]
+    names += ["built"] * (not given.no_build) + ["fused"] * (not given.no_compile)
+    with tempfile.TemporaryDirectory() as folder:
+        losses = arms(names, Path(folder))
+        check(losses)
+        sizes = track(given.sizes, description="time", transient=True)
+        results = {n: measure(losses, n, given.seconds) for n in sizes}
+        kept = [name for name in names if name != "mcc"]
+        peaks = {} if given.quick else memory(kept, MEMORY_SIZES, Path(folder))
     command = shlex.join(["python", "docs/benchmarks/speed.py", *sys.argv[1:]])
     text = report(results, peaks, command)
     print(text)

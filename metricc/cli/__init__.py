@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from metricc.cli.build import build
 from metricc.cli.compile import compile_formula
 from metricc.cli.derive import audit, derive, show
 from metricc.cli.library import explain, list_library
@@ -32,5 +33,5 @@ def main() -> None:
     """
 
 
-for command in (compile_formula, derive, audit, verify, tune, list_library, show, explain):
+for command in (compile_formula, build, derive, audit, verify, tune, list_library, show, explain):
     main.add_command(command)

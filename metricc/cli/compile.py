@@ -38,6 +38,7 @@ DIFF_LINES = 40
 @click.option("--minimize", is_flag=True, help="Less is better: the loss is the metric.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 unless FILE is up to date.")
 @click.option("--force", is_flag=True, help="Overwrite FILE though edited or not metricc's.")
+@click.option("--build", "kernel", is_flag=True, help="Build FILE's kernel too (metricc build).")
 @formatting("text", "json", says="How diagnostics are printed. Default: text.")
 def compile_formula(
     formula: Source,
@@ -45,6 +46,7 @@ def compile_formula(
     name: str | None,
     check: bool,
     force: bool,
+    kernel: bool,
     form: str,
     **options: Any,
 ) -> None:
@@ -62,6 +64,8 @@ def compile_formula(
 
     if check and output is None:
         raise click.UsageError("--check compares with a file: name it with -o")
+    if kernel and (check or output is None):
+        raise click.UsageError("--build builds beside a file: write one with -o")
     if name is None and output is not None:
         name = output.stem.removesuffix("_loss").removesuffix("_objective")
     compiled = compiler.compile(formula, name=name, **options)
@@ -73,6 +77,8 @@ def compile_formula(
     else:
         compiled.save(output, force=force)
         _announce(compiled, output)
+        if kernel:
+            _build(output)
 
 
 def _announce(compiled: CompiledMetric, path: Path) -> None:
@@ -82,6 +88,15 @@ def _announce(compiled: CompiledMetric, path: Path) -> None:
     if not as_json():
         kind = "Objective" if loss.target == "gbdt" else "Loss"
         click.echo(f"wrote {path}: {loss.pascal}{kind}, {goal} ({how})", err=True)
+
+
+def _build(path: Path) -> None:
+    from metricc import build as building
+    from metricc.cli.build import told
+
+    built = building.build(path)
+    if not as_json():
+        click.echo(told(path, built), err=True)
 
 
 def _check(source: str, path: Path) -> None:

@@ -30,15 +30,17 @@ def statements(
 
 
 def expressions(
-    block: ir.Block, reductions: Mapping[str, str] = _NONE
+    block: ir.Block, reductions: Mapping[str, str] = _NONE, printer: Printer | None = None
 ) -> tuple[list[str], list[str], set[str]]:
     """The assignments of a block as lines, its results, and the functions that both call."""
-    printer = _Printer(reductions)
+    printer = printer or Printer(reductions)
     lines = [f"{name} = {printer.text(expression)}" for name, expression in block.assignments]
     return lines, [printer.text(result) for result in block.results], printer.called
 
 
-class _Printer:
+class Printer:
+    """Expressions as Python. A target that spells some otherwise overrides their methods."""
+
     def __init__(self, reductions: Mapping[str, str]) -> None:
         self.reductions = reductions
         self.called: set[str] = set()

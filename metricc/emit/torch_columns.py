@@ -6,7 +6,7 @@ The holes are those of `torch_file`; all are as good as empty where a metric has
 from __future__ import annotations
 
 from metricc import ir
-from metricc.emit import torch_file as file
+from metricc.emit import torch_single as single
 from metricc.functions import CELLS
 
 
@@ -17,12 +17,10 @@ def holes(metric: ir.Metric) -> dict[str, str]:
     if not columns:
         return {
             **dict.fromkeys(EMPTY, ""),
-            "apply": f"    return {_APPLY.format('')}[0]",
             "how_many_counts": "four",
             "how_many_weights": "two",
-            "sides": file.SIDES.format(two="[:2]" if metric.elements else ""),
-            "negative": file.NEGATIVE.format(four=end),
-            "means_function": file.MEANS.format(end=cells),
+            "sides": "",
+            "negative": single.NEGATIVE.format(four=end),
         }
     typed = ", ".join(f"{name}: Tensor" for name in columns)
     named = ", ".join(f'"{name}": {name}' for name in columns)
@@ -38,16 +36,14 @@ def holes(metric: ir.Metric) -> dict[str, str]:
         "pieces": ", cs",
         "plus_columns": f" + {len(columns)}",
         "apart_columns": _APART.format(count=len(columns)),
-        "apply": f"    found = {_APPLY.format(', *columns')}\n    return found[0]",
         "column_sums": _SUMS,
         "fit_columns": ", **columns",
         "spread_columns": _SPREAD,
         "kept_columns": _KEPT,
         "how_many_counts": str(cells),
         "how_many_weights": str(weights),
-        "sides": _SIDES.format(weights=f"[:{weights}]" if metric.elements else ""),
+        "sides": _SIDES,
         "negative": _NEGATIVE.format(cells=cells),
-        "means_function": file.MEANS.format(end=cells),
     }
 
 
@@ -57,16 +53,14 @@ EMPTY = (
     "kept_columns"
 ).split()
 
-_APPLY = "_<<pascal>>Function.apply(input, target, weight, counts, absent, smooth<<store>>{})"
-
 _APART = """\
         columns, ctx.arguments = ctx.arguments[-{count}:], ctx.arguments[:-{count}]
 """
 
 _SUMS = """
-        for c in cs:
-            yc, nc = y * c.to(dtype), n * c.to(dtype)
-            sums += torch.dot(yc, a), torch.dot(yc, b), torch.dot(nc, a), torch.dot(nc, b)"""
+    for c in columns:
+        yc, nc = y * _as(c, z.dtype), n * _as(c, z.dtype)
+        sums += torch.dot(yc, a), torch.dot(yc, b), torch.dot(nc, a), torch.dot(nc, b)"""
 
 _SPREAD = """\
     columns = {name: _spread(column, input, name) for name, column in columns.items()}
@@ -79,19 +73,18 @@ _KEPT = """\
 
 _NEGATIVE = """\
     groups = [counts[i : i + 4] for i in range(0, {cells}, 4)]
-    if at_once and any(min(group) < -1e-5 * sum(map(abs, group)) for group in groups):
+    if any(min(group) < -1e-5 * sum(map(abs, group)) for group in groups):
         fact = "target must be in [0, 1] (ignore_index leaves labels out)"
         raise ValueError(fact + ", weight at least 0")
 """
 
 _SIDES = '''\
-def _sides(y, pair, columns):
-    """y plus - (1 - y) minus, each w + c w_c over the columns. lerp is exact at y = 0 and y = 1."""
-    plus, minus, *more = pair{weights}.to(y.dtype)
-    plus, minus = plus.expand_as(y), minus.expand_as(y)
-    for c, w_plus, w_minus in zip(columns, more[::2], more[1::2]):
-        plus, minus = plus + w_plus * c.to(y.dtype), minus + w_minus * c.to(y.dtype)
-    return torch.lerp(-minus.clamp(-_HUGE, _HUGE), plus.clamp(-_HUGE, _HUGE), y)
+def _sides(columns, dtype, positive, negative, *more):
+    """The derivatives at a positive and at a negative, each w + c w_c over the columns."""
+    for c, plus, minus in zip(columns, more[::2], more[1::2]):
+        c = _as(c, dtype)
+        positive, negative = positive + plus * c, negative + minus * c
+    return positive.clamp(-_HUGE, _HUGE), negative.clamp(-_HUGE, _HUGE)
 
 
 '''
@@ -126,27 +119,24 @@ def _mean(total, counted):
     return ((1 - none) * total + none) / ((1 - none) * counted + none)
 '''
 
-PAIR = '''
-
-def _pair(input, counts, absent, smooth<<pair_args>>):
-    """What backward maps over the batch: the derivatives of the loss."""
-    *cells, _, live = _present(*counts, absent, smooth)
+SCALARS = """\
+    *cells, scored, live = _present(*counts, absent, smooth)
     pair = weights(*cells<<parameters>>)
-<<known>>    return <<scale>>torch.stack([_tensor(live * w, input) for w in pair])
-'''
+<<known>>    loss = <<direction>>scored * value(*cells<<parameters>>)
+    return loss, *(side * live * w for side, w in zip((<<scale_of>>, <<flipped_of>>) * len(pair), pair))
+"""
 
-PAIR_WITH_ELEMENTS = '''
-
-<<means_function>>def _pair(input, counts, absent, smooth<<pair_args>>):
-    """What backward maps over the batch: the derivatives of the loss."""
+SCALARS_WITH_ELEMENTS = """\
+    total = sum(counts[:4])
+    means = [_ratio(x, total) for x in counts<<losses_from>>]
     *cells, scored, live = _present(*counts<<four>>, absent, smooth)
-    found = weights(*cells, *_means(counts)<<parameters>>)
+    found = weights(*cells, *means<<parameters>>)
     pair, slopes = found[:<<weights_end>>], found[<<weights_end>>:]
-<<known>>    total = sum(counts[:4])
+<<known>>    loss = <<direction>>scored * value(*cells, *means<<parameters>>)
+    pair = [side * live * w for side, w in zip((<<scale_of>>, <<flipped_of>>) * len(pair), pair)]
     slopes = [(total > 0) * _ratio(<<sign>>scored * slope, total) for slope in slopes]
-    pair = [*(<<scale>>live * w for w in pair), *slopes]
-    return torch.stack([_tensor(x, input) for x in pair])
-'''
+    return loss, *pair, *slopes
+"""
 
 KNOWN = "    pair = [_known(w) for w in pair]\n"
 
@@ -155,7 +145,7 @@ AMOUNTS = '''
 
 def _amounts(input, columns):
     """The columns. On a CPU, ValueError for a number that is negative or not finite."""
-    for name, column in columns.items() if _on_cpu(input) else ():
+    for name, column in columns.items() if _at_once(input) else ():
         wrong = ~((column >= 0) & (column < float("inf")))
         if wrong.any():
             first = wrong.flatten().nonzero()[0].item()

@@ -66,6 +66,11 @@ COUNTS_GIVEN = (
     "loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at the "
     "running mean of a `Counts`, which takes in the batch's: for batches with few positives."
 )
+RANKS = (
+    "process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts are "
+    "summed: each has the loss of the whole batch, and its part of the gradient times the number of "
+    "ranks, by which DDP and FSDP divide."
+)
 TENSORS = {
     "binary": "input: {kind}; target: labels in [0, 1], float, integer or bool, of the same shape "
     "(any); weight: per element or per sample (first dimension), at least 0; " + _IGNORED,
@@ -132,7 +137,7 @@ __all__ = [<<exports>>]
 
 METRICC = {}
 
-_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -211,16 +216,16 @@ class Counts:
 
 SETTLED = '''
 
-def _settled(counts, input, target, weight<<settled_args>>):
+def _settled(counts, input, target, weight<<settled_args>>, ranks=None):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if type(counts).__name__ == "Counts":  # of this file or another
-        counts = counts.add(_summed(input, target, weight<<settled_args>>))
+        counts = counts.add(_over_ranks(_summed(input, target, weight<<settled_args>>), ranks))
     if not isinstance(counts, Tensor) or counts.is_complex() or counts.requires_grad:
         raise ValueError("counts must be a constant real tensor, as counts() gives it, or a Counts")
     if counts.shape != <<counts_size>>:
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {<<counts_size>>}")
     counts = _tensor(counts, input)
-    if _on_cpu(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -228,7 +233,7 @@ def _settled(counts, input, target, weight<<settled_args>>):
 def _summed(input, target, weight<<settled_args>>):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        return <<summed>>
+<<summed_at_once>>        return <<summed>>
 '''
 
 # With hard counts a root or logarithm of 0 is common, and its slope would drown all others.
@@ -244,17 +249,48 @@ TOOLS = '''
 
 def _narrow(g, dtype):
     """To the input's type; halves saturate rather than overflow."""
+    if g.dtype == dtype:
+        return g
     largest = torch.finfo(dtype).max
-    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
+    return g.clamp(-largest, largest).to(dtype)
 
 
-def _on_cpu(input):
-    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+def _at_once(tensor):
+    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+    try:
+        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
+    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return False
 
 
-def _at_once(input):
-    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    return _on_cpu(input) and not torch.is_grad_enabled()
+def _eager(input):
+    return _at_once(input) and not torch.is_grad_enabled()
+
+
+def _group(process_group):
+    """The ranks that share one batch; None where this process is alone."""
+    if process_group is None:
+        return None
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        raise ValueError("process_group: call torch.distributed.init_process_group() first")
+    group = torch.distributed.group.WORLD if process_group == "world" else process_group
+    if not isinstance(group, torch.distributed.ProcessGroup):
+        raise ValueError(f'process_group must be a ProcessGroup or "world", not {process_group!r}')
+    if torch.distributed.get_rank(group) < 0:
+        raise ValueError("this process is not in the process_group")
+    return group
+
+
+def _size(group):
+    """What the gradient is multiplied by: DDP and FSDP divide it by the number of ranks."""
+    return 1 if group is None else torch.distributed.get_world_size(group)
+
+
+def _over_ranks(counts, group):
+    """The counts, summed over the ranks in place."""
+    if group is not None:
+        torch.distributed.all_reduce(counts, group=group)
+    return counts
 
 
 def _dtype(input):
@@ -273,18 +309,21 @@ def _tensor(x, like):
 
 def _fit(input, **others):
     """ValueError for what is no real tensor on the input's device, or needs a gradient."""
-    for name, tensor in {"input": input, **others}.items():
+    if not isinstance(input, Tensor) or not input.is_floating_point():
+        kind = input.dtype if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"input must be a floating-point tensor, not {kind}")
+    for name, tensor in others.items():
         if tensor is None and name in ("weight", "mask"):
             continue
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
-        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+        if tensor.is_complex():
             raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
         if name == "mask" and tensor.dtype != torch.bool:
             raise ValueError(f"mask must be a bool tensor, not {tensor.dtype}")
         if tensor.device != input.device:
             raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
-        if name != "input" and tensor.requires_grad:
+        if tensor.requires_grad:
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
 
 
@@ -298,231 +337,9 @@ def _policy(absent, smooth, label_smoothing<<policy_arguments>>):
         raise ValueError(f"label_smoothing must lie in [0, 1], not {label_smoothing}")
 <<policy_checks>>'''
 
-# One table: four counts, as floats where this runs at once on a CPU.
-SCALAR = '''\
-def <<name>>_loss(input: Tensor, target: Tensor, *<<columns_first>>, weight: Tensor | None = None, mask: Tensor | None = None, counts: Tensor | Counts | None = None, ignore_index: float | None = None, label_smoothing: float = 0.0, smooth: float = 0.0, absent: str = "diagonal"<<keywords>>) -> Tensor:
-    """The loss of a batch of <<input>>: a scalar. ValueError where the tensors do not fit."""
-<<require>>    _policy(absent, smooth, label_smoothing)
-    input, target, weight<<columns>> = _arrange(input, target, weight, mask, ignore_index, label_smoothing<<named_columns>>)
-    if counts is not None:
-        counts = _settled(counts, input, target, weight<<count_args>>)
-<<apply>>
-
-
-class <<pascal>>Loss(torch.nn.Module):
-    """`<<name>>_loss` as a module. It holds no state."""
-
-    def __init__(self, *<<keywords>>, ignore_index: float | None = None, label_smoothing: float = 0.0, smooth: float = 0.0, absent: str = "diagonal"):
-        super().__init__()
-<<require_in_module>><<policy_in_module>><<assign>>        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
-        self.smooth = smooth
-        self.absent = absent
-
-    def forward(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None, counts: Tensor | Counts | None = None<<columns_last>>) -> Tensor:
-        return <<name>>_loss(input, target<<passed_columns>>, weight=weight, mask=mask, counts=counts, ignore_index=self.ignore_index, label_smoothing=self.label_smoothing, smooth=self.smooth, absent=self.absent<<stored>>)
-
-    def counts(self, input: Tensor, target: Tensor, weight: Tensor | None = None, mask: Tensor | None = None<<columns_last>>) -> Tensor:
-        """<<cells>> of a batch, (<<count>>,), without gradient: they add over batches."""
-        input, target, weight<<columns>> = _arrange(input, target, weight, mask, self.ignore_index, self.label_smoothing<<named_columns>>)
-        return _summed(input, target, weight<<own_count_args>>)
-<<set_surrogate>>
-    def extra_repr(self) -> str:
-        return <<shown>>
-
-
-class _<<pascal>>Function(torch.autograd.Function):
-    """Forward reduces the batch to <<how_many_counts>> counts, backward maps <<how_many_weights>> weights over it.
-
-    On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
-    """
-
-    @staticmethod
-    def forward(input, target, weight, given, absent, smooth<<store>><<star_columns>>):
-        kept = _at_once(input) and input.requires_grad and given is None
-        slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        counts = given
-        if given is None:
-            counts = _count(input, target, weight, slope if kept else None<<count_args>>)
-        *cells, scored, _ = _present(*counts<<four>>, absent, smooth)
-        loss = <<direction>>scored * value(*cells<<means>><<parameters>>)
-        pair = _pair(input, counts, absent, smooth<<pair_args>>)
-        return _tensor(loss, input).to(slope.dtype), pair, slope
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        input, target, weight, *ctx.arguments = inputs
-<<apart_columns>>        _, pair, ctx.slope = output
-        ctx.save_for_backward(input, target, weight, pair<<star_columns>>)
-        ctx.mark_non_differentiable(pair, ctx.slope)
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def backward(ctx, grad_loss, *_):
-        nothing = (None,) * (2 + len(ctx.arguments)<<plus_columns>>)
-        if grad_loss is None:
-            return None, *nothing
-        input, target, weight, pair<<star_columns>> = ctx.saved_tensors
-        given, absent, smooth<<store>> = ctx.arguments
-        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
-            counts = _count(input, target, weight, None<<count_args>>)
-            pair = _pair(input, counts, absent, smooth<<pair_args>>)
-        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
-        if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
-            g = _map(input, target, weight, pair<<count_args>>)
-        else:  # the slope turns into the gradient; another backward finds none
-            slope, ctx.slope = ctx.slope, None
-            g = _finish(slope, <<finish_input>>target, weight, pair<<finish_args>>)
-        return _narrow(g, input.dtype), *nothing
-
-
-<<soft>>
-
-def _count(input, target, weight, slope<<count_args>>):
-    """<<the_counts>>: floats where this runs at once on a CPU, else tensors."""
-    dtype, at_once = _dtype(input), _at_once(input)
-    counts = [0.0] * <<count>>
-    for z, y, v, s<<star_pieces>> in _pieces(input, target, weight, slope<<star_columns>>):
-        z, y = z.to(dtype), y.to(dtype)
-        a, b, d = _soft(z<<soft_args>>)
-<<element_losses>>        n = 1 - y
-        if v is not None:
-            y, n = y * v.to(dtype), n * v.to(dtype)
-        # Four sums of their own terms: a count taken as a difference of sums would cancel.
-        sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)<<column_sums>><<element_sums>>
-        sums = [x.item() if at_once else x.to(_wide(input)) for x in sums]
-        counts = [count + x for count, x in zip(counts, sums)]
-        if s is not None:
-            s.copy_(d)
-<<negative>>    return counts
-'''
-
-NEGATIVE = """\
-    if at_once and min(counts{four}) < -1e-5 * sum(map(abs, counts{four})):
-        raise ValueError("target must be in [0, 1] (ignore_index leaves labels out), weight at least 0")
-"""
-
-SCALAR_PAIR = '''
-
-def _pair(input, counts, absent, smooth<<pair_args>>):
-    """What backward maps over the batch: the derivatives of the loss<<and_losses>>."""
-    *cells, _, live = _present(*counts, absent, smooth)
-    w_plus, w_minus = weights(*cells<<parameters>>)
-<<known>>    return <<scale>>torch.stack([_tensor(live * w_plus, input), _tensor(live * w_minus, input)])
-'''
-
-MEANS = '''\
-def _means(counts):
-    """The element losses' means over the batch."""
-    total = sum(counts[:4])
-    return [_ratio(x, total) for x in counts[{end}:]]
-
-
-'''
-
-SCALAR_PAIR_WITH_ELEMENTS = '''
-
-<<means_function>>def _pair(input, counts, absent, smooth<<pair_args>>):
-    """What backward maps over the batch: the derivatives of the loss<<and_losses>>."""
-    *cells, scored, live = _present(*counts[:4], absent, smooth)
-    w_plus, w_minus, *slopes = weights(*cells, *_means(counts)<<parameters>>)
-<<known>>    total = sum(counts[:4])
-    slopes = [(total > 0) * _ratio(<<sign>>scored * slope, total) for slope in slopes]
-    pair = [<<scale>>live * w_plus, <<scale>>live * w_minus, *slopes]
-    return torch.stack([_tensor(x, input) for x in pair])
-'''
-
-SIDES = '''\
-def _sides(y, pair):
-    """y pair[0] - (1 - y) pair[1]. lerp is exact at y = 0 and y = 1."""
-    plus, minus = pair{two}.to(y.dtype)
-    return torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
-
-
-'''
-
-SCALAR_MAP = '''
-
-def _map(input, target, weight, pair<<count_args>>):
-    """The gradient in one expression, which compilers and autograd can follow."""
-    z = input.to(_dtype(input))
-    y = target.to(z.dtype)
-    g = _sides(y, pair<<columns>>) * _soft(z<<soft_args>>)[2]
-<<bound>>    return _weighed(g, weight)<<map_losses>>
-
-
-def _finish(slope, <<finish_input>>target, weight, pair<<finish_args>>):
-    """The gradient from the slope, in place."""
-    for s, <<finish_z>>y, v<<star_pieces>> in _pieces(slope, <<finish_input>>target, weight<<star_columns>>):
-        y = y.to(s.dtype)
-        s.mul_(_sides(y, pair<<pieces>>))<<bound_in_place>>
-        if v is not None:
-            s.mul_(v)<<finish_losses>>
-    return slope
-
-
-<<sides>>def _weighed(g, v):
-    return g if v is None else g * v
-
-
-def _pieces(*tensors):
-    """The tensors flat, and where this runs at once in pieces that fit a CPU's cache."""
-    flat = [None if t is None else t.reshape(-1) for t in tensors]
-    size = _BLOCK * torch.get_num_threads() if _at_once(flat[0]) else len(flat[0])
-    if len(flat[0]) <= size:
-        return [flat]
-    starts = range(0, len(flat[0]), size)
-    return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
-
-
-def _arrange(input, target, weight, mask, ignore_index, label_smoothing<<columns>>):
-    """The tensors as they are counted. Refuses those that do not fit together."""
-    _fit(input, target=target, weight=weight, mask=mask<<fit_columns>>)
-    if target.shape != input.shape:
-        raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    weight = weight if weight is None else _spread(weight, input, "weight")
-<<spread_columns>>    if mask is not None or ignore_index is not None:
-        input, target, weight = _kept(input, target, weight, mask, ignore_index)
-<<kept_columns>>    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
-    return input, target, weight<<columns>>
-
-
-def _spread(tensor, input, name):
-    """A tensor per element as it is; one per sample over the elements of each sample."""
-    if tensor.shape == input.shape:
-        return tensor
-    if tensor.shape != input.shape[:1]:
-        shapes = f"{tuple(input.shape)} or {tuple(input.shape[:1])}"
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; it must be {shapes}")
-    return tensor.reshape(-1, *[1] * (input.dim() - 1)).expand_as(input)
-
-
-def _kept(input, target, weight, mask, ignore_index):
-    """Weight 0, and a harmless input and target, for what is masked out or ignored."""
-    keep = torch.ones_like(target, dtype=torch.bool)
-    if mask is not None:
-        keep = _spread(mask, input, "mask")
-    if ignore_index is not None:  # NaN ignores NaN
-        ignored = target.isnan() if ignore_index != ignore_index else target == ignore_index
-        keep = keep & ~ignored
-    weight = keep.to(_dtype(input)) if weight is None else torch.where(keep, weight, 0)
-    return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
-'''
-
 # The slope of a user's formula may be as large as w: sqrt(p) at 0.
 BOUND = "    g = g.clamp(-_HUGE, _HUGE)\n"
 BOUND_IN_PLACE = ".clamp_(-_HUGE, _HUGE)"
-
-LOSSES = '''
-
-def _losses(z, y, v, pair<<loss_args>>):
-    """The element losses' part of the gradient."""
-    z, weights = z.to(y.dtype), pair[<<weights_end>>:].to(y.dtype)
-    # The weight first: it and its sum in w may both be tiny.
-    losses = <<element_calls>>
-    return sum(_weighed(slope, v) * w for w, (_, slope) in zip(weights, losses))
-'''
 
 SET_SURROGATE = '''
     def set_surrogate(self, *, {keywords}) -> None:

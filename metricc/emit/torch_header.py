@@ -203,7 +203,7 @@ def _tensor_lines(plan: ir.Plan, options: ir.Options) -> list[str]:
         found.append(file.BY_SAMPLE)
     if vector or options.per == "sample":
         found.append(file.REDUCTION)
-    return found
+    return [*found, file.RANKS]
 
 
 def made_by(

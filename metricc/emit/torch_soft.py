@@ -20,12 +20,18 @@ LOGITS, PROBABILITIES, SOFTMAX = "logits", "probabilities", "softmax"
 
 @dataclass(frozen=True)
 class Soft:
-    """The text of `_soft`, what its slope lacks, the guards that it calls and whether math."""
+    """The text of `_soft`, what its slope lacks, the guards that it calls and whether math.
+
+    `block` is the function that a CPU calls on its blocks: `_soft`, or a faster one in the text.
+    Its slope is a new tensor unless `aliased`.
+    """
 
     text: str
     scale: str
     guards: frozenset[str] = frozenset()
     math: bool = False
+    block: str = "_soft"
+    aliased: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,26 @@ c = torch.sin(math.pi / 2 * (1 - u.abs()))  # exactly 0 at the ends of the suppo
     "heaviside": _Curve("a, b, d = _steps(p, q, delta, threshold)", "d", q=True),
 }
 
+# Two exponentials in all, for compilers; nothing cancels, and autograd finds no kink.
+_AMPLIFIED = '''\
+def _soft(z, L, threshold):
+    """A(p), 1 - A(p) and dA/dz, p = sigmoid(z), over L."""
+    largest = torch.finfo(z.dtype).max / 4
+    e = torch.exp(-z).clamp(max=largest)
+    p = 1 / (1 + e)  # and 1 - p is e p
+    f = torch.exp(L * (threshold - p)).clamp(max=largest)
+    a = 1 / (1 + f)  # and 1 - A is f a
+    return a, f * a, e * p * p * f * a * a
+
+
+def _soft_block(z, L, threshold):
+    """The same on a CPU, where four sigmoids are faster than two exponentials."""
+    p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()
+    t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
+    a, b = torch.sigmoid(t), t.neg_().sigmoid_()
+    return a, b, p.mul_(q).mul_(a).mul_(b)
+'''
+
 _STEPS = '''
 
 def _steps(p, q, delta, threshold):
@@ -96,6 +122,9 @@ def soft(surrogate: Surrogate, entry: str) -> Soft:
     if surrogate.curve is not None:
         return _formula(surrogate, entry)
     names = [name for name, _, _ in surrogate.arguments]
+    plain = not surrogate.hard and not surrogate.averaged
+    if surrogate.name == "amplified" and entry == LOGITS and plain:
+        return Soft(_AMPLIFIED, "L * ", block="_soft_block")
     if surrogate.name == "soft":
         return Soft(_function(entry, [], _hard(surrogate, entry), "", q=True), "")
     curve = _CURVES[surrogate.name]
@@ -173,4 +202,5 @@ def _formula(surrogate: Surrogate, entry: str) -> Soft:
     before = [f"{name} = {text}" for name, text in spelled.items() if name in used]
     answer = [*before, *code]
     body = textwrap.indent("\n".join(answer), "    ")
-    return Soft(_definition(entry, names, _DOC[entry], body), "", frozenset(called))
+    text = _definition(entry, names, _DOC[entry], body)
+    return Soft(text, "", frozenset(called), aliased=True)

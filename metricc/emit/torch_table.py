@@ -1,6 +1,7 @@
 """The generated file of a loss over several tables (one a class, one a sample), as text with holes.
 
-What differs by task and averaging stands in fragments of its own; `torch.render` chooses them.
+What differs by task and averaging stands in fragments of its own; `torch_tables` chooses them. The
+passes over a batch are in `torch_table_passes`.
 """
 
 from __future__ import annotations
@@ -213,7 +214,9 @@ def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None
     """The loss of <<input>> of shape <<shape>>: <<what>>. ValueError if they misfit."""
 <<require>>    _policy(absent, smooth, label_smoothing<<reduction_argument>>)
     target, weight<<and_sample_weight>> = _arrange(input, target, weight, mask, ignore_index)
-<<shares>><<settle>>    arguments = (<<counts_argument>><<share_argument>>label_smoothing, absent, smooth<<store>>)
+<<shares>>    group = _group(process_group)
+<<settle>>    arguments = (<<counts_argument>><<share_argument>>label_smoothing, absent, smooth, group<<store>>)
+    at_once = all(t is None or _at_once(t) for t in (input, target, weight))
 <<apply>>
 
 
@@ -231,250 +234,7 @@ class <<pascal>>Loss(torch.nn.Module):
         names = (<<shown>>)
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
-
-class _<<pascal>>Function(torch.autograd.Function):
-    """Forward reduces the batch to the counts of every <<slice>>, backward maps their weights over it.
-
-    On a CPU forward also leaves <<kept_what>> where backward makes the gradient of it.
-    """
-
-    @staticmethod
-    def forward(input, target, weight<<given_in>><<share_in>>, label_smoothing, absent, smooth<<store>>):
-        keep = _at_once(input) and input.requires_grad<<unless_given>>
-        kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
-<<count_line>>        loss, pair, share = _scalars(counts<<share_in>>, absent, smooth<<pair_args>>)
-        return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        input, target, weight, *ctx.arguments = inputs
-        _, share, pair, ctx.kept = output
-        ctx.save_for_backward(input, target, weight, pair)
-        ctx.mark_non_differentiable(share, pair, ctx.kept)
-        ctx.set_materialize_grads(False)
-
-    @staticmethod
-    def backward(ctx, grad_loss, *_):
-        nothing = (None,) * (2 + len(ctx.arguments))
-        if grad_loss is None:
-            return None, *nothing
-        input, target, weight, pair = ctx.saved_tensors
-        <<given_argument>><<share_argument>>label_smoothing, absent, smooth<<store>> = ctx.arguments
-        if torch.is_grad_enabled()<<unless_given>>:  # create_graph: the weights have gradients
-            counts = _count(input, target, weight, None, label_smoothing<<count_args>>)
-            pair = _scalars(counts<<share_in>>, absent, smooth<<pair_args>>)[1]
-        pair = (<<upstream>>).clamp(-_HUGE, _HUGE)
-        if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
-            g = _map(input, target, weight, pair, label_smoothing<<count_args>>)
-        else:  # what is kept turns into the gradient; another backward finds none
-            kept, ctx.kept = ctx.kept, None
-            g = _finish(kept, <<finish_input>>target, weight, pair, label_smoothing<<finish_args>>)
-        return _narrow(g, input.dtype), *nothing
 '''
-
-COUNT = '''
-
-def _count(input, target, weight, kept, label_smoothing<<count_args>>):
-    """TP, FN, FP, TN<<and_sums>> of every <<table>>: float64, of shape <<counts_shape>> each."""
-    counts = torch.zeros(<<count>>, <<zeros_shape>>, dtype=_wide(input), device=input.device)
-    for <<rows_name>>, (z, y, v, s) in _pieces(input, target, weight, kept):
-        z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
-<<soft_lines>><<element_losses>>        n = 1 - y
-        if v is not None:
-            y, n = y * v, n * v
-        # Four sums of their own terms: a count taken as a difference of sums would cancel.
-        terms = y * a, y * b, n * a, n * b<<element_terms>>
-        counts<<rows>> += torch.stack([term.sum(<<dims>>) for term in terms])
-        if s is not None:
-            s.copy_(<<kept_name>>)
-    cells = counts[:4]
-    if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
-        raise ValueError("target must be in [0, 1] (ignore_index leaves labels out), weight at least 0")
-    return counts.unbind()
-'''
-
-READY = {
-    "multiclass": '''
-
-def _ready(z, y, v, label_smoothing):
-    """Input, labels and weight of a piece; what weighs nothing is made harmless (it may be NaN)."""
-    if v is not None:
-        v = v.to(z.dtype)
-        z = z.masked_fill(v == 0, 0)
-    if y.is_floating_point():
-        y = y.to(z.dtype) if v is None else y.to(z.dtype).masked_fill(v == 0, 0)
-    else:
-        y = torch.zeros_like(z).scatter_(1, y, 1)
-    if label_smoothing:
-        y = y * (1 - label_smoothing) + label_smoothing / y.shape[1]
-    return z, y, v
-''',
-    "sigmoid": '''
-
-def _ready(z, y, v, label_smoothing):
-    """Input, labels and weight of a piece; what weighs nothing is made harmless (it may be NaN)."""
-    y = y.to(z.dtype)
-    if v is not None:
-        v = v.to(z.dtype)
-        z, y = z.masked_fill(v == 0, 0), y.masked_fill(v == 0, 0)
-    if label_smoothing:
-        y = y * (1 - label_smoothing) + label_smoothing / 2
-    return z, y, v
-''',
-}
-
-PIECES = '''
-
-def _flat(*tensors):
-    """The tensors as (samples, classes, positions)."""
-    N, M = <<sizes>>
-    return [None if t is None else t.reshape(N, <<classes_of>>, M) for t in tensors]
-
-
-def _pieces(*tensors):
-    """The flat tensors, where this runs at once cut into pieces that fit a CPU's cache.
-
-    With each piece comes a slice of the samples that it holds.
-    """
-    flat = _flat(*tensors)
-    if not _at_once(tensors[0]):
-        return [(slice(None), flat)]
-    N, C, M = flat[0].shape
-    size = _BLOCK * torch.get_num_threads() // max(C, 1)
-    width = max(1, min(M, size))
-    height = max(1, size // width)
-    return [
-        (slice(i, i + height), [None if t is None else t[i : i + height, :, j : j + width] for t in flat])
-        for i in range(0, max(N, 1), height)
-        for j in range(0, max(M, 1), width)
-    ]
-
-
-def _spread(pair, rows):
-    """The weights of the gradient for a piece: of shape (rows or 1, classes, 1) each."""
-    return [w[<<spread_index>>] for w in pair]
-
-
-def _sides(y, plus, minus):
-    """y plus - (1 - y) minus. lerp is exact at y = 0 and y = 1."""
-    return torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
-
-
-def _weighed(g, v):
-    return g if v is None else g * v
-'''
-
-MAP_SIGMOID = '''
-
-def _map(input, target, weight, pair, label_smoothing<<count_args>>):
-    """The gradient in one expression, which compilers and autograd can follow."""
-    rows, (z, y, v) = slice(None), _flat(input, target, weight)
-    z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
-    plus, minus<<and_rest>> = _spread(pair, rows)
-    g = _sides(y, plus, minus) * _soft(z<<soft_args>>)[2]
-<<bound>>    g = _weighed(g, v)<<map_losses>>
-    return g.reshape(input.shape)
-
-
-def _finish(slope, <<finish_input>>target, weight, pair, label_smoothing<<finish_args>>):
-    """The gradient from the slope, in place."""
-    for rows, (s, <<finish_z>>y, v) in _pieces(slope, <<finish_input>>target, weight):
-        <<ready_finish>>
-        plus, minus<<and_rest>> = _spread(pair, rows)
-        s.mul_(_sides(y, plus, minus))<<bound_in_place>>
-        if v is not None:
-            s.mul_(v)<<finish_losses>>
-    return slope
-'''
-
-MAP_CLASSES = '''
-
-def _map(input, target, weight, pair, label_smoothing<<count_args>>):
-    """The gradient in one expression, which compilers and autograd can follow."""
-    rows, (z, y, v) = slice(None), _flat(input, target, weight)
-    z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
-    p = <<to_p>><<q_line_map>>
-    plus, minus<<and_rest>> = _spread(pair, rows)
-    g = _sides(y, plus, minus)<<times_slope>>
-<<bound>>    g = <<gradient_of>>
-    return g.reshape(input.shape)
-
-
-def _finish(probabilities, <<finish_input>>target, weight, pair, label_smoothing<<finish_args>>):
-    """The gradient from the probabilities, in place."""
-    for rows, (p, <<finish_z>>y, v) in _pieces(probabilities, <<finish_input>>target, weight):
-        <<ready_finish>><<q_line>>
-        plus, minus<<and_rest>> = _spread(pair, rows)
-        g = _sides(y, plus, minus)<<times_slope>>
-<<bound_inside>>        p.copy_(<<gradient_of>>)
-    return probabilities
-'''
-
-REST = {
-    "softmax": '''
-
-def _softmax(z):
-    """The softmax over dimension 1, by the kernel that is fastest for the shape."""
-    if z.shape[2] == 1 and z.shape[1] > 32:
-        return torch.softmax(z[:, :, 0], 1).unsqueeze(2)
-    return torch.softmax(z.contiguous(), 1)
-
-
-def _likely(p):
-    """1 for the class with p above 1/2, if there is one, else 0."""
-    return torch.nn.functional.threshold(p, 0.5, 0.0).ceil_()
-
-
-def _rest(p):
-    """1 - p; where p is above 1/2, the sum of the others: nothing cancels."""
-    likely = _likely(p)
-    others = (p - p * likely).sum(1, keepdim=True)
-    return torch.lerp(1 - p, others.expand_as(p), likely)
-''',
-    "given": """
-
-def _rest(p):
-    return 1 - p
-""",
-}
-
-THROUGH = '''
-
-def _through(p, g):
-    """From dL/dp to dL/dz: p_k (g_k - sum_j p_j g_j), g counted from that of the likely class.
-
-    The difference does not change, and nothing cancels where p is near 1.
-    """
-    g = g - (g * _likely(p)).sum(1, keepdim=True)
-    return p * (g - (p * g).sum(1, keepdim=True))
-'''
-
-LOSSES = {
-    "sigmoid": '''
-
-def _losses(z, y, v, rest<<loss_args>>):
-    """The element losses' part of the gradient."""
-    # The weight first: it and its sum in w may both be tiny.
-    losses = <<element_calls>>
-    return sum(_weighed(slope, v) * w.to(z.dtype) for w, (_, slope) in zip(rest, losses))
-''',
-    "softmax": '''
-
-def _losses(z, p, q, y, v, rest<<loss_args>>):
-    """The element losses' part of the gradient: p_k sum_j u_j - u_k, without cancellation."""
-    losses = <<element_calls>>
-    u = sum(_weighed(h, v) * w.to(p.dtype) for w, (_, h) in zip(rest, losses))
-    return p * (u.sum(1, keepdim=True) - u) - q * u
-''',
-    "given": '''
-
-def _losses(z, p, q, y, v, rest<<loss_args>>):
-    """The element losses' part of the gradient: -u_k / p_k."""
-    losses = <<element_calls>>
-    u = sum(_weighed(h, v) * w.to(p.dtype) for w, (_, h) in zip(rest, losses))
-    return -u / p.clamp(min=1e-30)
-''',
-}
 
 # Where counts can be given: the tables are the batch's, not the samples'.
 COUNTS_METHOD = '''
@@ -483,17 +243,9 @@ COUNTS_METHOD = '''
         target, weight = _arrange(input, target, weight, mask, self.ignore_index)
         return _summed(input, target, weight, self.label_smoothing<<own_count_args>>)
 '''
-COUNT_LINE = """\
-        counts = _count(input, target, weight, kept if keep else None, label_smoothing<<count_args>>)
-"""
-COUNT_UNLESS_GIVEN = """\
-        counts = given
-        if given is None:
-            counts = _count(input, target, weight, kept if keep else None, label_smoothing<<count_args>>)
-"""
 SETTLE = """\
     if counts is not None:
-        counts = _settled(counts, input, target, weight, label_smoothing<<count_args>>)
+        counts = _settled(counts, input, target, weight, label_smoothing<<count_args>>, group)
 """
 
 SHARES = '''
@@ -511,7 +263,7 @@ def _shares(input, class_weight, classes, exclude_background):
         raise ValueError(f"classes must lie between 0 and {C - 1}, not {classes}")
     counted = [float(k in counted and not (exclude_background and k == 0)) for k in range(C)]
     share = share * _tensor(counted, input)
-    if _on_cpu(input) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
+    if _at_once(share) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
         raise ValueError("class weights must be finite and at least 0, and one class must count")
     return share
 '''
@@ -548,13 +300,14 @@ def _arrange(input, target, weight, mask, ignore_index):
     mask = _placed(mask, positions, "mask")
     if not target.is_floating_point():
         target = target.long().unsqueeze(1)
-        keep = target == target if ignore_index is None else target != ignore_index
-        keep = keep if mask is None else keep & mask
-        target = torch.where(keep, target, 0)
-        if _on_cpu(input) and target.numel():  # to look at the values, other devices would wait
-            if not 0 <= target.min() <= target.max() < input.shape[1]:
-                raise ValueError(f"target must hold classes 0 to {input.shape[1] - 1}")
-            keep = None if keep.all() else keep
+        if mask is not None or not _plain(target, input.shape[1], ignore_index):
+            keep = target == target if ignore_index is None else target != ignore_index
+            keep = keep if mask is None else keep & mask
+            target = torch.where(keep, target, 0)
+            if _at_once(target) and target.numel():
+                if not 0 <= target.min() <= target.max() < input.shape[1]:
+                    raise ValueError(f"target must hold classes 0 to {input.shape[1] - 1}")
+                keep = None if keep.all() else keep
     if weight is not None and weight.shape == input.shape[1:2] != input.shape[:1]:
         raise ValueError("weight is per sample or position; classes are weighed by class_weight")
 <<sample_weight>>    weight = _placed(weight, positions, "weight")
@@ -562,6 +315,14 @@ def _arrange(input, target, weight, mask, ignore_index):
         if kept is not None:
             weight = kept.to(_dtype(input)) if weight is None else torch.where(kept, weight, 0)
     return target, weight<<sample_weight_result>>
+
+
+def _plain(target, C, ignore_index):
+    """Whether all labels are classes that count; False where to look at them would be to wait."""
+    if not _at_once(target) or not target.numel():
+        return False
+    low, high = (x.item() for x in torch.aminmax(target))
+    return 0 <= low and high < C and (ignore_index is None or not low <= ignore_index <= high)
 
 
 def _placed(tensor, positions, name):
@@ -625,7 +386,7 @@ SAMPLE_WEIGHT = """\
     sample_weight = torch.ones(len(input), dtype=_wide(input), device=input.device)
     if weight is not None and weight.shape == input.shape[:1]:
         sample_weight, weight = weight.to(sample_weight), None
-        if _on_cpu(input) and not (sample_weight >= 0).all():
+        if _at_once(sample_weight) and not (sample_weight >= 0).all():
             raise ValueError("weight must not be negative")
 """
 
@@ -633,7 +394,7 @@ SAMPLE_WEIGHT = """\
 SCALARS = {
     "classes": '''
 
-def _scalars(counts, <<class_weight_in>>absent, smooth<<pair_args>>):
+def _scalars(counts, <<class_weight_in>>absent, smooth, group<<pair_args>>):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
 <<means>>    options = {<<class_weight_option>>"absent": absent, "smooth": smooth}
@@ -641,44 +402,69 @@ def _scalars(counts, <<class_weight_in>>absent, smooth<<pair_args>>):
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>, **options)
 <<known>>    pair = [<<scale>>plus, <<scale>>minus<<slope_results>>]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
-    return loss, pair, <<share>>
+    return loss, pair if group is None else pair * _size(group), <<share>>
 ''',
     "binary": '''
 
-def _scalars(counts, absent, smooth<<pair_args>>):
+def _scalars(counts, absent, smooth, group<<pair_args>>):
     """The losses, what backward maps over the batch, and how each loss counts in a mean."""
     *cells, scored, live = _present(*counts[:4], absent, smooth)
 <<means>>    loss = <<direction>>scored * value(*cells<<mean_args>><<parameters>>)
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>)
 <<known>>    pair = [<<scale>>live * plus, <<scale>>live * minus<<slope_results>>]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
+    pair = pair if group is None else pair * _size(group)
     counted = sum(counts[:4]) > 0
     return loss, pair, counted & (live > 0) if absent == "skip" else counted
 ''',
     "samples": '''
 
-def _scalars(counts, <<class_weight_in>>sample_weight, absent, smooth<<pair_args>>):
+def _scalars(counts, <<class_weight_in>>sample_weight, absent, smooth, group<<pair_args>>):
     """The loss, and what backward maps over the batch."""
-<<pool>>    share = sample_weight * (sum(cells) > 0)
+<<pool>>    if group is not None:
+        (<<gathered>>, sample_weight), own = _gathered([<<gathered>>, sample_weight], group)
+    cells = counts[:4]
+    share = sample_weight * (sum(cells) > 0)
 <<means>>    options = {"sample_weight": share, "absent": absent, "smooth": smooth}
     loss = <<direction>>value(*cells<<mean_args>><<parameters>>, **options)
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>, **options)
 <<known>>    pair = [<<scale>>plus, <<scale>>minus<<slope_results>>]
     pair = torch.stack([_tensor(w, share).expand_as(share) for w in pair])
+    pair = pair if group is None else pair[:, own] * _size(group)
     return loss, <<pair_result>>, loss.new_ones(())
+
+
+def _gathered(tables, group):
+    """The tables of all ranks' samples, and the slice of them that is this rank's."""
+    tables = torch.stack(tables)
+    rank, N = torch.distributed.get_rank(group), tables.shape[1]
+    sizes = tables.new_zeros(_size(group))
+    sizes[rank] = N
+    sizes = [int(size) for size in _over_ranks(sizes, group).tolist()]
+    own = slice(sum(sizes[:rank]), sum(sizes[:rank]) + N)
+    everything = tables.new_zeros(len(tables), sum(sizes))
+    everything[:, own] = tables
+    return _over_ranks(everything, group).unbind(), own
 ''',
 }
 
 REDUCED = '''
 
-def _reduced(loss, share, reduction):
+def _reduced(loss, share, reduction<<group_in>>):
     """The losses, weighed: as they are, summed, or averaged (0 where none counts)."""
     if reduction == "none":
         return loss * share
     total = (loss * share).sum()
     counted = share.sum()
-    return total if reduction == "sum" else total / torch.where(counted > 0, counted, 1)
+<<reduced_over_ranks>>    return total if reduction == "sum" else total / torch.where(counted > 0, counted, 1)
 '''
+
+# The value of all ranks' samples, with the gradient of this rank's.
+REDUCED_OVER_RANKS = """\
+    if group is not None:
+        sums = _over_ranks(torch.stack([total.detach(), counted]), group)
+        total, counted = total + (sums[0] - total.detach()), sums[1]
+"""
 
 REDUCTION_CHECK = """\
     if reduction not in ("mean", "sum", "none"):

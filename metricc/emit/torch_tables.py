@@ -10,6 +10,8 @@ from metricc.emit import torch_file as file
 from metricc.emit import torch_guards as guards
 from metricc.emit import torch_soft
 from metricc.emit import torch_table as table
+from metricc.emit import torch_table_labels as labels
+from metricc.emit import torch_table_passes as passes
 from metricc.emit.torch_arguments import arguments
 from metricc.emit.torch_header import WIDTH
 from metricc.emit.torch_parts import (
@@ -24,6 +26,7 @@ from metricc.functions import CELLS
 from metricc.surrogates import Surrogate
 
 KNOWN = "    plus, minus = (_known(torch.as_tensor(w)) for w in (plus, minus))\n"
+PROCESS_GROUP = '"torch.distributed.ProcessGroup | str | None" = None'
 IMPORTS = "import math\nfrom collections.abc import Sequence\n\n"
 
 
@@ -69,6 +72,9 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     given = shape.softmax and options.from_probabilities
     elements = Elements(metric, f"{entry} given" if given else entry)
     scalars, called = bodies(plan, reductions(plan))
+    by_label = shape.softmax and not given and not elements and surrogate.name == "soft"
+    by_label = by_label and not surrogate.hard
+    uses_tn = re.search(r"\bTN\b", "\n".join(scalars["value"] + scalars["weights"])) is not None
     scalars, levels = _with_levels(plan, shape, scalars)
     called |= levels | soft.guards
     if elements or shape.vector:
@@ -88,21 +94,24 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
         **_counting(shape, soft, surrogate, elements, given),
         **_scalar_code(options, shape, soft, elements, own),
     }
+    holes |= _passes(shape, soft, given, own, holes)
+    holes |= _by_label(shape, uses_tn, holes) if by_label else {}
     holes |= _given_counts(shape, own, holes)
     holes["counts"] = (
         " of shape (...)"
         if shape.kind == "binary"
         else (f" of shape (..., {'samples' if shape.pooled else 'classes'})")
     )
-    mapped = table.MAP_CLASSES if shape.softmax else table.MAP_SIGMOID
+    mapped = passes.MAP_CLASSES if shape.softmax else passes.MAP_SIGMOID
     fragments = [file.HEAD, "" if shape.rows else file.COUNTS, table.SIGNATURE]
-    fragments += ["" if shape.rows else file.SETTLED]
-    fragments += [table.SCALARS[shape.kind], "<<soft>>", table.COUNT]
-    fragments += [table.READY["multiclass" if shape.softmax else "sigmoid"], mapped]
-    fragments += [table.THROUGH if shape.softmax and not given else "", table.PIECES]
-    fragments += [table.REST["given" if given else "softmax"] if shape.softmax else ""]
+    fragments += [passes.FUNCTIONS, "" if shape.rows else file.SETTLED]
+    fragments += [table.SCALARS[shape.kind], "<<soft>>", passes.COUNT]
+    fragments += [labels.LABELS] * by_label
+    fragments += [passes.READY["multiclass" if shape.softmax else "sigmoid"], mapped]
+    fragments += [passes.THROUGH if shape.softmax and not given else "", passes.PIECES]
+    fragments += [passes.REST["given" if given else "softmax"] if shape.softmax else ""]
     kind = "given" if given else "softmax" if shape.softmax else "sigmoid"
-    fragments += [table.LOSSES[kind] if elements else ""]
+    fragments += [passes.LOSSES[kind] if elements else ""]
     text = "".join(file.fill(fragment, holes) for fragment in fragments)
     text += elements.text + (file.KNOWN if surrogate.hard else "")
     wanted = " * (absent is not None)" if shape.classes else ""
@@ -114,7 +123,10 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
             text += function.format(**words) if "{slice" in function else function
     text += file.fill(table.ARRANGE[options.task], holes)
     text += table.SHARES if shape.weighed else ""
-    text += table.REDUCED if shape.vector else ""
+    if shape.vector:
+        across = table.REDUCED_OVER_RANKS if shape.rows else ""
+        group = {"group_in": ", group" if shape.rows else "", "reduced_over_ranks": across}
+        text += file.fill(table.REDUCED, group)
     policy = ", reduction" if shape.vector else ""
     checks = table.REDUCTION_CHECK if shape.vector else ""
     text += file.fill(file.TOOLS, {"policy_arguments": policy, "policy_checks": checks})
@@ -182,6 +194,7 @@ def _signature(
         given.insert(2, ("exclude_background", "bool = False"))
     if shape.vector:
         given.append(("reduction", 'str = "mean"'))
+    given.append(("process_group", PROCESS_GROUP))
     names = [name for name, _ in given]
     assigned = {name: name for name in names}
     if shape.weighed:
@@ -190,14 +203,19 @@ def _signature(
         assigned["classes"] = "None if classes is None else tuple(map(int, classes))"
     shares = [*["class_weight"] * shape.weighed, *["sample_weight"] * shape.pooled]
     listed = "".join(f"{name}, " for name in shares)
-    function = f"_{options.pascal}Function.apply(input, target, weight, *arguments)"
+    names_of = [f"_{options.pascal}{kind}" for kind in ("Blocks", "Function")]
     if shape.vector:
         each = "share"
         if options.per == "sample":
             each = "share * sample_weight.to(share)" + ("[:, None]" if shape.each else "")
-        apply = f"    loss, share, *_ = {function}\n    return _reduced(loss, {each}, reduction)"
+        across = ", group" if shape.rows else ""
+        apply = f"    run = {' if at_once else '.join(names_of)}\n"
+        apply += "    loss, share, *_ = run.apply(input, target, weight, *arguments)\n"
+        apply += f"    return _reduced(loss, {each}, reduction{across})"
     else:
-        apply = f"    return {function}[0]"
+        apply = "    if at_once:\n"
+        apply += f"        return {names_of[0]}.apply(input, target, weight, *arguments)\n"
+        apply += f"    return {names_of[1]}.apply(input, target, weight, *arguments)[0]"
     what = "a scalar" if not shape.vector else "a scalar, or one each"
     shown = [*re.findall(r"(\w+)=", own["shown"]), *["class_weight"] * shape.weighed]
     shown += ["ignore_index", "absent"]
@@ -226,24 +244,63 @@ def _signature(
 
 def _given_counts(shape: _Shape, own: dict[str, str], known: dict[str, str]) -> dict[str, str]:
     """The holes of counts that are given in place of the batch's: not for tables of samples."""
-    line = file.fill(table.COUNT_LINE if shape.rows else table.COUNT_UNLESS_GIVEN, own)
     holes = {
         "counts_keyword": ", counts: Tensor | Counts | None = None",
         "counts_passed": ", counts=counts",
         "counts_method": file.fill(table.COUNTS_METHOD, {**own, **known}),
         "counts_argument": "counts, ",
         "settle": file.fill(table.SETTLE, own),
-        "given_in": ", given",
-        "given_argument": "given, ",
-        "unless_given": " and given is None",
     }
     args = f", label_smoothing{own['count_args']}"
     return {
         **(dict.fromkeys(holes, "") if shape.rows else holes),
-        "count_line": line,
         "settled_args": args,
         "counts_size": f"({known['count']}, input.shape[1])",
-        "summed": f"torch.stack(_count(input, target, weight, None{args}))",
+        "summed_at_once": file.fill(passes.SUMMED_AT_ONCE, {"settled_args": args}),
+        "summed": f"_count(input, target, weight{args})",
+    }
+
+
+def _passes(
+    shape: _Shape, soft: torch_soft.Soft, given: bool, own: dict[str, str], known: dict[str, str]
+) -> dict[str, str]:
+    """The holes of the autograd functions: their arguments, and what each counts."""
+    count = "rows" if shape.rows else "given"
+    tensors = f"input, target, weight{'' if shape.rows else ', given'}{known['share_in']}"
+    settings = f"label_smoothing, absent, smooth, group{own['store']}"
+    finish = "            g = _finish(kept, <<finish_input>>target, weight, pair, "
+    finish += "label_smoothing<<finish_args>>)\n"
+    share = "loss.to(_dtype(input)), share.to(_dtype(input))"
+    mark = "        ctx.mark_non_differentiable(share)\n"
+    return {
+        "tensors": tensors,
+        "settings": settings,
+        "nothings": str(f"{tensors}, {settings}".count(",")),
+        "unless_given": "" if shape.rows else " and given is None",
+        "count_line": file.fill(passes.COUNT_LINES[f"traced, {count}"], own),
+        "count_line_at_once": file.fill(passes.COUNT_LINES[f"at once, {count}"], own),
+        "returned": share if shape.vector else "loss.to(_dtype(input))",
+        "mark_share": mark if shape.vector else "",
+        "and_share": ", _" if shape.vector else "",
+        "finish": file.fill(finish, known),
+        "soft_in": "" if shape.softmax else "soft, ",
+        "soft_traced": "" if shape.softmax else "_soft, ",
+        "soft_block": "" if shape.softmax else f"{soft.block}, ",
+        "clone": ".clone()" if soft.aliased or given else "",
+        "labels_first": "",
+    }
+
+
+def _by_label(shape: _Shape, uses_tn: bool, known: dict[str, str]) -> dict[str, str]:
+    """The holes of the passes over class labels."""
+    return {
+        "labels_first": file.fill(
+            labels.FIRST, {"or_weighed": " or weight is not None" if uses_tn else ""}
+        ),
+        "finish": labels.FINISH,
+        "label_sums": file.fill(labels.SUMS_WITH_TN if uses_tn else labels.SUMS, known),
+        "true_negatives": labels.TN_WITH_TN if uses_tn else labels.TN,
+        "by_label": labels.BY_LABEL_ROWS if shape.rows else labels.BY_LABEL,
     }
 
 
@@ -256,14 +313,14 @@ def _counting(
     own_slope = shape.softmax and surrogate.name != "soft"  # dA/dp is not 1
     to_p = "z" if given else "_softmax(z)"
     if identity:
-        soft_lines = f"        p = a = {to_p}\n        q = b = _rest(p)\n"
+        soft_lines = f"    p = a = {to_p}\n    q = b = _rest(p)\n"
     elif shape.softmax:
-        soft_lines = f"        p = {to_p}\n        q = _rest(p)\n"
-        soft_lines += f"        a, b, _ = _soft(p, q{names})\n"
+        soft_lines = f"    p = {to_p}\n    q = _rest(p)\n"
+        soft_lines += f"    a, b, _ = _soft(p, q{names})\n"
     else:
-        soft_lines = f"        a, b, d = _soft(z{names})\n"
+        soft_lines = f"    a, b, d = soft(z{names})\n"
     if identity and not elements:
-        soft_lines = f"        a = {to_p}\n        b = _rest(a)\n"
+        soft_lines = f"    a = {to_p}\n    b = _rest(a)\n"
     before = "z, p, q, y" if shape.softmax else "z, y"
     calls = elements.calls(before)
     needs_q = own_slope or bool(elements)
@@ -278,6 +335,7 @@ def _counting(
     if shape.rows:
         spread = "rows, :, None" if shape.classes else "rows, None, None"
     cells = "(N, C)" if shape.classes else "(N,)"
+    dims = ("2" if shape.classes else "(1, 2)") if shape.rows else "(0, 2)"
     sums = "weighed losses" if elements else ""
     q = "\n        q = _rest(p)" if needs_q else ""
     ready = "_, y, v = _ready({}, y, v, label_smoothing)".format("p" if shape.softmax else "s")
@@ -290,8 +348,8 @@ def _counting(
         "kept_name": ("a" if identity and not elements else "p") if shape.softmax else "d",
         "soft": "" if identity else f"\n\n{soft.text}",
         "soft_lines": soft_lines,
-        "element_losses": f"        losses = {calls}\n" if elements else "",
-        "element_terms": ", *(loss if v is None else loss * v for loss, _ in losses)"
+        "element_losses": f"    losses = {calls}\n" if elements else "",
+        "element_sums": f"    sums += [_weighed(loss, v).sum({dims}) for loss, _ in losses]\n"
         if elements
         else "",
         "element_calls": calls,
@@ -301,7 +359,7 @@ def _counting(
         "zeros_shape": ("len(input), input.shape[1]" if shape.classes else "len(input)")
         if shape.rows
         else "input.shape[1]",
-        "dims": ("2" if shape.classes else "(1, 2)") if shape.rows else "(0, 2)",
+        "dims": dims,
         "rows": "[:, rows]" if shape.rows else "",
         "rows_name": "rows" if shape.rows else "_",
         "sizes": "len(tensors[0]), math.prod(tensors[0].shape[2:])"
@@ -352,7 +410,7 @@ def _scalar_code(
         counted = "positives" if shape.softmax else "sum(cells)"
         means = (
             f"    total = (share * {counted}).sum()\n"
-            "    means = [_ratio((share * x).sum(), total) for x in losses]\n"
+            f"    means = [_ratio((share * x).sum(), total) for x in counts[{pooled}:]]\n"
         )
         slope = f"(total > 0) * _ratio({sign}slope * share, total)"
     else:
@@ -361,8 +419,7 @@ def _scalar_code(
     if shape.classes:
         pool = (
             "    share = 1 if class_weight is None else class_weight\n"
-            f"    counts = [(share * x).sum(-1) for x in counts]\n"
-            f"    cells = counts[:{pooled}]\n"
+            "    counts = [(share * x).sum(-1) for x in counts]\n"
         )
         if shape.softmax and elements:
             pool = pool.replace(
@@ -371,10 +428,8 @@ def _scalar_code(
             )
         result = "pair[..., None] * (1 if class_weight is None else class_weight)"
     else:
-        pool = f"    cells = counts[:{pooled}]\n"
+        pool = ""
         result = "pair"
-    if elements and shape.kind == "samples":
-        pool += f"    losses = counts[{pooled}:]\n"
     upstream = "pair * grad_loss"
     if shape.kind == "classes" and shape.vector and not shape.each:
         upstream = "pair * grad_loss[:, None]"
@@ -398,6 +453,7 @@ def _scalar_code(
         "share": share,
         "upstream": upstream,
         "pool": pool,
+        "gathered": "*counts, positives" if shape.softmax and elements else "*counts",
         "pair_result": result,
         "class_weight_in": "class_weight, " if shape.weighed else "",
         "class_weight_option": '"class_weight": class_weight, ' if shape.weighed else "",

@@ -67,7 +67,7 @@ class Calls:
         """The defaults of what every loss has."""
         task = self.options.task
         found: dict[str, Any] = {"ignore_index": -100 if task == "multiclass" else None}
-        found |= {"label_smoothing": 0.0, "smooth": 0.0}
+        found |= {"label_smoothing": 0.0, "smooth": 0.0, "process_group": None}
         found["absent"] = usual_policy(task, self.one.text)
         if self.one.shared:
             found |= {"class_weight": None, "classes": None, "exclude_background": False}

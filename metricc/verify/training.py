@@ -37,6 +37,7 @@ from metricc.verify.points import (
     unweighed,
     worse,
 )
+from metricc.verify.traced import traced
 
 # dtype → (allowed error of the loss, allowed relative error of a gradient element): float64 and
 # float32 as the project promises; halves are computed in float32 and rounded once at the end.
@@ -70,6 +71,10 @@ def checks(
     calls = Calls(first, module, plan, options, surrogate)
     named: list[tuple[str, Callable[[], ir.Check]]] = [
         *((f"{dtype} against mpmath", lambda d=dtype: _accuracy(cases, d)) for dtype in BUDGET),
+        *(
+            (f"{dtype} under torch.func", lambda d=dtype: traced(cases, d, BUDGET[d]))
+            for dtype in ("float64", "float32")
+        ),
         ("defaults", lambda: signatures(calls)),
         ("module = function", lambda: modules(calls)),
         ("policies", lambda: _policies(first)),

@@ -1,0 +1,53 @@
+"""What a generated file needs to find its built kernel; `metricc.build` makes one on request."""
+
+from __future__ import annotations
+
+IMPORTS = ("functools", "hashlib", "pathlib")
+
+BUILT = '''
+
+@functools.cache
+def _built():
+    """The kernel that `metricc build` made of this very text for this machine; None without one."""
+    path = pathlib.Path(globals().get("__file__", ""))
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        kernel = path.parent / "__pycache__" / f"{path.stem}.{digest}.py"
+        if kernel.parent.stat().st_uid not in (0, path.stat().st_uid):
+            return None
+        made = {"__name__": kernel.stem, "__file__": str(kernel)}
+        exec(compile(kernel.read_bytes(), kernel, "exec"), made)
+    except OSError:
+        return None
+    return made["kernel"]()
+
+
+def _by_kernel(input, target, weight, given, ranks, absent, smooth<<store>>):
+    """The loss by the built kernel; None without one, or where it does not take the tensors."""
+    kernel = _built()
+    found = None if kernel is None else kernel.count(input, target, weight<<count_args>>)
+    if found is None:
+        return None
+    counts, slope = found
+<<negative>>    if given is not None:
+        counts = given.tolist()
+    elif ranks is not None:
+        counts = _over_ranks(_tensor(counts, input), ranks).tolist()
+    loss, *pair = _scalars(counts, absent, smooth<<pair_args>>)
+    if ranks is not None:
+        pair = [x * _size(ranks) for x in pair]
+
+    def again(input, target, weight, grad_loss):
+        weights = _tensor(pair, input)
+        if torch.is_grad_enabled() and given is None:
+            weights = _again(input, target, weight, ranks, absent, smooth<<store>>)
+        return _map(input, target, weight, grad_loss * weights<<count_args>>)
+
+    return kernel.loss(input, target, weight, slope, loss, *pair, again<<count_args>>)
+'''
+
+FIRST = """\
+        by_kernel = _by_kernel(input, target, weight, *options)
+        if by_kernel is not None:
+            return by_kernel
+"""
