@@ -196,6 +196,8 @@ def faulty(m: CompiledMetric, old: str, new: str) -> list[str]:
         pytest.param("f1", "lerp(minus, plus", "lerp(plus, plus", id="map of blocks"),
         pytest.param("f1", "[n : n + d.numel()]", "[: d.numel()]", id="second block"),
         pytest.param("f1", "if slope is None:", "if False:", id="second backward"),
+        pytest.param("f1", "x * _size(ranks)", "x", id="not times the ranks"),
+        pytest.param("f1", "elif ranks is not None:", "elif False:", id="a rank by itself"),
         pytest.param("f1", "_ratio(-2 * TP", "_ratio(2 * TP", id="sign of a partial"),
         pytest.param("gmean", "_ratio(root, 2 * TP)", "_ratio(2 * root, TP)", id="factor 4"),
         pytest.param(

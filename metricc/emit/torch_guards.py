@@ -14,7 +14,7 @@ def _ratio(a, b):
     quotient = a / (_TINY if abs(b) < _TINY else b)
     if isinstance(quotient, Tensor):
         return quotient.clamp(-_HUGE, _HUGE)
-    return min(max(quotient, -_HUGE), _HUGE)
+    return quotient if -_HUGE < quotient < _HUGE else min(max(quotient, -_HUGE), _HUGE)
 ''',
     "_root": '''
 

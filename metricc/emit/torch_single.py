@@ -7,12 +7,12 @@ def <<name>>_loss(input: Tensor, target: Tensor, *<<columns_first>>, weight: Ten
     """The loss of a batch of <<input>>: a scalar. ValueError where the tensors do not fit."""
 <<require>>    _policy(absent, smooth, label_smoothing)
     input, target, weight<<columns>> = _arrange(input, target, weight, mask, ignore_index, label_smoothing<<named_columns>>)
-    ranks = _group(process_group)
+    ranks = None if process_group is None else _group(process_group)
     if counts is not None:
         counts = _settled(counts, input, target, weight<<count_args>>, ranks)
     options = (counts, ranks, absent, smooth<<store>><<star_columns>>)
     if _at_once(input):
-<<by_kernel>>        return _<<pascal>>Blocks.apply(input, target, weight, *options)
+<<by_kernel>>        return _<<pascal>>Blocks.apply(input, target, weight, options)
     return _<<pascal>>Function.apply(input, target, weight, *options)[0]
 
 
@@ -79,23 +79,25 @@ class _<<pascal>>Blocks(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, input, target, weight, counts, ranks, absent, smooth<<store>><<star_columns>>):
+    def forward(ctx, input, target, weight, options):
+        counts, ranks, absent, smooth<<store>><<star_columns>> = options
         keep = ctx.needs_input_grad[0]
         sums, ctx.slope = _over_blocks(input, target, weight, keep<<count_args>>)
         if counts is not None:
             sums = counts.tolist()
         elif ranks is not None:
             sums = _over_ranks(_tensor(sums, input), ranks).tolist()
-        loss, *pair = _scalars(sums, absent, smooth<<pair_args>>)
-        ctx.pair = pair if ranks is None else [x * _size(ranks) for x in pair]
-        ctx.save_for_backward(input, target, weight, counts<<star_columns>>)
-        ctx.arguments = ranks, absent, smooth<<store>>
+        loss, *ctx.pair = _scalars(sums, absent, smooth<<pair_args>>)
+        if ranks is not None:
+            ctx.pair = [x * _size(ranks) for x in ctx.pair]
+        ctx.save_for_backward(input, target, weight)
+        ctx.options = options
         return torch.full((), loss, dtype=_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
-        input, target, weight, counts<<star_columns>> = ctx.saved_tensors
-        ranks, absent, smooth<<store>> = ctx.arguments
+        input, target, weight = ctx.saved_tensors
+        counts, ranks, absent, smooth<<store>><<star_columns>> = ctx.options
         slope, ctx.slope = ctx.slope, None
         if _at_once(grad_loss) and not torch.is_grad_enabled():
             if slope is None:  # this is a second backward
@@ -108,7 +110,7 @@ class _<<pascal>>Blocks(torch.autograd.Function):
             if torch.is_grad_enabled() and counts is None:
                 pair = _again(input, target, weight, ranks, absent, smooth<<store>><<columns>>)
             g = _map(input, target, weight, grad_loss * pair<<count_args>>)
-        return g, *(None,) * (3 + len(ctx.arguments)<<plus_columns>>)
+        return g, None, None, None
 
 
 def _scalars(counts, absent, smooth<<pair_args>>):
@@ -153,10 +155,11 @@ def _over_blocks(input, target, weight, keep<<count_args>>):
     dtype = _dtype(input)
     parts = _blocks(input, target, weight<<star_columns>>)
     slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
-    counts, n = [0.0] * <<count>>, 0
+    counts, n = None, 0
     for z, y, v<<star_pieces>> in parts:
         sums, d = _sums(<<soft_block>>, _as(z, dtype), y, v<<sum_args>>)
-        counts = [count + x.item() for count, x in zip(counts, sums)]
+        sums = [x.item() for x in sums]
+        counts = sums if counts is None else [count + x for count, x in zip(counts, sums)]
         if slope is not None:
             slope[n : n + d.numel()] = d
             n += d.numel()

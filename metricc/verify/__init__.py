@@ -9,8 +9,10 @@ boosting     gradient, Hessian and metric of an objective for boosting, and how 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 from metricc import ir
@@ -22,11 +24,17 @@ from metricc.verify.attempt import attempt
 
 
 def check_source(
-    text: str, fresh: str, plan: ir.Plan, options: ir.Options, surrogate: Surrogate
+    text: str,
+    fresh: str,
+    plan: ir.Plan,
+    options: ir.Options,
+    surrogate: Surrogate,
+    path: Path | None = None,
 ) -> ir.Report:
     """Test a generated text as it stands; `fresh` is what its record generates now.
 
-    The text is executed. Nothing raises: code that fails to run is a failed check.
+    The text is executed. Where the file at `path`, which holds it, has a built kernel, the batches
+    are tested once more with that. Nothing raises: code that fails to run is a failed check.
     """
     checks = [_drift(text, fresh)]
     loaded: list[ModuleType] = []
@@ -41,7 +49,36 @@ def check_source(
         for module in loaded:
             checks += attempt("scalars", derivation.checks, module, plan)
             checks += attempt("batches", tested.checks, module, plan, options, surrogate)
+            with _kernel_of(path, module) as found:
+                if found:
+                    again = attempt("batches", tested.checks, module, plan, options, surrogate)
+                    checks += _together(again)
     return ir.Report(options.name, tuple(checks))
+
+
+@contextmanager
+def _kernel_of(path: Path | None, module: ModuleType) -> Iterator[bool]:
+    """The module with the kernel that the file at `path` finds, and whether it finds one."""
+    looks = getattr(getattr(module, "_built", None), "__wrapped__", None)
+    if path is None or looks is None:
+        yield False
+        return
+    usual, place = vars(module)["_built"], module.__file__
+    try:
+        module.__file__ = str(path)
+        kernel = looks()
+        vars(module)["_built"] = lambda: kernel
+        yield kernel is not None
+    finally:
+        vars(module)["_built"], module.__file__ = usual, place
+
+
+def _together(checks: Sequence[ir.Check]) -> list[ir.Check]:
+    """Checks with a built kernel as one, those that fail also by themselves."""
+    failed = [check for check in checks if check.passed is False]
+    told = f"{len(checks) - len(failed)} of {len(checks)} checks pass"
+    rows = [ir.Check("with the built kernel", told, "all", not failed)]
+    return rows + [replace(c, name=f"built kernel: {c.name}") for c in failed]
 
 
 @contextmanager

@@ -37,6 +37,7 @@ from metricc.verify.points import (
     unweighed,
     worse,
 )
+from metricc.verify.ranks import ranks
 from metricc.verify.traced import traced
 
 # dtype → (allowed error of the loss, allowed relative error of a gradient element): float64 and
@@ -83,6 +84,7 @@ def checks(
         ("gradcheck", lambda: _gradcheck(last, second=False)),
         ("gradgradcheck", lambda: _gradcheck(last, second=True)),
         ("upstream gradient", lambda: _upstream(first)),
+        ("two ranks", lambda: ranks(first)),
         ("blocks", lambda: blocks(first, module)),
         ("weight 2 = sample twice", lambda: repeated(first)),
     ]
