@@ -17,7 +17,9 @@ from metricc.functions import CELLS
 from metricc.linear import linear_weights
 from metricc.numeric import Tape, inside, mp, mpf, sample, value_at
 
-POINTS = 200
+POINTS = 200  # at which signs are looked at,
+FEWEST = 50  # and at so many at least where a formula is long:
+MAX_STEPS = 600_000  # operations of all points together
 TABLES = 100  # of several classes
 
 
@@ -29,24 +31,24 @@ def audit(plan: ir.Plan) -> ir.Audit:
     metric = plan.metric
     found: set[int] = set()
     own: set[int] = set()  # of the terms, whatever G makes of them
-    proved, depends, points = True, False, POINTS
+    depends, looked = False, [0]
     for term, program in zip(metric.tables, plan.programs, strict=True):
-        outer, how = {1}, "proved"
+        outer, points = {1}, 0
         if plan.outer is not None:
-            ((outer, how),) = _signs(plan.outer, f"M_{term.symbol.name}")
-        proved = proved and how == "proved"
+            ((outer, points),) = _signs(plan.outer, f"M_{term.symbol.name}")
+        looked.append(points)
         names = ir.weights_of(metric)
-        for name, (signs, how) in zip(names, _signs(program, *names), strict=True):
-            proved = proved and how == "proved"
+        for name, (signs, points) in zip(names, _signs(program, *names), strict=True):
+            looked.append(points)
             depends = depends or program.forms[name].expression != 0
             own |= signs
             found |= {a * b for a in signs for b in outer}
     if plan.outer is not None and _direction(found) == "mixed":
         # Signs of terms one by one say little: look at tables, where the terms belong together.
-        found, proved, points = _on_tables(plan), False, TABLES
+        found, looked = _on_tables(plan), [TABLES]
     for term in metric.elements:  # a loss that is less is better
-        ((signs, how),) = _signs(plan.outer or plan.program, f"M_{term.symbol.name}")
-        proved = proved and how == "proved"
+        ((signs, points),) = _signs(plan.outer or plan.program, f"M_{term.symbol.name}")
+        looked.append(points)
         found |= {-sign for sign in signs}
     direction = _direction(found)
     how = "proved from the signs of w_plus and w_minus"
@@ -56,7 +58,7 @@ def audit(plan: ir.Plan) -> ir.Audit:
     costs = _costs(plan, direction) if depends else ()
     return ir.Audit(
         direction=direction,
-        direction_proof=how if proved else f"sampled at {points} points",
+        direction_proof=f"sampled at {min(filter(None, looked))} points" if any(looked) else how,
         degenerate=_degenerate(plan.program, _direction(own)) if constant else "",
         depends=depends,
         homogeneous=all(program.homogeneous for program in plan.programs),
@@ -81,22 +83,23 @@ def _direction(signs: set[int]) -> ir.Direction:
     return "error rate" if signs <= {0, -1} else "mixed"
 
 
-def _signs(program: ir.Program, *names: str) -> list[tuple[set[int], str]]:
-    """The signs that each output takes, and whether that is proved."""
+def _signs(program: ir.Program, *names: str) -> list[tuple[set[int], int]]:
+    """The signs that each output takes, and at how many points that was looked at; 0 is a proof."""
     metric = program.metric
     slopes = [program.forms[name].expression for name in names]
     signs = [sign_of(slope, metric.nonnegative) for slope in slopes]
     found: list[set[int]] = [set() if sign is None else {sign} for sign in signs]
     sampled = [i for i, sign in enumerate(signs) if sign is None]
     tape = Tape(slopes[i] for i in sampled)
-    for point in sample(metric.unknowns, POINTS) if sampled else ():
+    points = max(FEWEST, min(POINTS, MAX_STEPS // max(1, len(tape.steps))))
+    for point in sample(metric.unknowns, points) if sampled else ():
         for i, number in zip(sampled, tape.at(point, 15), strict=True):
             if number is not None and abs(number[0]) > 1e-12:
                 found[i].add(1 if number[0] > 0 else -1)
         if all(len(found[i]) == 2 for i in sampled):
             break
-    how = ["sampled" if sign is None else "proved" for sign in signs]
-    return list(zip((each or {0} for each in found), how, strict=True))
+    looked = [points if sign is None else 0 for sign in signs]
+    return list(zip((each or {0} for each in found), looked, strict=True))
 
 
 CLASSES = 3

@@ -72,13 +72,19 @@ def build(path: Path, *, node: bool = False, force: bool = False) -> Built:
     except (OSError, ValueError) as error:
         fact = f"cannot read {path}: {reason(error)}"
         raise fail("MC0503", fact, "give a generated file") from None
-    code = _code(path, text)
+    options = _options(path, text)
+    code = c.render(options, __version__)
     stem = f"{path.stem}.{_sha256(data)[:16]}"
     marks = {"LIBRARY": f"{stem}.{_sha256(code.encode())[:8]}"}
     marks["NODE"] = f"{c_node.NAME}.{_sha256(c_node.TEXT.encode())[:8]}"
     module = inspect.getsource(c_kernel)
     for name, mark in marks.items():
         module = module.replace(f'{name} = ""', f"{name} = {mark!a}", 1)
+    for name, holds in (
+        ("CLASSES", options["task"] != "binary"),
+        ("LABELS", options["task"] == "multiclass"),
+    ):
+        module = module.replace(f"{name} = False", f"{name} = {holds}", 1)
     folder = path.parent / "__pycache__"
     library = folder / f"{marks['LIBRARY']}.{c_kernel.machine()}.so"
     found = folder / f"{stem}.py"
@@ -92,7 +98,7 @@ def build(path: Path, *, node: bool = False, force: bool = False) -> Built:
                 source, made = room / f"{marks['LIBRARY']}.c", room / library.name
                 source.write_text(code, encoding="utf-8", newline="\n")
                 _compile("CC", compiler, _commands(source, made))
-                _try(made, _TRIAL.format(trial=c.TRIAL), "CC")
+                _try(made, _TRIAL.format(trial=c.trial(options)), "CC")
                 loader = room / found.name
                 loader.write_text(module, encoding="utf-8", newline="\n")
                 source.replace(folder / source.name)
@@ -137,8 +143,8 @@ def _room(folder: Path) -> Iterator[Path]:
         yield Path(room)
 
 
-def _code(path: Path, text: str) -> str:
-    """The C for a generated text."""
+def _options(path: Path, text: str) -> dict[str, Any]:
+    """The options that a generated text was made with. Raises `MetriccError` if C has none."""
     found = record(text)
     options, forms = (found or {}).get("options"), (found or {}).get("forms")
     if not isinstance(options, dict) or not isinstance(forms, dict):
@@ -150,7 +156,7 @@ def _code(path: Path, text: str) -> str:
     if what:
         fact = f"built kernels do not cover {what}"
         raise fail("MC0517", fact, f"the file works without one; covered are {c.COVERED}")
-    return c.render(options, __version__)
+    return options
 
 
 def _holds(path: Path, text: str) -> bool:

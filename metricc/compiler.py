@@ -180,7 +180,7 @@ def verify_file(path: Path) -> ir.Report:
         hint = "give a file that `metricc compile` wrote"
         raise fail("MC0505", f"{path} has no METRICC record", hint)
     fresh = compile(formula, **_options(found))
-    return check_source(text, fresh.source, fresh.plan, fresh.options, fresh.surrogate)
+    return check_source(text, fresh.source, fresh.plan, fresh.options, fresh.surrogate, path)
 
 
 def _options(found: dict[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,15 @@ that is a sum is differentiated part by part.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
+
 import sympy
 
 from metricc import ir
 from metricc.select import Select
+
+MANY = 8  # factors of a product that is differentiated at once
 
 
 def derive(metric: ir.Metric) -> ir.Gradient:
@@ -56,13 +61,42 @@ def _rule(
     if expression.is_Add:
         return sympy.Add(*inner)
     if expression.is_Mul:
-        parts = (
-            sympy.Mul(*arguments[:i], slope, *arguments[i + 1 :])
-            for i, slope in enumerate(inner)
-            if slope != 0
-        )
-        return sympy.Add(*parts)
+        if sum(slope != 0 for slope in inner) > MANY:
+            arguments, inner = _evened(arguments, inner)
+        return _of_product(arguments, inner)
     if isinstance(expression, Select):
         return Select(arguments[0], arguments[1], inner[2], inner[3])
     slopes = (expression.fdiff(i + 1) * slope for i, slope in enumerate(inner) if slope != 0)
     return sympy.Add(*slopes)
+
+
+def _of_product(factors: Sequence[sympy.Expr], slopes: Sequence[sympy.Expr]) -> sympy.Expr:
+    """The derivative of a product: a sum with one slope in each term.
+
+    Of many factors one half after the other, or a product of n factors would be written n times.
+    """
+    varying = sum(slope != 0 for slope in slopes)
+    if varying > MANY:
+        middle = len(factors) // 2
+        left, right = factors[:middle], factors[middle:]
+        return sympy.Add(
+            sympy.Mul(_of_product(left, slopes[:middle]), *right),
+            sympy.Mul(*left, _of_product(right, slopes[middle:])),
+        )
+    parts = (
+        sympy.Mul(*factors[:i], slope, *factors[i + 1 :])
+        for i, slope in enumerate(slopes)
+        if slope != 0
+    )
+    return sympy.Add(*parts)
+
+
+def _evened(
+    factors: Sequence[sympy.Expr], slopes: Sequence[sympy.Expr]
+) -> tuple[list[sympy.Expr], list[sympy.Expr]]:
+    """Factors with what divides between them, so that parts of the product stay of its own size."""
+    pairs = list(zip(factors, slopes, strict=True))
+    below = [pair for pair in pairs if pair[0].is_Pow and pair[0].exp.could_extract_minus_sign()]
+    above = [pair for pair in pairs if pair not in below]
+    mixed = [pair for both in zip_longest(above, below) for pair in both if pair is not None]
+    return [factor for factor, _ in mixed], [slope for _, slope in mixed]

@@ -18,6 +18,8 @@ from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTION
 from metricc.network import Call, Literal, Network, Sum, Term, term_of
 from metricc.select import Select
 
+MAX_DEPTH = 12  # nodes inside nodes, without a name for one of them: deeper code cannot be read
+
 
 def extract(
     expressions: Sequence[sympy.Expr], parameters: Sequence[str], columns: Sequence[str] = ()
@@ -110,8 +112,14 @@ class _Writer:
         return not term or (len(term) == 1 and term[0][1] == 1 and coefficient == 1)
 
     def block(self) -> ir.Block:
+        depths: dict[str, int] = {}
         for name in self.order:
-            if self.uses[name] > 1 and not self.trivial(name):
+            depths[name] = 1 + max((depths.get(atom, 0) for atom in self.atoms(name)), default=0)
+            shared = self.uses[name] > 1 or (
+                depths[name] > MAX_DEPTH and name not in self.outputs
+            )
+            if shared and not self.trivial(name):
+                depths[name] = 0
                 expression = self.expression(name)
                 self.names[name] = self.name(name)
                 self.assignments.append((self.names[name], expression))

@@ -16,6 +16,7 @@ SymPy is imported for type checking only, so that reading this module costs noth
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -205,13 +206,13 @@ class Gradient:
     metric: Metric
     parts: tuple[Part, ...]
 
-    @property
+    @cached_property
     def partials(self) -> tuple[Expr, ...]:
         """The derivatives in `metric.variables`: dM/dTP, dM/dFN, dM/dFP, dM/dTN, ..."""
-        first, *rest = (part.partials for part in self.parts)
-        for more in rest:
-            first = tuple(a + b for a, b in zip(first, more, strict=True))
-        return first
+        import sympy
+
+        columns = zip(*(part.partials for part in self.parts), strict=True)
+        return tuple(sympy.Add(*column) for column in columns)
 
     @property
     def raw(self) -> dict[str, Expr]:
@@ -257,6 +258,8 @@ class Form:
         return self.proof.startswith("proved")
 
 
+DEEPEST = 40  # operations inside operations, in code
+LARGEST = 2_000  # nodes of an expression with everything written out
 OUTPUTS = ("value", "M_TP", "M_FN", "M_FP", "M_TN", "w_plus", "w_minus")  # without columns
 
 
@@ -318,18 +321,36 @@ class Block:
             known.add(name)
 
     def inlined(self, everything: bool = False) -> Block:
-        """The same block with assignments that are used once (or all) put where they are used."""
+        """The same block with assignments that are used once (or all) put where they are used, but
+        for what would get too deep, or (of all) too large."""
         places = (*(e for _, e in self.assignments), *self.results)
         uses = Counter(n.id for e in places for n in syntax.walk(e) if isinstance(n, syntax.Name))
         inside: dict[str, syntax.Expression] = {}
+        extents: dict[str, tuple[int, int]] = {}
         kept = []
         for name, expression in self.assignments:
+            depth, size = _extent(expression, extents)
             expression = syntax.substitute(expression, inside)
-            if everything or uses[name] == 1:
-                inside[name] = expression
+            once = uses[name] == 1 or (everything and size <= LARGEST)
+            if once and depth <= DEEPEST:
+                inside[name], extents[name] = expression, (depth, size)
             else:
                 kept.append((name, expression))
         return Block(tuple(kept), tuple(syntax.substitute(r, inside) for r in self.results))
+
+
+def _extent(
+    expression: syntax.Expression, known: Mapping[str, tuple[int, int]]
+) -> tuple[int, int]:
+    """How deep an expression is and how many nodes it has, names counted as what they stand for."""
+    deepest = size = 0
+    stack = [(expression, 1)]
+    while stack:
+        node, level = stack.pop()
+        depth, nodes = known.get(node.id, (0, 1)) if isinstance(node, syntax.Name) else (0, 1)
+        deepest, size = max(deepest, level + depth), size + nodes
+        stack += [(child, level + 1) for child in syntax.children(node)]
+    return deepest, size
 
 
 @dataclass(frozen=True)
@@ -483,7 +504,7 @@ class Options:
     """What was decided beside the formula; recorded in the generated file as it stands here.
 
     `goal` says whether the loss is 1 - metric ("maximize") or the metric ("minimize"). `target`
-    is recorded where it is not "torch".
+    ("torch", "triton" or "gbdt") is recorded where it is not "torch".
     """
 
     name: str

@@ -7,7 +7,7 @@ and so may not end. Here the precision is fixed and what is not a finite real nu
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import sympy
@@ -18,7 +18,6 @@ from mpmath.libmp import (
     fzero,
     mpf_abs,
     mpf_e,
-    mpf_ge,
     mpf_gt,
     mpf_log,
     mpf_lt,
@@ -49,79 +48,90 @@ class Tape:
     """Expressions as a list of steps, each part that they share taken once.
 
     `at` gives, for each expression, its value at a point and the largest number on the way to it,
-    since rounding errors are of that size; None where it has no real value there.
+    rounded up to a power of 2, since rounding errors are of that size; None where it has no real
+    value there.
     """
 
     def __init__(self, expressions: Iterable[sympy.Expr]) -> None:
         self.places: dict[sympy.Expr, int] = {}
         self.steps: list[tuple[_Rule, tuple[int, ...], sympy.Expr]] = []
+        self.numbers: dict[int, list[tuple[int, _Raw]]] = {}  # of each precision, by place
         self.results = [self.place(expression) for expression in expressions]
 
     def place(self, expression: sympy.Expr) -> int:
         if expression not in self.places:
-            arguments = tuple(map(self.place, expression.args)) if _inner(expression) else ()
+            arguments = () if expression.is_Rational else tuple(map(self.place, expression.args))
             self.steps.append((_rule(expression), arguments, expression))
             self.places[expression] = len(self.steps) - 1
         return self.places[expression]
 
     def at(self, point: Mapping[sympy.Symbol, Any], digits: int) -> list[tuple[Any, Any] | None]:
         with mp.workdps(digits):
-            given = {symbol: _number(number)._mpf_ for symbol, number in point.items()}
-            least = max(map(mpf_abs, given.values()), key=mp.make_mpf, default=fzero)
-            values: list[_Raw | None] = []
-            sizes: list[_Raw] = []
-            for rule, places, expression in self.steps:
-                arguments = [values[place] for place in places]
-                value: _Raw | None
-                size = least
-                if rule is _select:  # the other branch may have no value here
-                    left, right, *branches = arguments
-                    if left is None or right is None:
-                        value = None
-                    else:
-                        taken = 2 if mpf_lt(left, right) else 3
-                        value = branches[taken - 2]
-                        places = (*places[:2], places[taken])
-                elif None in arguments:
-                    value = None
-                elif rule is _given:
-                    value = given[expression]
-                else:
-                    try:
-                        value = rule(expression, arguments, *mp._prec_rounding)
-                    except (ZeroDivisionError, OverflowError):
-                        value = None
-                if value is not None:
-                    size = _larger(size, mpf_abs(value))
-                    for place in places:
-                        size = _larger(size, sizes[place])
-                values.append(value)
-                sizes.append(size)
+            values, sizes = self._values(point, digits)
             found = ((values[place], sizes[place]) for place in self.results)
-            return [v if v is None else (mp.make_mpf(v), mp.make_mpf(s)) for v, s in found]
+            return [v if v is None else (mp.make_mpf(v), mp.ldexp(1, s)) for v, s in found]
+
+    def _values(
+        self, point: Mapping[sympy.Symbol, Any], digits: int
+    ) -> tuple[list[_Raw | None], list[int]]:
+        """Every step's value, and the size of the largest number on the way there."""
+        prec, rounding = mp._prec_rounding
+        given = {symbol: _number(number)._mpf_ for symbol, number in point.items()}
+        least = max(map(_size, given.values()), default=NOTHING)
+        values: list[_Raw | None] = [None] * len(self.steps)
+        sizes = [least] * len(self.steps)
+        if digits not in self.numbers:
+            known = ((i, step[2]) for i, step in enumerate(self.steps) if step[0] is _rational)
+            self.numbers[digits] = [(i, _number(number)._mpf_) for i, number in known]
+        for place, number in self.numbers[digits]:
+            values[place] = number
+        for place, (rule, inner, expression) in enumerate(self.steps):
+            if rule is _rational:
+                value = values[place]
+            elif rule is _given:
+                value = given[expression]
+            else:
+                if rule is _select:  # the other branch may have no value here
+                    inner = _branch(values, inner)
+                arguments = [values[i] for i in inner]
+                if None in arguments:
+                    continue
+                try:
+                    value = rule(arguments, prec, rounding)
+                except (ZeroDivisionError, OverflowError):
+                    continue
+            if value is not None:
+                values[place] = value
+                size = value[2] + value[3] if value[1] else least
+                for i in inner:
+                    if sizes[i] > size:
+                        size = sizes[i]
+                sizes[place] = max(size, least)
+        return values, sizes
 
 
+NOTHING = -(10**9)  # the size of 0
 _Raw: TypeAlias = tuple[int, int, int, int]  # mpmath's number: sign, mantissa, exponent, bits
-_Rule: TypeAlias = Callable[..., "_Raw | None"]
+_Rule: TypeAlias = Callable[[list[Any], int, str], "_Raw | None"]
 
 
-def _larger(one: _Raw, two: _Raw) -> _Raw:
-    """The larger of two numbers of at least 0."""
-    high, other = one[2] + one[3], two[2] + two[3]  # neither has more bits before the point
-    if high != other and one[1] and two[1]:
-        return one if high > other else two
-    return one if mpf_ge(one, two) else two
+def _size(number: _Raw) -> int:
+    """The least power of 2 that is above a number."""
+    return number[2] + number[3] if number[1] else NOTHING
+
+
+def _branch(values: Sequence[_Raw | None], inner: tuple[int, ...]) -> tuple[int, ...]:
+    """The places of what a choice compares and of what it takes."""
+    left, right = (values[i] for i in inner[:2])
+    if left is None or right is None:
+        return inner[:2]
+    return (*inner[:2], inner[2] if mpf_lt(left, right) else inner[3])
 
 
 def _number(value: Any) -> Any:
     if isinstance(value, sympy.Rational):
         return mpf(int(value.p)) / int(value.q)
     return mpf(value)
-
-
-def _inner(expression: sympy.Expr) -> bool:
-    """Whether an expression is evaluated by the values of its arguments, all of them."""
-    return not expression.is_Rational
 
 
 def _rule(expression: sympy.Expr) -> _Rule:
@@ -141,32 +151,31 @@ def _rule(expression: sympy.Expr) -> _Rule:
     raise AssertionError(f"{type(expression).__name__} is no function of the language")
 
 
-def _given(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
-    raise AssertionError(expression)  # a symbol's value is the point's
+def _given(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    raise AssertionError("a symbol's value is the point's")
 
 
-def _select(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
-    raise AssertionError(expression)  # needs one branch only
+def _select(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    return arguments[2]  # one branch alone is there
 
 
-def _rational(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
-    number: _Raw = _number(expression)._mpf_
-    return number
+def _rational(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+    raise AssertionError("numbers are known before")
 
 
-def _sum(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+def _sum(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
     total: _Raw = mpf_sum(arguments, prec, rounding)
     return total
 
 
-def _product(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+def _product(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
     total, *rest = arguments
     for argument in rest:
         total = mpf_mul(total, argument, prec, rounding)
     return total
 
 
-def _power(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw | None:
+def _power(arguments: list[_Raw], prec: int, rounding: str) -> _Raw | None:
     base, exponent = arguments
     sign, mantissa, exp, bits = base
     if not mantissa:
@@ -183,36 +192,34 @@ def _power(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: s
     return power
 
 
-def _e(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+def _e(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
     number: _Raw = mpf_e(prec, rounding)
     return number
 
 
-def _exp(
-    expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str
-) -> _Raw | None:
-    return _power(expression, [mpf_e(prec, rounding), *arguments], prec, rounding)
+def _exp(arguments: list[_Raw], prec: int, rounding: str) -> _Raw | None:
+    return _power([mpf_e(prec, rounding), *arguments], prec, rounding)
 
 
-def _log(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw | None:
+def _log(arguments: list[_Raw], prec: int, rounding: str) -> _Raw | None:
     (argument,) = arguments
     return mpf_log(argument, prec, rounding) if mpf_gt(argument, fzero) else None
 
 
-def _step(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+def _step(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
     half = 1 + mpf_sign(arguments[0])
     number: _Raw = from_rational(half, 2, prec, rounding)
     return number
 
 
-def _most(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+def _most(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
     best, *rest = arguments
     for argument in rest:
         best = argument if mpf_gt(argument, best) else best
     return best
 
 
-def _least(expression: sympy.Expr, arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
+def _least(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
     best, *rest = arguments
     for argument in rest:
         best = argument if mpf_lt(argument, best) else best

@@ -28,11 +28,14 @@ from metricc.factoring import TooLarge
 from metricc.numeric import Tape, mpf, sample
 from metricc.select import Condition, assume, cases, conditions, joined
 
-POINTS = 20  # at which two forms are compared, of so many that are tried
+POINTS = 20  # at which two forms are compared
 SPOT_POINTS = 2  # at which proved forms are looked at as well
-MAX_POINTS = 400
+MAX_POINTS = 400  # that are tried,
+FEWEST = 60  # and so many at least where a formula is long:
+MAX_STEPS = 1_000_000  # operations of all points together
 MAX_CONDITIONS = 4  # of which every combination is simplified on its own
 DIGITS = 50
+LONG = 2_000  # operations of a form that SymPy does not count
 CANCELLED = mpf(10) ** 20  # at most so large
 GUARD = 50  # more digits that the comparison's own sums may cancel
 
@@ -171,8 +174,10 @@ class _Forms:
     def spellings(self) -> list[dict[sympy.Expr, sympy.Expr]]:
         """How factors may be spelled: expanded, and as sums that stand in the user's text."""
         written: dict[sympy.Expr, sympy.Expr] = {}
-        for node in sympy.preorder_traversal(self.raw["value"]):
-            if node.is_Add and not any(not p.exp.is_Integer for p in node.atoms(sympy.Pow)):
+        value = self.raw["value"]
+        rooted = _rooted(value)
+        for node in _in_order(value):
+            if node.is_Add and node not in rooted:
                 found = self.factors(node)
                 if found is not None and list(found[1].values()) == [1]:
                     (factor,) = found[1]
@@ -199,9 +204,9 @@ class _Forms:
                 candidates.append(("term by term", total))
         if len(candidates) < 2:
             return candidates[0] if candidates else ("as written", raw)
+        length = _length if any(_length(form) > LONG for _, form in candidates) else sympy.count_ops
         return min(
-            candidates,
-            key=lambda c: (sign_of(c[1], self.nonnegative) is None, sympy.count_ops(c[1])),
+            candidates, key=lambda c: (sign_of(c[1], self.nonnegative) is None, length(c[1]))
         )
 
     def admissible(self, expression: sympy.Expr) -> bool:
@@ -213,7 +218,7 @@ class _Forms:
         if lowest is None:
             return True  # not decided; the raw form is all there is
         allowed = {base for base, exponent in lowest[1].items() if exponent < 0}
-        for node in sympy.preorder_traversal(expression):
+        for node in _in_order(expression):
             if node.is_Pow and node.exp.is_negative:
                 found = self.factors(node.base)
                 if found is None or not {b for b in found[1] if b.free_symbols} <= allowed:
@@ -258,6 +263,45 @@ class _Forms:
             return self.field.equal(euler, sympy.Integer(0))
         except (TooLarge, ZeroDivisionError):
             return False
+
+
+def _length(expression: sympy.Expr) -> int:
+    """Operations of an expression, much as `sympy.count_ops` counts them; a part that stands in
+    several places is walked through once."""
+    known: dict[sympy.Expr, int] = {}
+
+    def count(node: sympy.Expr) -> int:
+        if node not in known:
+            known[node] = len(node.args) - 1 + sum(map(count, node.args)) if node.args else 0
+        return known[node]
+
+    return count(expression)
+
+
+def _in_order(expression: sympy.Expr) -> list[sympy.Expr]:
+    """The parts of an expression in the order in which a reader meets them, each once."""
+    seen: dict[sympy.Expr, None] = {}
+    stack = [expression]
+    while stack:
+        node = stack.pop()
+        if node not in seen:
+            seen[node] = None
+            stack += reversed(node.args)
+    return [*seen]
+
+
+def _rooted(expression: sympy.Expr) -> set[sympy.Expr]:
+    """The parts of an expression that hold a power whose exponent is no integer."""
+    found: dict[sympy.Expr, bool] = {}
+
+    def look(node: sympy.Expr) -> bool:
+        if node not in found:
+            inner = [look(argument) for argument in node.args]
+            found[node] = any(inner) or bool(node.is_Pow and not node.exp.is_Integer)
+        return found[node]
+
+    look(expression)
+    return {node for node, holds in found.items() if holds}
 
 
 def _proofs(
@@ -305,14 +349,17 @@ def _compared(
     """
     compared = [0] * len(pairs)
     tape = Tape(expression for pair in pairs for expression in pair)
-    for point in sample(parameters, MAX_POINTS) if pairs else ():
+    enough = max(FEWEST, MAX_STEPS // max(1, len(tape.steps)))
+    for number, point in enumerate(sample(parameters, MAX_POINTS) if pairs else ()):
+        if number >= enough and all(compared):
+            break
         found = tape.at(point, DIGITS + GUARD)
         for i, (first, second) in enumerate(zip(found[::2], found[1::2], strict=True)):
             if first is None or second is None or compared[i] == wanted:
                 continue  # outside the domain of a root or logarithm
             (a, size), (b, other) = first, second
             # What cancels to exactly 0 leaves the rounding errors of what cancelled.
-            allowed = max(min(size, CANCELLED), abs(a), abs(b)) * mpf(10) ** -DIGITS
+            allowed = max(min(size / 2, CANCELLED), abs(a), abs(b)) * mpf(10) ** -DIGITS
             if max(size, other) * mpf(10) ** -(DIGITS + GUARD) > allowed:
                 continue  # more cancels here than the digits hold: such a point decides nothing
             if abs(a - b) > allowed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib.util
 import json
 import math
@@ -24,6 +25,7 @@ from click.testing import CliRunner
 import metricc
 from metricc import build as building
 from metricc.cli import main
+from metricc.compiler import verify_file
 from metricc.emit import c, c_kernel
 from metricc.errors import MetriccError
 
@@ -114,18 +116,16 @@ def test_elements_against_mpmath(folder: Path, name: str, dtype: torch.dtype) ->
     if name.endswith("_p"):
         x = torch.cat([torch.linspace(0.001, 0.999, 41), torch.tensor([0.0, 1.0, 0.5])])
     else:
-        parts = [torch.linspace(-80, 80, 41), torch.linspace(-3, 3, 41), torch.linspace(-0.01, 0.01, 9)]
-        x = torch.cat(parts)
+        x = torch.cat([torch.linspace(-r, r, 31) for r in (80, 3, 0.01)])
     x = x.to(dtype).requires_grad_()
     kernel = imported(folder / f"{name}_loss.py")._built()
     bound = 1e-5 if dtype == torch.float32 else 1e-12
     with mpmath.workdps(50):
         for first, second in ARGUMENTS[name.removesuffix("_p")]:
             wanted = [sides(name, value, first, second) for value in x.tolist()]
-            (TP, FN, FP, TN), slope = kernel.count(x, torch.ones_like(x), None, first, second)
+            counts, slope = kernel.count(x, torch.ones_like(x), None, first, second)
             sums = [math.fsum(map(float, part)) for part in list(zip(*wanted, strict=True))[:2]]
-            assert TP == pytest.approx(sums[0], rel=bound) and FP == TN == 0
-            assert FN == pytest.approx(sums[1], rel=bound)
+            assert counts == pytest.approx([*sums, 0, 0], rel=bound)
             for value, found, (a, _, d) in zip(x.tolist(), slope.tolist(), wanted, strict=True):
                 on_edge = name.startswith("uniform") and min(a, 1 - a) < 1e-6
                 if d > 1e-37 and not on_edge:
@@ -149,8 +149,8 @@ def test_infinite_and_missing_inputs(folder: Path, dtype: torch.dtype) -> None:
     kernel = imported(folder / "amplified_loss.py")._built()
     ends = torch.tensor([1e4, math.inf, -1e4, -math.inf, 100.0, -100.0], dtype=dtype)
     ends.requires_grad_()
-    (TP, FN, *_), slope = kernel.count(ends, torch.ones_like(ends), None, 10.0, 0.5)
-    assert TP == pytest.approx(3.0) and FN == pytest.approx(3.0)
+    counts, slope = kernel.count(ends, torch.ones_like(ends), None, 10.0, 0.5)
+    assert counts == pytest.approx([3.0, 3.0, 0.0, 0.0])
     assert (slope.abs() < 1e-37).all()  # 0, or a number that float64 still has
     nan = torch.tensor([math.nan, 1.0], dtype=dtype, requires_grad=True)
     counts, slope = kernel.count(nan, torch.ones_like(nan), None, 10.0, 0.5)
@@ -181,13 +181,14 @@ def batch(n: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch
 def by_hand(z: Any, y: Any, v: Any, L: float = 10.0, threshold: float = 0.5) -> tuple[Any, Any]:
     """The loss 1 - F1 and its gradient in NumPy's float64."""
     z, y, v = (np.asarray(x, dtype=np.float64) for x in (z, y, v))
-    p = 1 / (1 + np.exp(-z))
-    a = 1 / (1 + np.exp(-L * (p - threshold)))
-    TP, FN = (v * y * a).sum(), (v * y * (1 - a)).sum()
+    p, q = 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))
+    t = L * (p - threshold)
+    a, b = 1 / (1 + np.exp(-t)), 1 / (1 + np.exp(t))
+    TP, FN = (v * y * a).sum(), (v * y * b).sum()
     FP = (v * (1 - y) * a).sum()
     bottom = 2 * TP + FN + FP
     plus, minus = 2 * (TP + FN + FP) / bottom**2, 2 * TP / bottom**2
-    slope = L * a * (1 - a) * p * (1 - p)
+    slope = L * a * b * p * q
     return 1 - 2 * TP / bottom, -v * (y * plus - (1 - y) * minus) * slope
 
 
@@ -212,7 +213,7 @@ def test_batches_against_numpy(folder: Path, n: int, dtype: torch.dtype) -> None
         assert value.dtype == gradient.dtype == dtype
         assert value.item() == pytest.approx(wanted, rel=rtol, abs=rtol / 10)
         # The two sides of a soft label may cancel.
-        sides = 1e-2 * rtol * abs(slope).max() if ((0 < target) & (target < 1)).any() else 0
+        sides = 1e-2 * rtol * abs(slope).max() if ((target > 0) & (target < 1)).any() else 0
         np.testing.assert_allclose(gradient.numpy(), slope, rtol=rtol, atol=sides + 1e-300)
 
 
@@ -311,7 +312,7 @@ def check_autograd(loss: Any) -> None:
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         value.backward()
     with torch.autograd.forward_ad.dual_level():  # refused rather than wrong
-        dual = torch.autograd.forward_ad.make_dual(z.detach(), torch.ones_like(z))
+        dual = torch.autograd.forward_ad.make_dual(z.detach(), y)  # type: ignore[no-untyped-call]
         with pytest.raises((RuntimeError, NotImplementedError), match="jvp"):
             loss(dual, y)
 
@@ -351,6 +352,25 @@ def test_losses_pickle_and_copy(folder: Path) -> None:
             assert other(z, y).item() == loss(z, y).item()
     finally:
         del sys.modules[name]
+
+
+def test_verify_tests_the_kernel_too(file: Path) -> None:
+    assert "with the built kernel" not in {check.name for check in verify_file(file).checks}
+    building.build(file)
+    report = verify_file(file)
+    (found,) = (check for check in report.checks if check.name == "with the built kernel")
+    assert report.passed and found.measured.startswith(found.measured.split()[2])
+
+
+@pytest.mark.slow
+def test_verify_sees_a_wrong_kernel(file: Path, monkeypatch: Any) -> None:
+    right = c.render
+    wrong = lambda *given: right(*given).replace("*d = k * h * (l * r)", "*d = k * h * l")  # noqa: E731
+    monkeypatch.setattr(c, "render", wrong)
+    building.build(file)
+    failed = [check.name for check in verify_file(file).checks if check.passed is False]
+    assert failed[0] == "with the built kernel" and len(failed) > 1
+    assert all("built kernel" in name for name in failed)
 
 
 # -- building -------------------------------------------------------------------------------------
@@ -568,3 +588,168 @@ def test_errors_are_of_the_api_too(file: Path, monkeypatch: Any) -> None:
     with pytest.raises(MetriccError) as caught:
         metricc.compile("f1", name="of_no_compiler").build()
     assert [d.code for d in caught.value.diagnostics] == ["MC0516"]
+
+
+# -- classes --------------------------------------------------------------------------------------
+
+TABLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "labels": ("f1", {"task": "multiclass"}),
+    "several": ("f1", {"task": "multilabel"}),
+    "several_p": ("micro(f1)", {"task": "multilabel", "from_probabilities": True}),
+    "each": ("per_class(f1)", {"task": "multilabel"}),
+}
+SHAPES = [(1, 1), (700, 3), (5, 7, 3), (2, 3, 17, 50), (1, 2, 70_000), (40, 1_030), (2, 3, 0)]
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("tables")
+    for name, (formula, options) in TABLES.items():
+        metricc.compile(formula, name=name, **options).save(made / f"{name}_loss.py")
+        building.build(made / f"{name}_loss.py")
+    return made
+
+
+def class_batch(name: str, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(sum(shape))
+    x = torch.randn(shape, generator=draw, dtype=torch.float64) * 3
+    if TABLES[name][1]["task"] == "multiclass":
+        return x, torch.randint(0, shape[1], (shape[0], *shape[2:]), generator=draw)
+    x = x.sigmoid() if name.endswith("_p") else x
+    return x, torch.rand(shape, generator=draw) < 0.3
+
+
+def tables_by_hand(name: str, x: Any, target: Any, weight: Any) -> Any:
+    """The counts of every class in NumPy's float64, (4, C)."""
+    N, C = x.shape[:2]
+    x, v = x.reshape(N, C, -1), weight.reshape(N, 1, -1)
+    if TABLES[name][1]["task"] == "multiclass":
+        e = np.exp(x - x.max(1, keepdims=True))
+        a = e / e.sum(1, keepdims=True)
+        y = target.reshape(N, 1, -1) == np.arange(C).reshape(1, C, 1)
+    else:
+        p = x if name.endswith("_p") else 1 / (1 + np.exp(-x))
+        a = 1 / (1 + np.exp(-10 * (p - 0.5)))
+        y = target.reshape(N, C, -1)
+    terms = v * y * a, v * y * (1 - a), v * ~y * a, v * ~y * (1 - a)
+    return np.stack([term.sum((0, 2)) for term in terms])
+
+
+def answering(call: Callable[..., Any], answers: list[bool]) -> Callable[..., Any]:
+    """The call, with a note of whether it took the tensors."""
+
+    def noted(*given: Any) -> Any:
+        found = call(*given)
+        answers.append(found is not None and found is not False)
+        return found
+
+    return noted
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", TABLES)
+def test_tables(tables: Path, name: str, shape: tuple[int, ...], monkeypatch: Any) -> None:
+    """Counts against NumPy; loss and gradient against the file without its kernel in float64."""
+    module = imported(tables / f"{name}_loss.py")
+    kernel = module._built()
+    (pascal,) = (n for n in module.__all__ if n.endswith("Loss"))
+    loss = getattr(module, pascal)(**({"reduction": "sum"} if name == "each" else {}))
+    wide, target = class_batch(name, shape)
+    draw = torch.Generator().manual_seed(1)
+    positions = (shape[0], *shape[2:])
+    weight = torch.rand(positions, generator=draw, dtype=torch.float64)
+    weight = weight * (torch.rand(positions, generator=draw) < 0.8)
+    answers: list[bool] = []
+    for attribute in ("count", "finish"):
+        patched = answering(getattr(kernel, attribute), answers)
+        monkeypatch.setattr(kernel, attribute, patched)
+    for dtype, bound in ((torch.float32, 1e-5), (torch.float64, 1e-11)):
+        for v in (None, weight):
+            x = wide.to(dtype).requires_grad_()
+            value = loss(x, target, v)
+            (found,) = torch.autograd.grad(value, x)
+            ones = torch.ones(positions, dtype=torch.float64)
+            if wide.numel():
+                assert answers[-2:] == [True, True]
+                given = ones if v is None else v
+                exact = x.detach().double().numpy()
+                counts = tables_by_hand(name, exact, target.numpy(), given.numpy())
+                np.testing.assert_allclose(
+                    loss.counts(x, target, v).numpy(), counts, rtol=bound, atol=bound * counts.sum()
+                )
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "_built", lambda: None)
+                x = x.detach().double().requires_grad_()
+                wanted = loss(x, target, v)
+                (gradient,) = torch.autograd.grad(wanted, x)
+            torch.testing.assert_close(value.double(), wanted, rtol=bound, atol=bound)
+            largest = gradient.abs().max().item() if gradient.numel() else 0.0
+            torch.testing.assert_close(
+                found.double(), gradient, rtol=bound, atol=bound / 10 * largest + 1e-300
+            )
+
+
+@pytest.mark.parametrize("name", ["labels", "several"])
+def test_tables_keep_what_weighs_nothing_out(tables: Path, name: str) -> None:
+    """NaN under weight 0, ignored labels, and a missing value that counts."""
+    module = imported(tables / f"{name}_loss.py")
+    (pascal,) = (n for n in module.__all__ if n.endswith("Loss"))
+    loss = getattr(module, pascal)()
+    for shape in ((6, 3), (4, 3, 20)):
+        x, target = class_batch(name, shape)
+        keep = torch.ones(shape[0], *shape[2:], dtype=torch.bool)
+        keep[0] = False
+        x = x.clone()
+        wanted = loss(x[1:], target[1:])
+        x[0] = math.nan
+        x.requires_grad_()
+        value = loss(x, target, mask=keep)
+        (gradient,) = torch.autograd.grad(value, x)
+        assert value.item() == pytest.approx(wanted.item(), rel=1e-12)
+        assert (gradient[0] == 0).all() and gradient[1:].isfinite().all()
+        assert loss(x, target).isnan()
+        with pytest.raises(ValueError, match="weight"):
+            loss(x.detach().nan_to_num(), target, -keep.double())
+
+
+def test_threads_change_no_bit_of_tables(tables: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        for name in ("labels", "several"):
+            module = imported(tables / f"{name}_loss.py")
+            (pascal,) = (n for n in module.__all__ if n.endswith("Loss"))
+            x, target = class_batch(name, (4, 21, 40, 41))
+            x = x.float().requires_grad_()
+            found = []
+            for threads in (1, 2, 3):
+                torch.set_num_threads(threads)
+                value = getattr(module, pascal)()(x, target)
+                found.append((value.item(), torch.autograd.grad(value, x)[0]))
+            assert found[0][0] == found[1][0] == found[2][0]
+            assert torch.equal(found[0][1], found[1][1]) and torch.equal(found[0][1], found[2][1])
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_second_derivatives_of_tables(tables: Path) -> None:
+    for name in ("labels", "several"):
+        module = imported(tables / f"{name}_loss.py")
+        (pascal,) = (n for n in module.__all__ if n.endswith("Loss"))
+        x, target = class_batch(name, (5, 3))
+        call = functools.partial(getattr(module, pascal)(), target=target)
+        x.requires_grad_()
+        assert torch.autograd.gradcheck(call, x) and torch.autograd.gradgradcheck(call, x)
+
+
+def test_classes_that_are_not_covered(tmp_path: Path) -> None:
+    options: dict[str, dict[str, Any]] = {
+        "the surrogate amplified": {"task": "multiclass", "surrogate": "amplified"},
+        "probabilities of classes": {"task": "multiclass", "from_probabilities": True},
+        "ce beside the counts": {"task": "multiclass"},
+    }
+    for what, given in options.items():
+        formula = "0.5*ce + 0.5*(1 - macro(f1))" if "ce " in what else "f1"
+        path = metricc.compile(formula, name="other", **given).save(tmp_path / "other_loss.py")
+        assert what in refused(path, "MC0517")
+    path = metricc.compile("samples(f1)", name="other", task="multilabel").save(path)
+    assert "does not look for a kernel" in refused(path, "MC0517")

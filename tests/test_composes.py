@@ -117,6 +117,20 @@ def test_a_scaler_skips_what_is_not_finite() -> None:
     assert torch.equal(net[0].weight, before) and scaler.get_scale() == 2.0**9
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("formula", LOSSES)
+def test_a_loss_is_scaled_in_place(formula: str, dtype: torch.dtype) -> None:
+    """As Hugging Face's Trainer does: torch refuses it for a view."""
+    loss, net, x, y = case(formula, dtype=dtype)
+    loss(net(x), y).backward()
+    wanted = 3 * gradients(net)
+    net.zero_grad()
+    value = loss(net(x), y)
+    value *= 3
+    value.backward()
+    near(gradients(net), wanted, 1e-12 if dtype == torch.float64 else 1e-5)
+
+
 class Step(nn.Module):
     """A model and its loss, as what is exported."""
 
@@ -128,8 +142,14 @@ class Step(nn.Module):
         return self.loss(self.net(x), y)
 
 
+# One table and several in the quick runs: an export takes seconds.
+EXPORTED = [
+    f if f in ("f1", "macro(f1)") else pytest.param(f, marks=pytest.mark.slow) for f in LOSSES
+]
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("formula", LOSSES)
+@pytest.mark.parametrize("formula", EXPORTED)
 def test_a_training_step_is_exported(formula: str) -> None:
     """One graph of loss and gradients, for every batch size; torch calls its joint graph
     experimental. It is saved, loaded and run on a batch of another size."""
@@ -168,6 +188,10 @@ def test_the_exported_loss_is_saved_and_loaded() -> None:
     file.seek(0)
     again = torch.export.load(file).module()
     assert again(x, y).item() == pytest.approx(loss(net(x), y).item(), rel=1e-12)
+    # With strict=True torch 2.13 takes in the custom function's forward alone.
+    strict = torch.export.export(Step(net, loss), (x, y), strict=True).module()(x, y)
+    assert strict.item() == pytest.approx(loss(net(x), y).item(), rel=1e-12)
+    assert not strict.requires_grad
 
 
 # -- the programs -------------------------------------------------------------------------------
@@ -199,8 +223,8 @@ def run(*command: str, seconds: int = 280) -> str:
 
 def test_the_program_of_plain_torch() -> None:
     pytest.importorskip("sklearn")
-    losses = program("examples/scale_torch.py").main(epochs=4)
-    assert losses[-1] < 0.25 < losses[0]
+    losses = program("examples/scale_torch.py").main(epochs=3)
+    assert losses[-1] < 0.3 < losses[0]
 
 
 @pytest.mark.recipes
@@ -226,11 +250,55 @@ def test_the_program_of_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.slow
 @pytest.mark.recipes
-def test_the_program_of_transformers_on_two_processes() -> None:
-    pytest.importorskip("transformers")
-    pytest.importorskip("accelerate")
-    said = run(*TORCHRUN, str(DOCS / "examples" / "scale_transformers.py"))
+@pytest.mark.parametrize("name", ["lightning", "transformers"])
+def test_the_programs_of_packages_on_two_processes(name: str) -> None:
+    pytest.importorskip(name)
+    pytest.importorskip("sklearn")
+    said = run(*TORCHRUN, str(DOCS / "examples" / f"scale_{name}.py"))
     assert float(re.search(r"two passes: (\S+)", said)[1]) < 1e-12  # type: ignore[index]
+
+
+BY_LABELS = """
+import sys
+
+sys.path.insert(0, sys.argv[1])
+import scale_transformers as example
+from transformers import Trainer
+
+
+class Counted(Trainer):
+    def __init__(self, *, loss, args, **arguments):
+        args.average_tokens_across_devices = self.averaged
+        super().__init__(compute_loss_func=self.of_batch, args=args, **arguments)
+        self.loss = loss
+
+    def of_batch(self, outputs, labels, num_items_in_batch=None):
+        return self.loss(outputs["logits"], labels)
+
+
+example.MICRO = example.ROWS // 2  # each of two ranks has half the rows
+tokens, labels = example.data()
+model = example.network()
+example.metricc.loss(example.FORMULA, task="multiclass")(model(tokens)["logits"], labels).backward()
+wanted = example.gradient(model)
+rows = [{"input_ids": a, "labels": b} for a, b in zip(tokens, labels.tolist())]
+for Counted.averaged in (True, False):
+    found = example.first_step(Counted, rows, sys.argv[2])
+    print("times", ((found @ wanted) / (wanted @ wanted)).item(), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.recipes
+def test_transformers_scales_a_loss_by_the_number_of_processes(tmp_path: Path) -> None:
+    """Where it counts labels, unless average_tokens_across_devices=False: docs/distributed.md."""
+    pytest.importorskip("transformers")
+    pytest.importorskip("sklearn")
+    script = tmp_path / "by_labels.py"
+    script.write_text(BY_LABELS, encoding="utf-8")
+    said = run(*TORCHRUN, str(script), str(DOCS / "examples"), str(tmp_path))
+    times = [float(word) for word in re.findall(r"times (\S+)", said)]
+    assert sorted(times) == pytest.approx([1, 1, 2, 2], rel=1e-12)
 
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

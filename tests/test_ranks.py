@@ -108,7 +108,7 @@ def multilabel() -> Iterator[Case]:
     for absent in ("diagonal", "skip", "zero"):
         yield Case(f"classes absent, {absent}", f1, "multilabel", init={"absent": absent}, size=9,
                    share=0.06)  # fmt: skip
-    for reduction in ("mean", "sum"):
+    for reduction in ("mean", "sum", "none"):
         yield Case(f"per_class, {reduction}", "per_class(f1)", "multilabel",
                    init={"reduction": reduction})  # fmt: skip
     yield Case("float32", f1, "multilabel", dtype="float32", tolerance=2e-6)
@@ -144,7 +144,9 @@ def samples() -> Iterator[Case]:
     for task, formula in (("multilabel", "macro(jaccard)"), ("multiclass", "geomean(recall)"),
                           ("multiclass", "0.5*ce + 0.5*(1 - macro(f1))")):  # fmt: skip
         yield Case(f"{formula}, {task}", formula, task, compile={"per": "sample"}, positions=(6,))
-    yield Case("sum", "f1", compile={"per": "sample"}, positions=(6,), init={"reduction": "sum"})
+    for reduction in ("sum", "none"):
+        yield Case(reduction, "f1", compile={"per": "sample"}, positions=(6,),
+                   init={"reduction": reduction}, extra=("weight",))  # fmt: skip
     for absent in ("diagonal", "skip", "zero"):
         yield Case(f"absent, {absent}", "f1", compile={"per": "sample"}, positions=(6,),
                    init={"absent": absent}, share=0.08)  # fmt: skip
@@ -158,10 +160,16 @@ CASES = {
     for case in room()
 }
 # Losses that the programs below take beside the cases' own.
-LOSSES = {case.name: case for case in (
-    Case("f1", "f1"), Case("composite", "0.5*bce + 0.5*(1 - f1)"),
-    Case("macro", "0.5*ce + 0.5*(1 - macro(f1))", "multiclass"), Case("sample", "f1", "binary",
-    {"per": "sample"}), Case("labels", "macro(f1)", "multilabel"))}  # fmt: skip
+LOSSES = {
+    case.name: case
+    for case in (
+        Case("f1", "f1"),
+        Case("composite", "0.5*bce + 0.5*(1 - f1)"),
+        Case("macro", "0.5*ce + 0.5*(1 - macro(f1))", "multiclass"),
+        Case("labels", "macro(f1)", "multilabel"),
+        Case("samples", "samples(f1)", "multilabel"),
+    )
+}
 
 
 # -- what one rank does -------------------------------------------------------------------------
@@ -274,6 +282,8 @@ def run_case(case: Case, rank: Rank) -> dict[str, float]:
     value, whole = gradient(module.CaseLoss(**case.init), batch)
     loss = module.CaseLoss(**case.init, process_group="world")
     found, mine = gradient(loss, own(batch, rows))
+    if value.shape == (case.size,):  # reduction="none": each rank has its own samples' losses
+        value = value[rows]
     return {
         "value": apart(found, value),
         "gradient": apart(mine.double() / rank.world, whole[rows].double(), whole),
@@ -398,6 +408,22 @@ def what_is_not_finite_on_one_rank(rank: Rank) -> dict[str, float]:
 
 
 @program
+def compiled_by_torch(rank: Rank) -> dict[str, float]:
+    """The all-reduce is in the graph; that of samples' tables breaks it."""
+    errors: dict[str, float] = {}
+    for name in ("f1", "macro", "samples"):
+        case = LOSSES[name]
+        batch, rows = batch_of(case, rank), rank.rows(case.size, "uneven")
+        value, whole = gradient(rank.loss(name), batch)
+        loss = rank.loss(name, process_group="world")
+        compiled = torch.compile(loss, backend="aot_eager", fullgraph=name != "samples")
+        found, mine = gradient(compiled, own(batch, rows))
+        errors[name] = apart(found, value)
+        errors[f"{name}, gradient"] = apart(mine / rank.world, whole[rows], whole)
+    return errors
+
+
+@program
 def a_built_kernel_on_one_rank(rank: Rank) -> dict[str, float]:
     """Where a C compiler was at hand: the others take the torch path, the counts are the same."""
     if not (rank.folder / "built" / "__pycache__").exists():
@@ -474,6 +500,9 @@ def running_counts(rank: Rank) -> dict[str, float]:
             errors[f"{name}, {step}"] = apart(mine / rank.world, whole[rows], whole)
         errors[f"{name}, state"] = apart(counts.total, alone.total)
     return errors
+
+
+SLOW = {"compiled by torch"}
 
 
 def network(outputs: int = 1) -> nn.Module:
@@ -588,8 +617,8 @@ def fully_sharded(rank: Rank) -> dict[str, float]:
     return errors
 
 
-def work(number: int, world: int, folder: str) -> None:
-    """All cases and programs on one rank; what it finds lies in a file when it ends."""
+def work(number: int, world: int, folder: str, name: str) -> None:
+    """The program of that name on one rank, or all that is quick; what it finds lies in a file."""
     torch.set_num_threads(1)
     rank = Rank(number, world, Path(folder))
     dist.init_process_group(
@@ -607,6 +636,8 @@ def work(number: int, world: int, folder: str) -> None:
         for name, case in CASES.items()
     }
     everything |= {n: lambda f=f: f(rank) for n, f in PROGRAMS.items()}  # type: ignore[misc]
+    chosen = {name} if name else everything.keys() - SLOW
+    everything = {n: call for n, call in everything.items() if n in chosen}
     for name, call in everything.items():
         begun = time.perf_counter()
         try:
@@ -645,12 +676,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def spawned(world: int, folder: Path) -> list[dict[str, Any]]:
-    """What every rank found."""
+def spawned(world: int, folder: Path, slow: str = "") -> list[dict[str, Any]]:
+    """What every rank found: in all that is quick, or in one slow program."""
     from torch import multiprocessing
 
     context = multiprocessing.start_processes(
-        work, (world, str(folder)), nprocs=world, join=False, start_method="spawn"
+        work, (world, str(folder), slow), nprocs=world, join=False, start_method="spawn"
     )
     assert context is not None
     try:
@@ -683,14 +714,22 @@ def check(found: list[dict[str, Any]], name: str) -> None:
             assert error <= tolerance, f"rank {number}, {what}: {error:.2g}"
 
 
-@pytest.mark.parametrize("name", [*CASES, *PROGRAMS])
+@pytest.mark.parametrize("name", [n for n in (*CASES, *PROGRAMS) if n not in SLOW])
 def test_two_ranks(two: list[dict[str, Any]], name: str) -> None:
     check(two, name)
 
 
-@pytest.mark.parametrize("name", [*CASES, *PROGRAMS])
+@pytest.mark.parametrize("name", [n for n in (*CASES, *PROGRAMS) if n not in SLOW])
 def test_four_ranks(four: list[dict[str, Any]], name: str) -> None:
     check(four, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+def test_two_ranks_slowly(folder: Path, tmp_path: Path, name: str) -> None:
+    for file in folder.glob("case_*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    check(spawned(2, tmp_path, name), name)
 
 
 @pytest.mark.parametrize(("group", "says"), [("world", "init_process_group"), ("wrold", "init")])

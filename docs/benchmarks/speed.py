@@ -7,10 +7,11 @@ All arms run in one process, float32, L = 10, in turns of a few calls: one threa
 a round, with the least and the greatest. `naive` is the loss spelled with torch's operations
 under autograd, `bce` is `binary_cross_entropy_with_logits`, `compiled` is
 `torch.compile(naive)`; `metricc` is the file as generated, `built` with the kernel of `metricc
-build`, `fused` is `torch.compile(loss)`. `floor` is what any loss of counts must do: read
-logits and labels once (a dot product) and write a fresh gradient (`torch.full_like`). Peak
-memory is measured in a process of its own for each arm: how far the resident set rises above
-what it was before the call, after a call on a small batch.
+build`, `node` with that and its autograd node (`--node`), `fused` is `torch.compile(loss)`.
+`floor` is what any loss of counts must do: read logits and labels once (a dot product) and
+write a fresh gradient (`torch.full_like`). Peak memory is measured in a process of its own for
+each arm: how far the resident set rises above what it was before the call, after a call on a
+small batch.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ SIZES = (32, 256, 4_096, 65_536, 1_000_000, 16_000_000, 64_000_000)
 ROUNDS = 7
 MEMORY_SIZES = (1_000_000, 16_000_000)
 STEEPNESS = 10.0
-ARMS = ("metricc", "built", "fused")
+ARMS = ("metricc", "built", "node", "fused")
 # At least so much faster than naive, at most this share of BCE's time, at least so much faster than
 # compiled.
 TARGETS = {
@@ -56,6 +57,12 @@ TARGETS = {
         1_000_000: (4.5, 0.8, 1.2),
         16_000_000: (15, 0.35, 1.0),
     },
+    "node": {
+        256: (2.7, 1.0, 1.7),
+        65_536: (2.6, 1.0, 1.5),
+        1_000_000: (4.5, 0.8, 1.2),
+        16_000_000: (15, 0.35, 1.0),
+    },
     "fused": {1_000_000: (None, None, 0.95), 16_000_000: (13, 0.4, 0.93)},
 }
 
@@ -67,14 +74,15 @@ def naive(z: Tensor, y: Tensor) -> Tensor:
     return 1 - 2 * tp / (2 * tp + fp + fn)
 
 
-def built(folder: Path) -> Loss:
+def built(folder: Path, *options: str) -> Loss:
     """The loss of a saved file whose kernel was built."""
     path = folder / "f1_loss.py"
     if not path.exists():
+        folder.mkdir(exist_ok=True)
         metricc.compile("f1").save(path)
-        command = [sys.executable, "-m", "metricc", "build", str(path)]
+        command = [sys.executable, "-m", "metricc", "build", str(path), *options]
         subprocess.run(command, check=True, capture_output=True)
-    loss: Loss = load_file(path, "f1_loss").F1Loss(L=STEEPNESS)
+    loss: Loss = load_file(path, f"f1_loss_of_{folder.name}").F1Loss(L=STEEPNESS)
     return loss
 
 
@@ -85,7 +93,8 @@ def arms(names: list[str], folder: Path) -> dict[str, Loss]:
         "compiled": lambda: torch.compile(naive),
         "metricc": lambda: metricc.loss("f1", L=STEEPNESS),
         "mcc": lambda: metricc.loss("mcc", L=STEEPNESS),
-        "built": lambda: built(folder),
+        "built": lambda: built(folder / "c"),
+        "node": lambda: built(folder / "node", "--node"),
         "fused": lambda: torch.compile(metricc.loss("f1", L=STEEPNESS), fullgraph=True),
     }
     return {name: makers[name]() for name in names}
@@ -241,7 +250,7 @@ def report(
         lines += ["| n | naive / it | it / bce | compiled / it |", "|---|---|---|---|"]
         lines += compared(arm, results)
     lines += ["", "Share of the floor's time, and of F1's for MCC:", ""]
-    heads = [(arm, "floor") for arm in ("metricc", "built", "fused", "bce") if arm in names]
+    heads = [(arm, "floor") for arm in (*ARMS, "bce") if arm in names]
     heads += [("mcc", "metricc")] * ("mcc" in names)
     lines += ["| n | " + " | ".join(f"{a} / {b}" for a, b in heads) + " |"]
     lines += ["|---|" + "---|" * len(heads)]
@@ -267,7 +276,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--seconds", type=float, default=20.0, help="for each size")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    parser.add_argument("--no-build", action="store_true", help="leave the built kernel out")
+    parser.add_argument("--no-build", action="store_true", help="leave the built kernels out")
     parser.add_argument("--quick", action="store_true", help="small sizes, a few seconds")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
     parser.add_argument("--peak", nargs=3, metavar=("ARM", "N", "DIR"), help=argparse.SUPPRESS)
@@ -279,7 +288,7 @@ def main() -> None:
         given.sizes, given.seconds, given.no_compile = [256, 65_536], 0.5, True
         given.no_build = True
     names = ["naive", "bce", *["compiled"] * (not given.no_compile), "metricc", "mcc"]
-    names += ["built"] * (not given.no_build) + ["fused"] * (not given.no_compile)
+    names += ["built", "node"] * (not given.no_build) + ["fused"] * (not given.no_compile)
     with tempfile.TemporaryDirectory() as folder:
         losses = arms(names, Path(folder))
         check(losses)

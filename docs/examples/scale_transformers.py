@@ -109,11 +109,16 @@ def first_step(kind: type[Trainer], rows: list[Any], folder: str) -> Tensor:
     return found[0]
 
 
-def main() -> dict[str, float]:
-    """How far each gradient is from that of all rows in one batch, relative to its length."""
+def data() -> tuple[Tensor, Tensor]:
+    """Tokens (rows, 64), one for each pixel and its grey, and which digit it is."""
     pixels, digits = load_digits(return_X_y=True)
     tokens = torch.tensor(pixels[:ROWS]).long() // 4 + 5 * torch.arange(64)
-    labels = torch.tensor(digits[:ROWS]).long()
+    return tokens, torch.tensor(digits[:ROWS]).long()
+
+
+def main() -> dict[str, float]:
+    """How far each gradient is from that of all rows in one batch, relative to its length."""
+    tokens, labels = data()
     model = network()
     metricc.loss(FORMULA, task="multiclass")(model(tokens)["logits"], labels).backward()
     wanted = gradient(model)

@@ -20,8 +20,8 @@ SURROGATE_HELP = """amplified (default), soft (default of multiclass and gbdt),
 score_oriented(uniform), score_oriented(cosine), heaviside or straight_through; with other defaults:
 "amplified(L=73)"; or a formula in p: "p^2*(3 - 2*p)"."""
 NAME_HELP = """Its name. Default: FILE's, without _loss or _objective; else the metric's."""
-TARGET_HELP = """What to generate: torch, a PyTorch loss (default), or gbdt, a NumPy objective for
-LightGBM and XGBoost."""
+TARGET_HELP = """What to generate: torch, a PyTorch loss (default); triton, the same with kernels for
+CUDA in it; or gbdt, a NumPy objective for LightGBM and XGBoost."""
 DIFF_LINES = 40
 
 
@@ -58,6 +58,7 @@ def compile_formula(
         metricc compile mcc -o mcc_loss.py
         metricc compile "fbeta(2)" --name f2 --surrogate soft
         metricc compile mcc -o mcc_loss.py --check
+        metricc compile f1 --target triton -o f1_loss.py
         metricc compile f1 --target gbdt -o f1_objective.py
     """
     from metricc import compiler

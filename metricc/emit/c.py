@@ -6,20 +6,21 @@ counts become weights in the generated file itself.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from metricc.emit import c_binary
+from metricc.emit import c_binary, c_classes
 from metricc.emit.c_text import AS, DOUBLE_EXP, FLOAT_EXP, HEAD, TYPES
 from metricc.emit.torch_file import fill
-from metricc.emit.torch_soft import LOGITS, PROBABILITIES
+from metricc.emit.torch_soft import LOGITS, PROBABILITIES, SOFTMAX
 from metricc.errors import MetriccError
 from metricc.surrogates import Surrogate, surrogate
 
-COVERED = "binary losses of a batch under amplified, soft or score_oriented(uniform), of counts alone"
-
-TRIAL = c_binary.TRIAL
+COVERED = (
+    "losses of counts alone under amplified, soft or score_oriented(uniform), soft for multiclass"
+)
 
 
 def uncovered(options: Mapping[str, Any], forms: Mapping[str, Any]) -> str:
@@ -29,24 +30,27 @@ def uncovered(options: Mapping[str, Any], forms: Mapping[str, Any]) -> str:
     """
     if options.get("target") == "gbdt":
         return "an objective for boosting"
-    if options.get("task") != "binary":
-        return f"the task {options.get('task')}"
     if options.get("per") != "batch":
         return "a table for each sample"
-    cells = {"TP", "FN", "FP", "TN"}
-    partials = {name.removeprefix("outer ") for name in forms}
-    partials = {name.removeprefix("M_") for name in partials if name.startswith("M_")} - cells
+    names = {name.removeprefix("outer ") for name in forms}
+    partials = {name.removeprefix("M_") for name in names if name.startswith("M_")}
+    partials -= {"TP", "FN", "FP", "TN"}
+    partials = {name for name in partials if not re.fullmatch(r"r\d+", name)}  # tables' terms
     if partials:
         return f"{', '.join(sorted(partials))} beside the counts"
-    if not covers(_named(str(options.get("surrogate"))), LOGITS):
+    soft = _named(str(options.get("surrogate")))
+    if options.get("task") == "multiclass" and options.get("from_probabilities"):
+        return "probabilities of classes"
+    if not covers(soft, SOFTMAX if options.get("task") == "multiclass" else LOGITS):
         return f"the surrogate {options.get('surrogate')}"
     return ""
 
 
 def covers(soft: Surrogate | None, entry: str) -> bool:
     """Whether the C has a surrogate."""
-    plain = soft is not None and not soft.hard and not soft.averaged
-    return plain and soft is not None and (soft.name, entry) in c_binary.CURVES
+    if soft is None or soft.hard or soft.averaged:
+        return False
+    return soft.name == "soft" if entry == SOFTMAX else (soft.name, entry) in c_binary.CURVES
 
 
 def _named(text: str) -> Surrogate | None:
@@ -60,14 +64,36 @@ def render(options: Mapping[str, Any], version: str) -> str:
     """The C of a loss with these options, of which `uncovered` says nothing."""
     soft = surrogate(str(options["surrogate"]))
     entry = PROBABILITIES if options["from_probabilities"] else LOGITS
+    task = options["task"]
+    tables = {"binary": "one table", "multilabel": "classes", "multiclass": "classes"}[task]
+    softmax = task == "multiclass"
+    way = "softmax" if softmax else entry
+    what = f"{soft.name} of {way}, {tables}"
+    first, second = [*soft.defaults, "unused", "unused_too"][:2]
     c0, c1, curve = c_binary.CURVES[soft.name, entry]
-    text = fill(HEAD, {"version": version, "what": f"{soft.name} of {entry}, one table"})
+    text = fill(HEAD, {"version": version, "what": what})
+    text += "" if task == "binary" else c_classes.HEAD
     for kind, exp in zip(TYPES, (FLOAT_EXP, DOUBLE_EXP), strict=True):
         holes = {**kind, "curve": textwrap.indent(fill(curve, kind), " " * 4)}
-        holes["loops"] = "\n".join(_loops(kind)).rstrip()
-        text += exp + fill(AS + c_binary.SOFT + c_binary.COUNT, holes)
-    first, second = [*soft.defaults, "unused", "unused_too"][:2]
-    return text + fill(c_binary.CALLS, {"first": first, "second": second, "one": c0, "two": c1})
+        text += exp + fill(AS, kind)
+        if softmax:
+            text += fill(c_classes.SOFTMAX, kind)
+        elif task == "multilabel":
+            text += fill(c_binary.SOFT + c_classes.SIGMOID, holes)
+        else:
+            holes["loops"] = "\n".join(_loops(kind)).rstrip()
+            text += fill(c_binary.SOFT + c_binary.COUNT, holes)
+    names = {"first": first, "second": second, "one": c0, "two": c1}
+    if task == "binary":
+        return text + fill(c_binary.CALLS, names)
+    passes = "softmax" if softmax else "sigmoid"
+    names |= {"units": c_classes.UNITS[passes], "last": c_classes.LAST[passes]}
+    return text + fill(c_classes.CALLS, names)
+
+
+def trial(options: Mapping[str, Any]) -> str:
+    """Python that calls the library: `library` and `number`, its double, are at hand."""
+    return c_binary.TRIAL if options["task"] == "binary" else c_classes.TRIAL
 
 
 def _loops(kind: Mapping[str, str]) -> list[str]:

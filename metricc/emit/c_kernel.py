@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import importlib.machinery
 import importlib.util
+import math
 import platform
 import sysconfig
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import Any
 
 LIBRARY = ""  # the library's name up to the machine's; `metricc build` writes it here
 NODE = ""  # likewise that of an autograd node in C++, up to the version of torch
+CLASSES = False  # whether there is a table for each class; likewise
+LABELS = False  # and whether targets are numbers of classes; likewise
+MOST_CLASSES = 4096  # more take panels that no cache holds
 ONE_THREAD = 32_768  # elements up to which threads cost more than they bring
 
 
@@ -24,7 +28,7 @@ def machine() -> str:
     """What a library was compiled for: the system, the processor and its instructions."""
     told = [platform.system(), platform.machine()]
     try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 if not line.strip():
                     break  # the first processor's lines end here
@@ -49,6 +53,8 @@ def kernel() -> Any:
         library = ctypes.CDLL(str(here.with_name(f"{LIBRARY}.{machine()}.so")))
     except OSError:
         return None
+    if CLASSES:
+        return Classes(torch, library)
     node = here.with_name(f"{NODE}.{torch_and_python(torch)}.so")
     return Kernel(torch, library, _extension(node) if node.exists() else None)
 
@@ -66,29 +72,44 @@ def _extension(path: Path) -> Any:
     return module
 
 
-class Kernel:
-    """The two passes of a loss over contiguous tensors of a CPU, and the autograd node over them."""
+class Library:
+    """What both kinds of kernels have: the types that the C knows, and torch's threads."""
 
-    def __init__(self, torch: Any, library: Any, extension: Any) -> None:
-        pointer, whole, small = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
-        number = ctypes.c_double
+    def __init__(self, torch: Any, library: Any) -> None:
         self._count, self._finish = library.count, library.finish
-        tensors = [pointer, small, pointer, small]  # a target and a weight, each with its type
-        self._count.argtypes = [pointer, *tensors, pointer, whole, small, number, number, small]
-        self._count.argtypes += [pointer]
-        self._finish.argtypes = [pointer, *tensors, whole, small, number, number, small]
         self._finish.restype = None
-        self._sums = number * 4
         self._floats = {torch.float32: 0, torch.float64: 1}
         self._types = {**self._floats, torch.int64: 2, torch.int32: 3}
         self._types |= {torch.uint8: 4, torch.bool: 4}
         self._threads, self._empty = torch.get_num_threads, torch.empty
-        self._graded = torch.is_grad_enabled
-        self._node = _python_node(torch)
         pool = _pool()
         self._alone = pool is None
-        library.threads_of.argtypes = [pointer] * 3
+        library.threads_of.argtypes = [ctypes.c_void_p] * 3
         library.threads_of(*(pool or (None,) * 3))
+
+    def _team(self, n: int) -> int:
+        return 1 if self._alone or n <= ONE_THREAD else int(self._threads())
+
+    def _takes(self, target: Any, weight: Any) -> bool:
+        if target.dtype not in self._types or not target.is_contiguous():
+            return False
+        return weight is None or (weight.dtype in self._floats and weight.is_contiguous())
+
+
+class Kernel(Library):
+    """The two passes of a loss of one table over contiguous tensors, and the node over them."""
+
+    def __init__(self, torch: Any, library: Any, extension: Any) -> None:
+        super().__init__(torch, library)
+        pointer, whole, small = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+        number = ctypes.c_double
+        tensors = [pointer, small, pointer, small]  # a target and a weight, each with its type
+        self._count.argtypes = [pointer, *tensors, pointer, whole, small, number, number, small]
+        self._count.argtypes += [pointer]
+        self._finish.argtypes = [pointer, *tensors, whole, small, number, number, small]
+        self._sums = number * 4
+        self._graded = torch.is_grad_enabled
+        self._node = _python_node(torch)
         self._extension = extension
         if extension is not None:
             self._addresses = [ctypes.cast(f, pointer).value for f in (self._count, self._finish)]
@@ -102,10 +123,9 @@ class Kernel:
         if self._extension is not None:
             address = self._addresses[0]
             return self._extension.count(address, input, target, weight, keep, a, b)
-        wide, y_type = self._floats.get(input.dtype), self._types.get(target.dtype)
-        if wide is None or y_type is None or not (input.is_contiguous() and target.is_contiguous()):
+        if input.dtype not in self._floats or not input.is_contiguous():
             return None
-        if weight is not None and not (weight.dtype in self._floats and weight.is_contiguous()):
+        if not self._takes(target, weight):
             return None
         return self.counted(input, target, weight, keep, a, b)
 
@@ -158,8 +178,85 @@ class Kernel:
         self._finish(s, y, y_type, v, v_type, n, wide, positive, negative, threads)
         return slope
 
-    def _team(self, n: int) -> int:
-        return 1 if self._alone or n <= ONE_THREAD else int(self._threads())
+
+class Classes(Library):
+    """The two passes of a loss with a table for each class over contiguous (N, C, ...)."""
+
+    def __init__(self, torch: Any, library: Any) -> None:
+        super().__init__(torch, library)
+        pointer, whole, small = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+        number = ctypes.c_double
+        tensors = [pointer, small, pointer, small, whole]
+        self._count.argtypes = [pointer, *tensors, pointer, *[whole] * 3, small, number, number]
+        self._count.argtypes += [small, pointer]
+        self._finish.argtypes = [pointer, *tensors, *[whole] * 3, small, pointer, pointer, small]
+        self._float64, self._labels = torch.float64, torch.int64
+
+    def count(
+        self,
+        input: Any,
+        target: Any,
+        weight: Any,
+        keep: bool,
+        label_smoothing: float,
+        a: float = 0.0,
+        b: float = 0.0,
+    ) -> Any:
+        """(The counts, (4, C) in float64, and what `finish` makes the gradient of, or None).
+
+        None where it does not take these tensors. `a` and `b` are the surrogate's arguments.
+        """
+        wide = self._floats.get(input.dtype)
+        if wide is None or label_smoothing or not input.is_contiguous():
+            return None
+        if not self._takes(target, weight) or not self._fit(input, target):
+            return None
+        shape = self._shape(input)
+        counts = self._empty((4, shape[1]), dtype=self._float64)
+        kept = self._empty(input.shape, dtype=input.dtype) if keep else None
+        room = None if kept is None else kept.data_ptr()
+        given, threads = self._given(target, weight), self._team(input.numel())
+        z, sums = input.data_ptr(), counts.data_ptr()
+        if self._count(z, *given, room, *shape, wide, a, b, threads, sums):
+            return None
+        if counts.min() < -1e-5 * counts.abs().sum():
+            what = "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
+            raise ValueError(what)
+        return counts, kept
+
+    def finish(
+        self, kept: Any, target: Any, weight: Any, pair: Any, label_smoothing: float = 0.0
+    ) -> bool:
+        """Turn what `count` kept into the gradient; False where it does not take the tensors."""
+        wide, shape = self._floats.get(kept.dtype), self._shape(kept)
+        if wide is None or label_smoothing or not kept.is_contiguous():
+            return False
+        if not self._takes(target, weight) or not self._fit(kept, target):
+            return False
+        if pair.shape != (2, shape[1]):
+            return False
+        plus, minus = (x.contiguous() for x in pair.to(self._float64))
+        weights = plus.data_ptr(), minus.data_ptr()
+        given, threads = self._given(target, weight), self._team(kept.numel())
+        self._finish(kept.data_ptr(), *given, *shape, wide, *weights, threads)
+        return True
+
+    def _shape(self, input: Any) -> tuple[int, int, int]:
+        """N, C, M."""
+        N, C, *rest = input.shape
+        return N, C, math.prod(rest)
+
+    def _fit(self, input: Any, target: Any) -> bool:
+        """Whether there is something to count, in classes that are not too many for a panel."""
+        softmax = LABELS and target.dtype == self._labels
+        fit = softmax if LABELS else target.shape == input.shape
+        return bool(fit and input.numel() and input.shape[1] <= MOST_CLASSES)
+
+    def _given(self, target: Any, weight: Any) -> tuple[Any, ...]:
+        y = target.data_ptr(), self._types[target.dtype]
+        if weight is None:
+            return *y, None, -1, 1
+        return *y, weight.data_ptr(), self._floats[weight.dtype], weight.shape[1]
 
 
 def _python_node(torch: Any) -> Any:

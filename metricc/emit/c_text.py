@@ -51,7 +51,7 @@ SHARED void threads_of(void *run, void *number, void *all)
 }
 
 #define PIECE 16384 /* elements that one thread takes at a time */
-#define BLOCK 1024  /* elements whose sums are kept in its type, and whose targets are converted, at a time */
+#define BLOCK 1024  /* elements that are summed in their own type, and whose targets are converted, at a time */
 
 static void pieces(void *given)
 {
@@ -141,14 +141,17 @@ AS = """
 /* m numbers of any type as <<t>>: where they stand, or converted to `room`. */
 static const <<t>> *as_<<t>>(const void *from, int type, int64_t start, int64_t m, <<t>> *room)
 {
+#define CONVERTED(kind) \\
+    for (int64_t i = 0; i < m; i++) room[i] = (<<t>>)((const kind *)from)[start + i]
     switch (type) {
     case <<own>>: return (const <<t>> *)from + start;
-    case <<other>>: for (int64_t i = 0; i < m; i++) room[i] = (<<t>>)((const <<other_t>> *)from)[start + i]; break;
-    case INT64: for (int64_t i = 0; i < m; i++) room[i] = (<<t>>)((const int64_t *)from)[start + i]; break;
-    case INT32: for (int64_t i = 0; i < m; i++) room[i] = (<<t>>)((const int32_t *)from)[start + i]; break;
-    case BYTE: for (int64_t i = 0; i < m; i++) room[i] = (<<t>>)((const uint8_t *)from)[start + i]; break;
+    case <<other>>: CONVERTED(<<other_t>>); break;
+    case INT64: CONVERTED(int64_t); break;
+    case INT32: CONVERTED(int32_t); break;
+    case BYTE: CONVERTED(uint8_t); break;
     default: return NULL;
     }
+#undef CONVERTED
     return room;
 }
 """

@@ -72,7 +72,7 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
     fragments += [torch_columns.AMOUNTS] * bool(metric.columns)
     fragments += [single.PASSES, single.LOSSES if elements else ""]
     built = not elements and not metric.columns and c.covers(surrogate, entry)
-    fragments += [torch_kernel.BUILT] * built
+    fragments += [torch_kernel.BUILT, torch_kernel.ONE_TABLE] * built
     weights_end = len(ir.weights_of(metric))
     columns = ", columns" if metric.columns else ""
     known = {

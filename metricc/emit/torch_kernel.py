@@ -20,7 +20,9 @@ def _built():
     except OSError:
         return None
     return made["kernel"]()
+'''
 
+ONE_TABLE = '''
 
 def _by_kernel(input, target, weight, given, ranks, absent, smooth<<store>>):
     """The loss by the built kernel; None without one, or where it does not take the tensors."""
@@ -46,8 +48,20 @@ def _by_kernel(input, target, weight, given, ranks, absent, smooth<<store>>):
     return kernel.loss(input, target, weight, slope, loss, *pair, again<<count_args>>)
 '''
 
+# Where a loss of one table first asks for a kernel, and where one of several does.
 FIRST = """\
         by_kernel = _by_kernel(input, target, weight, *options)
         if by_kernel is not None:
             return by_kernel
+"""
+COUNTED = """\
+    kernel = _built()
+    found = None if kernel is None else kernel.count(input, target, weight, keep, label_smoothing{arguments})
+    if found is not None:
+        return found
+"""
+FINISHED = """\
+    kernel = _built()
+    if kernel is not None and kernel.finish({kept}, target, weight, pair{smoothing}):
+        return {kept}
 """

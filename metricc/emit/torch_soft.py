@@ -77,10 +77,11 @@ c = torch.sin(math.pi / 2 * (1 - u.abs()))  # exactly 0 at the ends of the suppo
 _AMPLIFIED = '''\
 def _soft(z, L, threshold):
     """A(p), 1 - A(p) and dA/dz, p = sigmoid(z), over L."""
-    largest = torch.finfo(z.dtype).max / 4
-    e = torch.exp(-z).clamp(max=largest)
+    largest = math.log(torch.finfo(z.dtype).max) - 1.4  # of an exponential's argument
+    e = torch.exp(-z.clamp(min=-largest))
     p = 1 / (1 + e)  # and 1 - p is e p
-    f = torch.exp(L * (threshold - p)).clamp(max=largest)
+    t = L * (threshold - p)
+    f = torch.exp(t if L < 80 else t.clamp(max=largest))
     a = 1 / (1 + f)  # and 1 - A is f a
     return a, f * a, e * p * p * f * a * a
 

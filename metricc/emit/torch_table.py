@@ -54,7 +54,9 @@ def _slices(TP, FN, FP, TN, share, absent, smooth):
             share = counted = torch.where(present.sum(-1, keepdim=True) > 0, present, share)
         elif absent == "zero":
             share = present
-    return TP + smooth, FN + smooth, FP + smooth, TN + smooth, share, counted
+    if smooth:
+        TP, FN, FP, TN = (cell + smooth for cell in (TP, FN, FP, TN))
+    return TP, FN, FP, TN, share, counted
 ''',
         ("_tables",),
     ),
@@ -383,7 +385,7 @@ def _placed(tensor, input, name):
 
 # A weight per sample weighs the sample in a mean over samples; it is no part of its counts.
 SAMPLE_WEIGHT = """\
-    sample_weight = torch.ones(len(input), dtype=_wide(input), device=input.device)
+    sample_weight = torch.ones(input.shape[0], dtype=_wide(input), device=input.device)
     if weight is not None and weight.shape == input.shape[:1]:
         sample_weight, weight = weight.to(sample_weight), None
         if _at_once(sample_weight) and not (sample_weight >= 0).all():

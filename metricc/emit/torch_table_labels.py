@@ -23,7 +23,7 @@ LABELS = '''
 def _over_labels(input, target, weight, keep):
     """The counts from class labels, and the probabilities where they are to be kept."""
     kept = torch.empty(input.shape, dtype=_dtype(input)) if keep else None
-    counts = torch.zeros(4, <<zeros_shape>>, dtype=torch.float64)
+    sums = torch.zeros(<<label_count>>, <<zeros_shape>>, dtype=torch.float64)
     for <<rows_name>>, (z, y, v, place) in _pieces(input, target, weight, kept):
         p = _softmax(z.to(_dtype(input)))
         if v is not None:
@@ -31,21 +31,20 @@ def _over_labels(input, target, weight, keep):
             p.masked_fill_(v == 0, 0)  # what weighs nothing may be NaN
         if place is not None:
             place.copy_(p)
-        counts<<rows>> += _label_sums(p, y, v)
-    if weight is not None and counts.numel() and counts.min() < -1e-5 * counts.abs().sum():
+        sums<<rows>> += _label_sums(p, y, v)
+    positives = _by_label(weight, *_flat(target), input.shape[1])
+    negatives = positives.sum(-1, keepdim=True) - positives
+<<true_negatives>>    if weight is not None and counts.numel() and counts.min() < -1e-5 * counts.abs().sum():
         raise ValueError("weight must be at least 0")
     return counts, kept
 
 
 def _label_sums(p, y, v):
-    """TP, FN, FP and TN, each the sum of its own terms; p is used up."""
+    """Sums over the labels' own class and over the others, each of its own terms; p is used up."""
+    C = p.shape[1]
     hit = p.gather(1, y)
     p.scatter_(1, y, 0)
-<<label_sums>>    TP, FN = _by_label(_weighed(hit, v), y, p.shape[1]), _by_label(_weighed(miss, v), y, p.shape[1])
-    positives = _by_label(v, y, p.shape[1])
-    negatives = positives.sum(-1, keepdim=True) - positives
-    return torch.stack([TP, FN, FP.double(), <<true_negatives>>])
-
+<<label_sums>>
 
 def _by_label(x, y, C):
     """The sums of x, or of 1, over the positions with each label."""
@@ -53,8 +52,9 @@ def _by_label(x, y, C):
 
 def _finish_labels(probabilities, target, weight, pair):
     """The gradient from the probabilities, in place; compare `_through`."""
+<<kernel_finish>>    pair = pair.to(probabilities.dtype)
     for rows, (p, y, v) in _pieces(probabilities, target, weight):
-        plus, minus = _spread(pair, rows, p.dtype)
+        plus, minus = _spread(pair, rows)
         g = torch.gt(p, 0.5, out=torch.empty_like(p))
         own, base = plus.expand_as(p).gather(1, y), g.mul_(minus).sum(1, keepdim=True).neg_()
         base = torch.where(p.gather(1, y) > 0.5, own, base)
@@ -71,28 +71,36 @@ def _finish_labels(probabilities, target, weight, pair):
 SUMS = """\
     miss = p.sum(1, keepdim=True)
     FP = _weighed(p, v).sum(<<dims>>)
+    hit, miss = _weighed(hit, v), _weighed(miss, v)
+    return torch.stack([_by_label(hit, y, C), _by_label(miss, y, C), FP.double()])
 """
-TN = "negatives - FP"
+TRUE_NEGATIVES = """\
+    TP, FN, FP = sums
+    counts = torch.stack([TP, FN, FP, negatives - FP])
+"""
 
 # The metric uses TN: where a wrong class is likely, 1 - p is the sum of the others.
 SUMS_WITH_TN = """\
-    likely = torch.nn.functional.threshold(p, 0.5, 0.0)
-    others = p - likely
-    rest = others.sum(1, keepdim=True)
-    miss = rest + likely.sum(1, keepdim=True)
-    unlikely = others.sum(<<dims>>)
-    FP = unlikely + likely.sum(<<dims>>)
-    likely.ceil_()
-    wrong = likely.sum(<<dims>>)
-    left = likely.mul_(rest + hit).sum(<<dims>>)
+    wrong = torch.nn.functional.threshold(p, 0.5, 0.0)
+    p.sub_(wrong)
+    rest = p.sum(1, keepdim=True)
+    miss = rest + wrong.sum(1, keepdim=True)
+    FP = [p.sum(<<dims>>), wrong.sum(<<dims>>)]
+    wrong.ceil_()
+    TN = [wrong.sum(<<dims>>), wrong.mul_(rest + hit).sum(<<dims>>)]
+    sums = torch.stack(FP + TN).double()
+    return torch.cat([torch.stack([_by_label(hit, y, C), _by_label(miss, y, C)]), sums])
 """
-TN_WITH_TN = "(negatives - wrong) - unlikely.double() + left"
+TRUE_NEGATIVES_WITH_TN = """\
+    TP, FN, unlikely, likely, number, left = sums  # the last three of classes that are wrong
+    counts = torch.stack([TP, FN, unlikely + likely, negatives - number - unlikely + left])
+"""
 
 BY_LABEL = """\
     x = None if x is None else x.double().flatten()
     return torch.bincount(y.flatten(), x, minlength=C).double()
 """
 BY_LABEL_ROWS = """\
-    x = torch.ones_like(y, dtype=torch.float64) if x is None else x.double()
-    return x.new_zeros(len(y), C).scatter_add_(1, y.flatten(1), x.flatten(1))
+    x = torch.ones((), dtype=torch.float64).expand_as(y) if x is None else x.double()
+    return torch.zeros(len(y), C, dtype=x.dtype).scatter_add_(1, y.flatten(1), x.flatten(1))
 """

@@ -16,7 +16,7 @@ class _<<pascal>>Function(torch.autograd.Function):
     @staticmethod
     def forward(<<tensors>>, <<settings>>):
 <<count_line>>        loss, pair, share = _scalars(counts<<share_in>>, absent, smooth, group<<pair_args>>)
-        return loss.to(_dtype(input)), share.to(_dtype(input)), pair
+        return loss.to(_dtype(input), copy=True), share.to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -42,7 +42,7 @@ class _<<pascal>>Blocks(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, <<tensors>>, <<settings>>):
-<<count_line_at_once>>        loss, ctx.pair, share = _scalars(counts<<share_in>>, absent, smooth, group<<pair_args>>)
+<<count_line_at_once>><<policy>>        loss, ctx.pair, share = _scalars(counts<<share_in>>, <<policy_name>>, smooth, group<<pair_args>>)
         ctx.settings = <<settings>>
         ctx.save_for_backward(<<tensors>>)
 <<mark_share>>        return <<returned>>
@@ -101,6 +101,18 @@ COUNT_LINES = {
 """,
 }
 
+# Where every class has positives and negatives, no policy is asked for.
+POLICY = """\
+        policy = None if _complete(counts) else absent
+"""
+COMPLETE = '''
+
+def _complete(counts):
+    """Whether all tables have positives and negatives, and there are several classes."""
+    margins = counts[0:4:2] + counts[1:4:2]
+    return counts.shape[-1] > 1 and margins.numel() > 0 and margins.min().item() > 0
+'''
+
 SUMMED_AT_ONCE = """\
         if _at_once(input):
             return _over_blocks(input, target, weight, False<<settled_args>>)[0]
@@ -127,7 +139,7 @@ def _count(input, target, weight, label_smoothing<<count_args>>):
 
 def _over_blocks(input, target, weight, keep, label_smoothing<<count_args>>):
     """The counts, float64, and <<kept_what>> where they are to be kept."""
-<<labels_first>>    pieces = _pieces(input, target, weight)
+<<kernel_counts>><<labels_first>>    pieces = _pieces(input, target, weight)
     kept = torch.empty(input.shape, dtype=_dtype(input)) if keep and len(pieces) > 1 else None
     places = pieces if kept is None else _pieces(kept)
     counts = torch.zeros(<<count>>, <<zeros_shape>>, dtype=torch.float64)
@@ -186,7 +198,7 @@ def _pieces(*tensors):
     flat = _flat(*tensors)
     N, C, M = flat[0].shape
     size = _BLOCK * torch.get_num_threads() // max(C, 1)
-    if N * M <= size:
+    if N * M <= 2 * size:
         return [(slice(None), flat)]
     width = max(1, min(M, size))
     height = max(1, size // width)
@@ -197,13 +209,15 @@ def _pieces(*tensors):
     ]
 
 
-def _spread(pair, rows, dtype):
+def _spread(pair, rows):
     """The weights of the gradient for a piece: of shape (rows or 1, classes, 1) each."""
-    return [w[<<spread_index>>] for w in pair.to(dtype)]
+    return [w[<<spread_index>>] for w in pair]
 
 
 def _sides(y, plus, minus):
-    """y plus - (1 - y) minus: exact at y = 0 and y = 1."""
+    """y plus - (1 - y) minus: exact at y = 0 and y = 1, by what is fast for the shape."""
+    if y.shape[2] == 1:
+        return torch.lerp(-minus, plus, y)
     return y * plus - (1 - y) * minus
 
 
@@ -217,7 +231,7 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     """The gradient in one expression."""
     z, y, v = _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
-    plus, minus<<and_rest>> = _spread(pair, slice(None), z.dtype)
+    plus, minus<<and_rest>> = _spread(pair.to(z.dtype), slice(None))
     g = _sides(y, plus, minus) * _soft(z<<soft_args>>)[2]
 <<bound>>    g = _weighed(g, v)<<map_losses>>
     return g.reshape(input.shape)
@@ -225,9 +239,10 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
 
 def _finish(slope, <<finish_input>>target, weight, pair, label_smoothing<<finish_args>>):
     """The gradient from the slope, in place."""
+<<kernel_finish>>    pair = pair.to(slope.dtype)
     for rows, (s, <<finish_z>>y, v) in _pieces(slope, <<finish_input>>target, weight):
         <<ready_finish>>
-        plus, minus<<and_rest>> = _spread(pair, rows, s.dtype)
+        plus, minus<<and_rest>> = _spread(pair, rows)
         s.mul_(_sides(y, plus, minus))<<bound_in_place>>
         if v is not None:
             s.mul_(v)<<finish_losses>>
@@ -241,7 +256,7 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     z, y, v = _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     p = <<to_p>><<q_line_map>>
-    plus, minus<<and_rest>> = _spread(pair, slice(None), p.dtype)
+    plus, minus<<and_rest>> = _spread(pair.to(p.dtype), slice(None))
     g = _sides(y, plus, minus)<<times_slope>>
 <<bound>>    g = <<gradient_of>>
     return g.reshape(input.shape)
@@ -249,9 +264,10 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
 
 def _finish(probabilities, <<finish_input>>target, weight, pair, label_smoothing<<finish_args>>):
     """The gradient from the probabilities, in place."""
+    pair = pair.to(probabilities.dtype)
     for rows, (p, <<finish_z>>y, v) in _pieces(probabilities, <<finish_input>>target, weight):
         <<ready_finish>><<q_line>>
-        plus, minus<<and_rest>> = _spread(pair, rows, p.dtype)
+        plus, minus<<and_rest>> = _spread(pair, rows)
         g = _sides(y, plus, minus)<<times_slope>>
 <<bound_inside>>        p.copy_(<<gradient_of>>)
     return probabilities

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from metricc import ir
+from metricc.emit import c, torch_kernel, torch_soft
 from metricc.emit import torch_file as file
 from metricc.emit import torch_guards as guards
-from metricc.emit import torch_soft
 from metricc.emit import torch_table as table
 from metricc.emit import torch_table_labels as labels
 from metricc.emit import torch_table_passes as passes
@@ -27,7 +27,7 @@ from metricc.surrogates import Surrogate
 
 KNOWN = "    plus, minus = (_known(torch.as_tensor(w)) for w in (plus, minus))\n"
 PROCESS_GROUP = '"torch.distributed.ProcessGroup | str | None" = None'
-IMPORTS = "import math\nfrom collections.abc import Sequence\n\n"
+SEQUENCE = "from collections.abc import Sequence\n"
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,14 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     holes |= _passes(shape, soft, given, own, holes)
     holes |= _by_label(shape, uses_tn, holes) if by_label else {}
     holes |= _given_counts(shape, own, holes)
+    built = shape.classes and not shape.rows and not elements
+    built = built and (by_label if shape.softmax else c.covers(surrogate, entry))
+    smoothing = "" if shape.softmax else ", label_smoothing"
+    kept = "probabilities" if shape.softmax else "slope"
+    asked = torch_kernel.COUNTED.format(arguments=own["count_args"])
+    holes["kernel_counts"] = asked if built else ""
+    asked = torch_kernel.FINISHED.format(kept=kept, smoothing=smoothing)
+    holes["kernel_finish"] = asked if built else ""
     holes["counts"] = (
         " of shape (...)"
         if shape.kind == "binary"
@@ -106,12 +114,13 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     fragments = [file.HEAD, "" if shape.rows else file.COUNTS, table.SIGNATURE]
     fragments += [passes.FUNCTIONS, "" if shape.rows else file.SETTLED]
     fragments += [table.SCALARS[shape.kind], "<<soft>>", passes.COUNT]
-    fragments += [labels.LABELS] * by_label
+    fragments += [passes.COMPLETE] * shape.classes + [labels.LABELS] * by_label
     fragments += [passes.READY["multiclass" if shape.softmax else "sigmoid"], mapped]
     fragments += [passes.THROUGH if shape.softmax and not given else "", passes.PIECES]
     fragments += [passes.REST["given" if given else "softmax"] if shape.softmax else ""]
     kind = "given" if given else "softmax" if shape.softmax else "sigmoid"
     fragments += [passes.LOSSES[kind] if elements else ""]
+    fragments += [torch_kernel.BUILT] * built
     text = "".join(file.fill(fragment, holes) for fragment in fragments)
     text += elements.text + (file.KNOWN if surrogate.hard else "")
     wanted = " * (absent is not None)" if shape.classes else ""
@@ -131,7 +140,9 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     checks = table.REDUCTION_CHECK if shape.vector else ""
     text += file.fill(file.TOOLS, {"policy_arguments": policy, "policy_checks": checks})
     text += listed_guards(used)
-    return text.replace("<<math>>", IMPORTS if shape.classes else "import math\n\n")
+    modules = sorted(["math", *torch_kernel.IMPORTS] if built else ["math"])
+    imports = "".join(f"import {name}\n" for name in modules)
+    return text.replace("<<math>>", f"{imports}{SEQUENCE * shape.classes}\n")
 
 
 def _with_levels(
@@ -279,7 +290,10 @@ def _passes(
         "unless_given": "" if shape.rows else " and given is None",
         "count_line": file.fill(passes.COUNT_LINES[f"traced, {count}"], own),
         "count_line_at_once": file.fill(passes.COUNT_LINES[f"at once, {count}"], own),
-        "returned": share if shape.vector else "loss.to(_dtype(input))",
+        # A copy: `loss *= 2` is not allowed on a view, which a squeezed loss would be.
+        "returned": share if shape.vector else "loss.to(_dtype(input), copy=True)",
+        "policy": passes.POLICY if shape.classes else "",
+        "policy_name": "policy" if shape.classes else "absent",
         "mark_share": mark if shape.vector else "",
         "and_share": ", _" if shape.vector else "",
         "finish": file.fill(finish, known),
@@ -299,7 +313,8 @@ def _by_label(shape: _Shape, uses_tn: bool, known: dict[str, str]) -> dict[str, 
         ),
         "finish": labels.FINISH,
         "label_sums": file.fill(labels.SUMS_WITH_TN if uses_tn else labels.SUMS, known),
-        "true_negatives": labels.TN_WITH_TN if uses_tn else labels.TN,
+        "label_count": "6" if uses_tn else "3",
+        "true_negatives": labels.TRUE_NEGATIVES_WITH_TN if uses_tn else labels.TRUE_NEGATIVES,
         "by_label": labels.BY_LABEL_ROWS if shape.rows else labels.BY_LABEL,
     }
 
@@ -356,15 +371,15 @@ def _counting(
         "and_sums": f" and the sums of {sums}" if elements else "",
         "table": "class" if shape.classes else "sample",
         "counts_shape": cells if shape.rows else "(C,)",
-        "zeros_shape": ("len(input), input.shape[1]" if shape.classes else "len(input)")
+        "zeros_shape": ("input.shape[0], input.shape[1]" if shape.classes else "input.shape[0]")
         if shape.rows
         else "input.shape[1]",
         "dims": dims,
         "rows": "[:, rows]" if shape.rows else "",
         "rows_name": "rows" if shape.rows else "_",
-        "sizes": "len(tensors[0]), math.prod(tensors[0].shape[2:])"
+        "sizes": "tensors[0].shape[0], math.prod(tensors[0].shape[2:])"
         if shape.classes
-        else "len(tensors[0]), math.prod(tensors[0].shape[1:])",
+        else "tensors[0].shape[0], math.prod(tensors[0].shape[1:])",
         "classes_of": "t.shape[1]" if shape.classes else "1",
         "spread_index": spread,
         "to_p": to_p,

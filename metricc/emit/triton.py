@@ -99,6 +99,11 @@ class _Kernels:
         return [p.name for p in self.plan.metric.parameters]
 
     @property
+    def renamed(self) -> list[str]:
+        """The parameters' names where variables of the kernels' own stand beside them."""
+        return [f"p_{name}" for name in self.parameters]
+
+    @property
     def curve(self) -> list[str]:
         """The surrogate's arguments."""
         return [name for name, _, _ in self.surrogate.arguments]
@@ -123,7 +128,9 @@ class _Kernels:
 
     def added(self, arguments: str) -> str:
         """What stands at the end of the file; `arguments` are the autograd function's."""
-        holes = {**self.holes(), "arguments": arguments}
+        names = dict(zip(self.parameters, self.renamed, strict=True))
+        unpacked = ", ".join(names.get(name, name) for name in arguments.split(", "))
+        holes = {**self.holes(), "arguments": unpacked}
         value, weights = self.bodies()
         code = [value, weights, self.soft, kernels.LAST, kernels.NARROW]
         code += [kernels.SOFTMAX] * self.softmax
@@ -183,9 +190,9 @@ class _Kernels:
             "count": str(len(sums)),
             "programs": "3" if self.single else "2",
             "size": str(2 + len(self.element)),
-            "typed": _listed(", {}: tl.float64", [*self.parameters, *self.curve]),
+            "typed": _listed(", {}: tl.float64", [*self.renamed, *self.curve]),
             "soft_typed": _listed(", {}: tl.float64", self.curve),
-            "wide": _wide([*self.parameters, *self.curve, *smoothing, "smooth"]),
+            "wide": _wide([*self.renamed, *self.curve, *smoothing, "smooth"]),
             "soft_wide": _wide([*self.curve, *smoothing]),
             "zeros": _listed(f"    {{}} = tl.zeros({shape}, dtype)\n", self.sums),
             "adds": "".join(f"        {name} += {term}\n" for name, term in sums),
@@ -197,8 +204,8 @@ class _Kernels:
             "mean_args": ", mean" * len(self.element),
             "indices": kernels.INDICES,
             "and_slope": ", slope" * len(self.element),
-            "parameters": _listed(", {}", self.parameters),
-            "floats": _listed("float({}), ", [*self.parameters, *self.curve, *floats, "smooth"]),
+            "parameters": _listed(", {}", self.renamed),
+            "floats": _listed("float({}), ", [*self.renamed, *self.curve, *floats, "smooth"]),
             "soft_floats": _listed("float({}), ", [*self.curve, *floats]),
             **self.passed(smoothed),
         }
@@ -206,7 +213,7 @@ class _Kernels:
 
     def passed(self, smoothed: list[str]) -> dict[str, str]:
         """The holes of what launches the kernels: arguments."""
-        own = _listed(", {}", [*self.parameters, *self.curve])
+        own = _listed(", {}", [*self.renamed, *self.curve])
         share = [] if self.single or self.plan.margins else ["class_weight"]
         between = _listed("{}, ", [*share, *smoothed])
         return {

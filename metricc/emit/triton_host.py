@@ -11,7 +11,7 @@ CALL = """\
 FUNCTION = '''
 
 class _<<pascal>>Triton(torch.autograd.Function):
-    """The same on a GPU: one kernel reduces the batch and finishes the loss, one maps its weights."""
+    """The same on a GPU: one kernel sums the batch and finishes the loss, one maps its weights."""
 
     @staticmethod
     def forward(ctx, input, target, weight, *arguments):
@@ -39,32 +39,36 @@ TOOLS = '''
 
 _TILE = 2_048  # elements that a program of a kernel takes at a time
 _PROGRAMS = <<programs>>  # of the reduction, that each processor of a GPU holds at a time
+_MOST = {}
 _WORKSPACES = {}
 
 
 def _on_gpu(*tensors):
-    """Whether kernels take them: memory of a GPU (or under Triton's interpreter), not traced."""
+    """Whether kernels take them: memory of a GPU, or under Triton's interpreter; not traced."""
     if triton is None or torch.compiler.is_compiling():
         return False
-    if not (tensors[0].is_cuda or triton.knobs.runtime.interpret):
-        return False
+    if not tensors[0].is_cuda and isinstance(_gpu_map, triton.JITFunction):
+        return False  # under the interpreter it is none
     try:
         for tensor in tensors:
-            tensor is None or tensor.data_ptr()
+            if tensor is not None:
+                tensor.data_ptr()
     except RuntimeError:  # a transform's wrapper
         return False
     return True
 
 
-def _most_programs(tensor):
-    """How many programs of the reduction a GPU holds."""
-    if not tensor.is_cuda:
-        return _PROGRAMS
-    return _PROGRAMS * torch.cuda.get_device_properties(tensor.device).multi_processor_count
+def _most_programs(device):
+    """How many programs of the reduction a GPU holds at a time."""
+    if device not in _MOST:
+        cuda = device.type == "cuda"
+        processors = torch.cuda.get_device_properties(device).multi_processor_count if cuda else 1
+        _MOST[device] = _PROGRAMS * processors
+    return _MOST[device]
 
 
 def _workspace(tensor, size):
-    """Room for partial sums, and the number of programs that have stored theirs: 0 between launches.
+    """Room for partial sums, and how many programs have stored theirs: 0 between launches.
 
     Every stream has its own, and every graph that is captured: no two launches at once share it.
     """
@@ -95,8 +99,9 @@ ONE_TABLE = '''
 
 def _reduce_on_gpu(input, target, weight<<reduce_args>>):
     """The loss, and what backward maps."""
-    loss, pair = input.new_empty((), dtype=_dtype(input)), input.new_empty(<<size>>, dtype=torch.float64)
-    n, most = input.numel(), _most_programs(input)
+    loss = input.new_empty((), dtype=_dtype(input))
+    pair = input.new_empty(<<size>>, dtype=torch.float64)
+    n, most = input.numel(), _most_programs(input.device)
     rows = triton.next_power_of_2(most)
     sums, arrived = _workspace(input, <<count>> * rows)
     programs = max(1, min(triton.cdiv(n, _TILE), most))
@@ -130,11 +135,12 @@ def _few_classes(input):
 
 def _reduce_on_gpu(input, target, weight<<reduce_args>>):
     """The loss, and what backward maps."""
-    loss, pair = input.new_empty((), dtype=_dtype(input)), input.new_empty(<<size>> * input.shape[1], dtype=torch.float64)
+    loss = input.new_empty((), dtype=_dtype(input))
+    pair = input.new_empty(<<size>> * input.shape[1], dtype=torch.float64)
     positions, C, M, R, K, blocks = _tiles(input)
     classes = triton.next_power_of_2(C)
     # Few programs where there are many classes: the last one reads what all have stored.
-    most = max(1, min(_most_programs(input) // blocks, 32_768 // C))
+    most = max(1, min(_most_programs(input.device) // blocks, 32_768 // C))
     splits = min(triton.cdiv(positions, R), most)
     sums, arrived = _workspace(input, <<count>> * splits * C)
     z, y, v = _contiguous(input, target, weight)
@@ -165,7 +171,8 @@ def _kinds(input, target, weight):
     """What the target holds, what the weight is for, and how far indices go."""
     labels = <<labels>>
     each = weight is not None and weight.shape[1] > 1
-    return {"labels": labels, "each": each, "index": tl.int32 if input.numel() < 2**31 else tl.int64}
+    index = tl.int32 if input.numel() < 2**31 else tl.int64
+    return {"labels": labels, "each": each, "index": index}
 
 
 def _contiguous(*tensors):

@@ -20,7 +20,7 @@ SOFT: dict[tuple[str, str], str] = {
     ("amplified", "logits"): '''
 @triton.jit
 def _gpu_soft(z, L, threshold):
-    """A(p), 1 - A(p) and dA/dz over L, p = sigmoid(z), by two exponentials: 1 - A would cancel."""
+    """A(p), 1 - A(p) and dA/dz over L, p = sigmoid(z): 1 - A would cancel, it has a form."""
     e = tl.exp(-tl.abs(z))
     r = 1 / (1 + e)  # max(p, 1 - p)
     t = (0.5 * L).to(z.dtype) * (1 - e) * r
@@ -96,7 +96,7 @@ def _gpu_ce_slope(p, q, u):
 SOFTMAX = '''
 @triton.jit
 def _gpu_softmax(x, real):
-    """p over the real classes, 1 - p and log p; where p is above 1/2, 1 - p is the others' sum."""
+    """p, 1 - p and log p over the real classes; above 1/2, 1 - p is the sum of the others."""
     x = tl.where(real, x, float("-inf"))
     x = x - tl.max(x, 1)[:, None]
     e = tl.exp(x)
@@ -109,8 +109,9 @@ def _gpu_softmax(x, real):
 
 @triton.jit
 def _gpu_through(p, g):
-    """From dL/dp to dL/dz, g counted from that of the class above 1/2: nothing cancels."""
-    g = g - tl.sum(tl.where(p > 0.5, g, 0), 1)[:, None]
+    """From dL/dp to dL/dz, g counted from that of the likeliest class: nothing cancels."""
+    likeliest = p == tl.max(p, 1)[:, None]
+    g = g - tl.max(tl.where(likeliest, g, float("-inf")), 1)[:, None]
     return p * (g - tl.sum(p * g, 1)[:, None])
 '''
 
@@ -206,9 +207,9 @@ def _gpu_reduce(z, y, v, class_weight, sums, arrived, loss, pair, positions, C, 
 
     A program takes K classes of every so many tiles of R positions.
     """
-<<wide>><<indices>>    programs = tl.num_programs(0)
-    block, split, splits = tl.program_id(0) % blocks, tl.program_id(0) // blocks, programs // blocks
-    k = block * K + tl.arange(0, K)
+<<wide>><<indices>>    program, programs = tl.program_id(0), tl.num_programs(0)
+    split, splits = program // blocks, programs // blocks
+    k = program % blocks * K + tl.arange(0, K)
 <<zeros>>    for tile in range(split, tl.cdiv(positions, R), splits):
         rows = tile * tl.full((), R, index) + tl.arange(0, R)
         _, _, x, yes, no = _gpu_tile(z, y, v, rows, k, positions, C, M, smoothing, spread, labels, each, dtype)
@@ -242,5 +243,6 @@ def _gpu_map(z, y, v, pair, upstream, g, positions, C, M, blocks<<soft_typed>>, 
 
 # Whole numbers that a launch finds to be 1 arrive as constants.
 INDICES = """\
-    C, M, positions = tl.full((), C, index), tl.full((), M, index), tl.full((), positions, index)
+    C, M = tl.full((), C, index), tl.full((), M, index)
+    positions = tl.full((), positions, index)
 """

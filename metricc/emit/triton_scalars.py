@@ -190,7 +190,7 @@ def _gpu_step(x):
         '''
 @triton.jit
 def _gpu_present(TP, FN, FP, TN, absent: tl.constexpr, smooth):
-    """The counts that the metric sees, whether they are scored, and learned from, as _present."""
+    """The counts that the metric sees, and whether they are scored and learned from."""
     missing = tl.where((TP + FN == 0) | (FP + TN == 0), 1.0, 0.0)
     perfect = missing if absent == "skip" else 0 * missing
     TP, FN = TP + missing + perfect * FN, FN - perfect * FN
@@ -205,7 +205,7 @@ def _gpu_present(TP, FN, FP, TN, absent: tl.constexpr, smooth):
         '''
 @triton.jit
 def _gpu_slices(TP, FN, FP, TN, share, absent: tl.constexpr, smooth):
-    """The counts that each class is judged by, its share, and its weight there, as _slices."""
+    """The counts that each class is judged by, its share in averages, its weight there."""
     missing = (TP + FN == 0) | (FP + TN == 0)
     one = tl.where(missing, 1.0, 0.0)
     counted = share

@@ -1,0 +1,314 @@
+"""Forward and backward of class losses on a CPU: the generated file against other libraries' Dice.
+
+    python docs/benchmarks/class_speed.py --markdown docs/class-speed.md
+
+All arms run in one process, float32, two threads, in turns of a few calls. A figure is the median
+of seven medians; ratios are medians of ratios within a round, with the least and the greatest.
+`metricc` is `f1` averaged over classes, which is Dice, and `mcc` the same of another metric;
+`amplified` is the default surrogate of several labels, the others take the probabilities as they
+are. `naive` is Dice as one would write it with torch's operations; `monai` and `smp` are the
+DiceLoss of MONAI and of segmentation_models_pytorch, left out where they are not installed. Peak
+memory is measured in a process of its own for each arm: how far the resident set rises above what
+it was before the call, after a call on a small batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import importlib
+import importlib.metadata
+import importlib.util
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+import metricc
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+CASES = {
+    "classes, images": ("multiclass", (8, 21, 256, 256)),
+    "classes, many": ("multiclass", (256, 1000)),
+    "classes, few": ("multiclass", (32, 10)),
+    "labels, large": ("multilabel", (4096, 1000)),
+    "labels, many": ("multilabel", (256, 1000)),
+    "labels, few": ("multilabel", (32, 10)),
+}
+LARGE = ("classes, images", "labels, large")  # whose memory is measured
+SMALL = 1_000_000
+ROUNDS = 7
+# At least so many times faster than MONAI's and SMP's, with at most this share of their memory.
+TARGETS = {name: (4.0, 0.5) for name in LARGE}
+
+
+def naive(z: Tensor, y: Tensor) -> Tensor:
+    """Dice of class labels, or of several labels, under autograd."""
+    if y.is_floating_point():
+        p, h = torch.sigmoid(z), y
+    else:
+        p = torch.softmax(z, 1)
+        h = torch.nn.functional.one_hot(y, z.shape[1]).movedim(-1, 1).to(z.dtype)
+    dims = [0, *range(2, z.dim())]
+    return 1 - (2 * (p * h).sum(dims) / (p.sum(dims) + h.sum(dims))).mean()
+
+
+def monai(task: str) -> Loss | None:
+    """MONAI's Dice over the batch, or None without the package."""
+    try:
+        dice: Any = importlib.import_module("monai.losses").DiceLoss
+    except ImportError:
+        return None
+    if task == "multilabel":
+        loss: Loss = dice(sigmoid=True, batch=True)
+        return loss
+    classes = dice(softmax=True, to_onehot_y=True, batch=True)
+    return lambda z, y: classes(z, y.unsqueeze(1))
+
+
+def smp(task: str) -> Loss | None:
+    """SMP's Dice, or None without the package. Its losses need torch alone, its models more."""
+    name = "segmentation_models_pytorch"
+    if name not in sys.modules:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        package = types.ModuleType(name)
+        package.__path__ = list(spec.submodule_search_locations)
+        sys.modules[name] = package
+    loss: Loss = importlib.import_module(f"{name}.losses").DiceLoss(task)
+    return loss
+
+
+def arms(task: str) -> dict[str, Loss]:
+    options = {"task": task, "surrogate": "soft"}
+    found: dict[str, Loss | None] = {
+        "naive": naive,
+        "monai": monai(task),
+        "smp": smp(task),
+        "metricc": metricc.loss("f1", **options),
+        "mcc": metricc.loss("mcc", **options),
+    }
+    if task == "multilabel":
+        found["amplified"] = metricc.loss("f1", task=task)
+    return {name: loss for name, loss in found.items() if loss is not None}
+
+
+def batch(task: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Logits, and every class among the labels."""
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(shape, generator=generator).mul_(2).requires_grad_()
+    if task == "multilabel":
+        y = (torch.rand(shape, generator=generator) < 0.1).float()
+        y[0], y[1] = 1, 0
+        return z, y
+    places = (shape[0], *shape[2:])
+    y = torch.arange(torch.Size(places).numel()) % shape[1]
+    return z, y[torch.randperm(len(y), generator=generator)].reshape(places)
+
+
+def step(loss: Loss, z: Tensor, y: Tensor) -> float:
+    """Seconds of one forward and backward."""
+    z.grad = None
+    start = time.perf_counter()
+    loss(z, y).backward()
+    return time.perf_counter() - start
+
+
+def check(losses: dict[str, Loss], task: str) -> None:
+    """Stop unless the gradients of those that are the same Dice agree."""
+    z, y = batch(task, (64, 7, 9))
+    step(losses["naive"], z, y)
+    assert z.grad is not None
+    wanted = z.grad.clone()
+    for name in {"monai", "smp", "metricc"} & {*losses}:
+        step(losses[name], z, y)
+        error = ((z.grad - wanted).abs().max() / wanted.abs().max()).item()
+        if error > 1e-4:
+            sys.exit(f"the gradient of {name} is off by {error:.1e}: nothing was timed")
+
+
+def measure(
+    losses: dict[str, Loss], task: str, shape: tuple[int, ...], seconds: float
+) -> dict[str, list[float]]:
+    """Seven medians per arm, in seconds, the arms in turns."""
+    z, y = batch(task, shape)
+    burst = 1 if z.numel() >= SMALL else 20
+    once = min(sum(step(loss, z, y) for loss in losses.values()) for _ in range(3))
+    repetitions = max(2, min(50, int(seconds / ROUNDS / once / burst)))
+    medians: dict[str, list[float]] = {name: [] for name in losses}
+    for _ in range(ROUNDS):
+        times: dict[str, list[float]] = {name: [] for name in losses}
+        for _ in range(repetitions):
+            for name, loss in losses.items():
+                times[name] += [step(loss, z, y) for _ in range(burst)]
+        for name, taken in times.items():
+            medians[name].append(statistics.median(taken))
+    return medians
+
+
+def peak(name: str, case: str) -> float:
+    """MiB by which one forward and backward raises the resident set, sampled every 0.2 ms."""
+    page = 4096 / 2**20
+    task, shape = CASES[case]
+    loss = arms(task)[name]
+    step(loss, *batch(task, (4, *shape[1:2])))
+    z, y = batch(task, shape)
+    statm = Path("/proc/self/statm")
+    highest, done = [0], threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            highest[0] = max(highest[0], int(statm.read_text().split()[1]))
+            time.sleep(0.0002)
+
+    before = int(statm.read_text().split()[1])
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    step(loss, z, y)
+    done.set()
+    watcher.join()
+    return max(highest[0], int(statm.read_text().split()[1]), before) * page - before * page
+
+
+def memory(results: dict[str, dict[str, list[float]]]) -> dict[tuple[str, str], float]:
+    found = {}
+    for case in track([c for c in LARGE if c in results], description="memory", transient=True):
+        for name in results[case]:
+            command = [sys.executable, __file__, "--peak", name, case]
+            printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            found[case, name] = float(printed.split()[-1])
+    return found
+
+
+def ratio(over: list[float], under: list[float]) -> str:
+    ratios = sorted(a / b for a, b in zip(over, under, strict=True))
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+
+def shown(case: str) -> str:
+    task, shape = CASES[case]
+    return f"{task} {shape}"
+
+
+def versions() -> str:
+    found = [f"metricc {metricc.__version__}", f"torch {torch.__version__}"]
+    for name in ("monai", "segmentation_models_pytorch"):
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"{name} not installed")
+    return ", ".join([*found, f"Python {platform.python_version()}"])
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    named = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
+
+
+def report(
+    results: dict[str, dict[str, list[float]]], peaks: dict[tuple[str, str], float], command: str
+) -> str:
+    """The tables as Markdown, with what they were measured on."""
+    doc = (__doc__ or "").split("\n\n")
+    names = [*dict.fromkeys(name for medians in results.values() for name in medians)]
+    lines = ["# Speed of class losses", "", doc[0], ""]
+    lines += [f"Made by `{command}` on {dt.date.today()}:", f"{versions()}, {processor()}."]
+    lines += [doc[2].strip(), "", "Milliseconds per step:", ""]
+    lines += ["| batch | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    for case, medians in results.items():
+        cells = (
+            f"{statistics.median(medians[name]) * 1e3:,.2f}" if name in medians else ""
+            for name in names
+        )
+        lines.append(f"| {shown(case)} | " + " | ".join(cells) + " |")
+    others = [name for name in ("naive", "monai", "smp") if name in names]
+    heads = [f"{name} / metricc" for name in others] + ["mcc / metricc"]
+    lines += ["", "Ratios of times, median (least to greatest of seven rounds):", ""]
+    lines += ["| batch | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    for case, medians in results.items():
+        cells = (ratio(*(medians[part] for part in head.split(" / "))) for head in heads)
+        lines.append(f"| {shown(case)} | " + " | ".join(cells) + " |")
+    if peaks:
+        lines += ["", "Peak memory beyond the inputs, MiB:", ""]
+        lines += ["| batch | gradient | " + " | ".join(names) + " |"]
+        lines += ["|---|---|" + "---|" * len(names)]
+        for case in dict.fromkeys(case for case, _ in peaks):
+            gradient = torch.Size(CASES[case][1]).numel() * 4 / 2**20
+            cells = (
+                f"{peaks[case, name]:.1f}" if (case, name) in peaks else "" for name in names
+            )
+            lines.append(f"| {shown(case)} | {gradient:.1f} | " + " | ".join(cells) + " |")
+    lines += [*targets(results, peaks)]
+    return "\n".join(lines) + "\n"
+
+
+def targets(
+    results: dict[str, dict[str, list[float]]], peaks: dict[tuple[str, str], float]
+) -> list[str]:
+    """What was aimed at, and whether it is met."""
+    lines = []
+    for case, (faster, share) in TARGETS.items():
+        for name in ("monai", "smp"):
+            if name not in results.get(case, {}):
+                continue
+            medians = results[case]
+            pairs = zip(medians[name], medians["metricc"], strict=True)
+            times = statistics.median(a / b for a, b in pairs)
+            text = f"| {shown(case)} | {name} | {faster:g} | {times:.2f} | {said(times >= faster)} |"
+            if (case, name) in peaks:
+                part = peaks[case, "metricc"] / peaks[case, name]
+                text += f" {share:g} | {part:.2f} | {said(part <= share)} |"
+            else:
+                text += " | | |"
+            lines.append(text)
+    head = ["| batch | against | times faster, at least | measured | | memory, at most | measured | |"]
+    return ["", "Targets:", "", *head, "|---|---|---|---|---|---|---|---|", *lines] if lines else []
+
+
+def said(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--seconds", type=float, default=20.0, help="for each batch")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="small batches, a few seconds")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
+    parser.add_argument("--peak", nargs=2, metavar=("ARM", "CASE"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    warnings.filterwarnings("ignore", category=UserWarning)
+    torch.set_num_threads(given.threads)
+    if given.peak:
+        print(peak(*given.peak))
+        return
+    cases = [case for case in CASES if not (given.quick and case in LARGE)]
+    results = {}
+    for case in track(cases, description="time", transient=True):
+        task, shape = CASES[case]
+        losses = arms(task)
+        check(losses, task)
+        results[case] = measure(losses, task, shape, 0.5 if given.quick else given.seconds)
+    command = shlex.join(["python", "docs/benchmarks/class_speed.py", *sys.argv[1:]])
+    text = report(results, memory(results), command)
+    print(text)
+    if given.markdown:
+        given.markdown.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
