@@ -248,7 +248,7 @@ def _arrange(input, target, weight, mask, ignore_index, label_smoothing<<columns
 <<spread_columns>>    if mask is not None or ignore_index is not None:
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
 <<kept_columns>>    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
+        target = _as(target, _dtype(input)) * (1 - label_smoothing) + label_smoothing / 2
     return input, target, weight<<columns>>
 
 

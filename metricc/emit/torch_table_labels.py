@@ -52,10 +52,9 @@ def _by_label(x, y, C):
 
 def _finish_labels(probabilities, target, weight, pair):
     """The gradient from the probabilities, in place; compare `_through`."""
-<<kernel_finish>>    pair = pair.to(probabilities.dtype)
-    for rows, (p, y, v) in _pieces(probabilities, target, weight):
-        plus, minus = _spread(pair, rows)
-        g = torch.gt(p, 0.5, out=torch.empty_like(p))
+    pair = pair.to(probabilities.dtype)
+<<spread_once>>    for <<rows_name>>, (p, y, v) in _pieces(probabilities, target, weight):
+<<spread_each>>        g = torch.gt(p, 0.5, out=torch.empty_like(p))
         own, base = plus.expand_as(p).gather(1, y), g.mul_(minus).sum(1, keepdim=True).neg_()
         base = torch.where(p.gather(1, y) > 0.5, own, base)
         torch.sub(base.neg(), minus.expand_as(p), out=g)

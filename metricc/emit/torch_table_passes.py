@@ -16,7 +16,7 @@ class _<<pascal>>Function(torch.autograd.Function):
     @staticmethod
     def forward(<<tensors>>, <<settings>>):
 <<count_line>>        loss, pair, share = _scalars(counts<<share_in>>, absent, smooth, group<<pair_args>>)
-        return loss.to(_dtype(input), copy=True), share.to(_dtype(input)), pair
+        return loss.to(_dtype(input)), share.to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -139,7 +139,7 @@ def _count(input, target, weight, label_smoothing<<count_args>>):
 
 def _over_blocks(input, target, weight, keep, label_smoothing<<count_args>>):
     """The counts, float64, and <<kept_what>> where they are to be kept."""
-<<kernel_counts>><<labels_first>>    pieces = _pieces(input, target, weight)
+<<labels_first>>    pieces = _pieces(input, target, weight)
     kept = torch.empty(input.shape, dtype=_dtype(input)) if keep and len(pieces) > 1 else None
     places = pieces if kept is None else _pieces(kept)
     counts = torch.zeros(<<count>>, <<zeros_shape>>, dtype=torch.float64)
@@ -197,16 +197,19 @@ def _pieces(*tensors):
     """The flat tensors in pieces that fit a CPU's cache, each after a slice of its samples."""
     flat = _flat(*tensors)
     N, C, M = flat[0].shape
-    size = _BLOCK * torch.get_num_threads() // max(C, 1)
+    size = _BLOCK * torch.get_num_threads() // max(<<share_of_block>>, 1)
     if N * M <= 2 * size:
         return [(slice(None), flat)]
     width = max(1, min(M, size))
     height = max(1, size // width)
-    return [
-        (slice(i, i + height), [None if t is None else t[i : i + height, :, j : j + width] for t in flat])
-        for i in range(0, N, height)
-        for j in range(0, M, width)
-    ]
+    rows = [slice(i, i + height) for i in range(0, N, height) for _ in range(0, M, width)]
+    cut = []
+    for t in flat:
+        parts = [None] * len(rows) if t is None else t.split(height)
+        if t is not None and width < M:
+            parts = [piece for part in parts for piece in part.split(width, 2)]
+        cut.append(parts)
+    return [(row, pieces) for row, *pieces in zip(rows, *cut)]
 
 
 def _spread(pair, rows):
@@ -231,7 +234,7 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     """The gradient in one expression."""
     z, y, v = _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
-    plus, minus<<and_rest>> = _spread(pair.to(z.dtype), slice(None))
+    plus, minus<<and_rest>> = _spread(pair.to(z.dtype), ...)
     g = _sides(y, plus, minus) * _soft(z<<soft_args>>)[2]
 <<bound>>    g = _weighed(g, v)<<map_losses>>
     return g.reshape(input.shape)
@@ -239,11 +242,10 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
 
 def _finish(slope, <<finish_input>>target, weight, pair, label_smoothing<<finish_args>>):
     """The gradient from the slope, in place."""
-<<kernel_finish>>    pair = pair.to(slope.dtype)
-    for rows, (s, <<finish_z>>y, v) in _pieces(slope, <<finish_input>>target, weight):
+    pair = pair.to(slope.dtype)
+<<spread_once>>    for <<rows_name>>, (s, <<finish_z>>y, v) in _pieces(slope, <<finish_input>>target, weight):
         <<ready_finish>>
-        plus, minus<<and_rest>> = _spread(pair, rows)
-        s.mul_(_sides(y, plus, minus))<<bound_in_place>>
+<<spread_each>>        s.mul_(_sides(y, plus, minus))<<bound_in_place>>
         if v is not None:
             s.mul_(v)<<finish_losses>>
     return slope
@@ -256,7 +258,7 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
     z, y, v = _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
     p = <<to_p>><<q_line_map>>
-    plus, minus<<and_rest>> = _spread(pair.to(p.dtype), slice(None))
+    plus, minus<<and_rest>> = _spread(pair.to(p.dtype), ...)
     g = _sides(y, plus, minus)<<times_slope>>
 <<bound>>    g = <<gradient_of>>
     return g.reshape(input.shape)
@@ -265,10 +267,9 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
 def _finish(probabilities, <<finish_input>>target, weight, pair, label_smoothing<<finish_args>>):
     """The gradient from the probabilities, in place."""
     pair = pair.to(probabilities.dtype)
-    for rows, (p, <<finish_z>>y, v) in _pieces(probabilities, <<finish_input>>target, weight):
+<<spread_once>>    for <<rows_name>>, (p, <<finish_z>>y, v) in _pieces(probabilities, <<finish_input>>target, weight):
         <<ready_finish>><<q_line>>
-        plus, minus<<and_rest>> = _spread(pair, rows)
-        g = _sides(y, plus, minus)<<times_slope>>
+<<spread_each>>        g = _sides(y, plus, minus)<<times_slope>>
 <<bound_inside>>        p.copy_(<<gradient_of>>)
     return probabilities
 '''

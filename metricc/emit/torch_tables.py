@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from metricc import ir
-from metricc.emit import c, torch_kernel, torch_soft
 from metricc.emit import torch_file as file
 from metricc.emit import torch_guards as guards
+from metricc.emit import torch_soft
 from metricc.emit import torch_table as table
 from metricc.emit import torch_table_labels as labels
 from metricc.emit import torch_table_passes as passes
@@ -27,7 +27,7 @@ from metricc.surrogates import Surrogate
 
 KNOWN = "    plus, minus = (_known(torch.as_tensor(w)) for w in (plus, minus))\n"
 PROCESS_GROUP = '"torch.distributed.ProcessGroup | str | None" = None'
-SEQUENCE = "from collections.abc import Sequence\n"
+IMPORTS = "import math\nfrom collections.abc import Sequence\n\n"
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,6 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     holes |= _passes(shape, soft, given, own, holes)
     holes |= _by_label(shape, uses_tn, holes) if by_label else {}
     holes |= _given_counts(shape, own, holes)
-    built = shape.classes and not shape.rows and not elements
-    built = built and (by_label if shape.softmax else c.covers(surrogate, entry))
-    smoothing = "" if shape.softmax else ", label_smoothing"
-    kept = "probabilities" if shape.softmax else "slope"
-    asked = torch_kernel.COUNTED.format(arguments=own["count_args"])
-    holes["kernel_counts"] = asked if built else ""
-    asked = torch_kernel.FINISHED.format(kept=kept, smoothing=smoothing)
-    holes["kernel_finish"] = asked if built else ""
     holes["counts"] = (
         " of shape (...)"
         if shape.kind == "binary"
@@ -120,7 +112,6 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     fragments += [passes.REST["given" if given else "softmax"] if shape.softmax else ""]
     kind = "given" if given else "softmax" if shape.softmax else "sigmoid"
     fragments += [passes.LOSSES[kind] if elements else ""]
-    fragments += [torch_kernel.BUILT] * built
     text = "".join(file.fill(fragment, holes) for fragment in fragments)
     text += elements.text + (file.KNOWN if surrogate.hard else "")
     wanted = " * (absent is not None)" if shape.classes else ""
@@ -140,9 +131,7 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     checks = table.REDUCTION_CHECK if shape.vector else ""
     text += file.fill(file.TOOLS, {"policy_arguments": policy, "policy_checks": checks})
     text += listed_guards(used)
-    modules = sorted(["math", *torch_kernel.IMPORTS] if built else ["math"])
-    imports = "".join(f"import {name}\n" for name in modules)
-    return text.replace("<<math>>", f"{imports}{SEQUENCE * shape.classes}\n")
+    return text.replace("<<math>>", IMPORTS if shape.classes else "import math\n\n")
 
 
 def _with_levels(
@@ -290,8 +279,7 @@ def _passes(
         "unless_given": "" if shape.rows else " and given is None",
         "count_line": file.fill(passes.COUNT_LINES[f"traced, {count}"], own),
         "count_line_at_once": file.fill(passes.COUNT_LINES[f"at once, {count}"], own),
-        # A copy: `loss *= 2` is not allowed on a view, which a squeezed loss would be.
-        "returned": share if shape.vector else "loss.to(_dtype(input), copy=True)",
+        "returned": share if shape.vector else "loss.to(_dtype(input))",
         "policy": passes.POLICY if shape.classes else "",
         "policy_name": "policy" if shape.classes else "absent",
         "mark_share": mark if shape.vector else "",
@@ -357,6 +345,7 @@ def _counting(
     if elements:
         dtype = "p" if shape.softmax else "s"
         ready = f"z, y, v = _ready(z.to({dtype}.dtype), y, v, label_smoothing)"
+    rest = ", *rest" if elements else ""
     finish_args = loss_args + (names if own_slope else "")
     return {
         "kept_what": "the probabilities" if shape.softmax else "the surrogate's slope",
@@ -371,15 +360,18 @@ def _counting(
         "and_sums": f" and the sums of {sums}" if elements else "",
         "table": "class" if shape.classes else "sample",
         "counts_shape": cells if shape.rows else "(C,)",
-        "zeros_shape": ("input.shape[0], input.shape[1]" if shape.classes else "input.shape[0]")
+        "zeros_shape": ("len(input), input.shape[1]" if shape.classes else "len(input)")
         if shape.rows
         else "input.shape[1]",
         "dims": dims,
         "rows": "[:, rows]" if shape.rows else "",
+        "spread_once": "" if shape.rows else f"    plus, minus{rest} = _spread(pair, ...)\n",
+        "spread_each": f"        plus, minus{rest} = _spread(pair, rows)\n" if shape.rows else "",
+        "share_of_block": "C" if shape.softmax else "2 * C",
         "rows_name": "rows" if shape.rows else "_",
-        "sizes": "tensors[0].shape[0], math.prod(tensors[0].shape[2:])"
+        "sizes": "len(tensors[0]), math.prod(tensors[0].shape[2:])"
         if shape.classes
-        else "tensors[0].shape[0], math.prod(tensors[0].shape[1:])",
+        else "len(tensors[0]), math.prod(tensors[0].shape[1:])",
         "classes_of": "t.shape[1]" if shape.classes else "1",
         "spread_index": spread,
         "to_p": to_p,
@@ -387,7 +379,7 @@ def _counting(
         "q_line_map": q.replace("\n        ", "\n    "),
         "times_slope": f" * _soft(p, q{names})[2]" if own_slope else "",
         "gradient_of": gradient,
-        "and_rest": ", *rest" if elements else "",
+        "and_rest": rest,
         "finish_input": "input, " if elements else "",
         "finish_z": "z, " if elements else "",
         "finish_args": finish_args,

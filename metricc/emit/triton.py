@@ -289,11 +289,9 @@ class _Kernels:
             f"tl.store({_row('at', i, 'size')}, tl.sum({name}.to(tl.float64), 0), k < C)"
             for i, name in enumerate(self.sums)
         ]
-        width = (
-            "K = min(triton.next_power_of_2(C), 64 if M < 64 else 1)  # along what is contiguous"
-        )
+        width = "K = min(_power_of_2(C), 64 if M < 64 else 1)  # along what is contiguous"
         if self.softmax:
-            width = "K = triton.next_power_of_2(C)"
+            width = "K = _power_of_2(C)"
         share = "" if self.plan.margins else "class_weight, "
         return {
             "stores": _lines(4, stores),

@@ -86,6 +86,11 @@ def _workspace(tensor, size):
     return found
 
 
+def _power_of_2(n):
+    """The least that is not below n."""
+    return 1 << (n - 1).bit_length()
+
+
 def _largest(tensor):
     """The largest number of a half type, at which gradients saturate."""
     return torch.finfo(tensor.dtype).max if tensor.element_size() < 4 else None
@@ -102,9 +107,9 @@ def _reduce_on_gpu(input, target, weight<<reduce_args>>):
     loss = input.new_empty((), dtype=_dtype(input))
     pair = input.new_empty(<<size>>, dtype=torch.float64)
     n, most = input.numel(), _most_programs(input.device)
-    rows = triton.next_power_of_2(most)
+    rows = _power_of_2(most)
     sums, arrived = _workspace(input, <<count>> * rows)
-    programs = max(1, min(triton.cdiv(n, _TILE), most))
+    programs = max(1, min(-(-n // _TILE), most))
     z, y, v = _contiguous(input, target, weight)
     with torch.cuda.device_of(input):
         _gpu_reduce[(programs,)](z, y, v, sums, arrived, loss, pair, n, <<floats>>absent=absent, dtype=_as_triton(loss.dtype), BLOCK=_TILE, ROWS=rows, num_warps=8)
@@ -116,7 +121,7 @@ def _map_on_gpu(input, target, weight, pair, grad_loss<<map_args>>):
     g = torch.empty_like(input, memory_format=torch.contiguous_format)
     z, y, v = _contiguous(input, target, weight)
     with torch.cuda.device_of(input):
-        _gpu_map[(max(1, triton.cdiv(g.numel(), _TILE)),)](z, y, v, pair, grad_loss, g, g.numel(), <<soft_floats>>dtype=_as_triton(_dtype(input)), largest=_largest(input), BLOCK=_TILE, num_warps=8)
+        _gpu_map[(max(1, -(-g.numel() // _TILE)),)](z, y, v, pair, grad_loss, g, g.numel(), <<soft_floats>>dtype=_as_triton(_dtype(input)), largest=_largest(input), BLOCK=_TILE, num_warps=8)
     return g
 
 
@@ -138,10 +143,10 @@ def _reduce_on_gpu(input, target, weight<<reduce_args>>):
     loss = input.new_empty((), dtype=_dtype(input))
     pair = input.new_empty(<<size>> * input.shape[1], dtype=torch.float64)
     positions, C, M, R, K, blocks = _tiles(input)
-    classes = triton.next_power_of_2(C)
+    classes = _power_of_2(C)
     # Few programs where there are many classes: the last one reads what all have stored.
     most = max(1, min(_most_programs(input.device) // blocks, 32_768 // C))
-    splits = min(triton.cdiv(positions, R), most)
+    splits = min(-(-positions // R), most)
     sums, arrived = _workspace(input, <<count>> * splits * C)
     z, y, v = _contiguous(input, target, weight)
     with torch.cuda.device_of(input):
@@ -155,7 +160,7 @@ def _map_on_gpu(input, target, weight, pair, grad_loss<<map_args>>):
     positions, C, M, R, K, blocks = _tiles(input)
     z, y, v = _contiguous(input, target, weight)
     with torch.cuda.device_of(input):
-        _gpu_map[(triton.cdiv(positions, R) * blocks,)](z, y, v, pair, grad_loss, g, positions, C, M, blocks, <<soft_floats>>**_kinds(input, target, weight), dtype=_as_triton(_dtype(input)), largest=_largest(input), R=R, K=K, num_warps=8)
+        _gpu_map[(-(-positions // R) * blocks,)](z, y, v, pair, grad_loss, g, positions, C, M, blocks, <<soft_floats>>**_kinds(input, target, weight), dtype=_as_triton(_dtype(input)), largest=_largest(input), R=R, K=K, num_warps=8)
     return g
 
 
@@ -164,7 +169,7 @@ def _tiles(input):
     N, C = input.shape[:2]
     M = math.prod(input.shape[2:])
     <<width>>
-    return N * M, C, M, max(1, _TILE // K), K, triton.cdiv(C, K)
+    return N * M, C, M, max(1, _TILE // K), K, -(-C // K)
 
 
 def _kinds(input, target, weight):

@@ -32,6 +32,9 @@ Tensors    input: logits of shape (N, C, ...); target: labels in [0, 1] of the s
            float32 and give a float32 loss; the counts are float64 (float32 on devices without).
            Every sample has tables and a loss of its own; a weight per sample weighs its loss.
            reduction: 'mean', 'sum' or 'none' of the losses, which are weighed first.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
+           are summed: each has the loss of the whole batch, and its part of the gradient times the
+           number of ranks, by which DDP and FSDP divide.
 
 Made by metricc 0.1.0:  metricc compile '0.5*bce + 0.5*(1 - f1)' --name bce_dice --task multilabel --per sample --minimize
 Derivatives proved: rational functions.
@@ -46,9 +49,9 @@ from torch import Tensor
 
 __all__ = ["BceDiceLoss", "bce_dice_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '4dddbbe3cca7670dfaa7c891ae1fe0e992fa1e4d637157161972b0bc9a355f2e', 'code_sha256': 'a82de7ea352b0134053d965078d1a9fea319ac90916de3a57da5d95f70d1397a', 'words_sha256': '1da3b49c2690b0c7e11f3f139814ed90da5cac6b162ba9b2b74b45d73f6e5d1d', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': 'a93343d6547c6d7a55d6333e41502bf90188bb10173d7cc0aaa5368d3d7fd122', 'code_sha256': 'a3cad13cd59bff2202e91f645556f535ddbd63963d9e3d0433cc625ccaf23c2b', 'words_sha256': '5b527948bca56ed4e62b6b6e44178fd63bdada0afbbe5af35584f6d000190526', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -101,6 +104,7 @@ def bce_dice_loss(
     smooth: float = 0.0,
     absent: str = "diagonal",
     reduction: str = "mean",
+    process_group: "torch.distributed.ProcessGroup | str | None" = None,
     L: float = 10.0,
     threshold: float = 0.5,
 ) -> Tensor:
@@ -109,9 +113,12 @@ def bce_dice_loss(
     _policy(absent, smooth, label_smoothing, reduction)
     target, weight, sample_weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    arguments = (class_weight, label_smoothing, absent, smooth, L, threshold)
-    loss, share, *_ = _BceDiceFunction.apply(input, target, weight, *arguments)
-    return _reduced(loss, share * sample_weight.to(share), reduction)
+    group = _group(process_group)
+    arguments = (class_weight, label_smoothing, absent, smooth, group, L, threshold)
+    at_once = all(t is None or _at_once(t) for t in (input, target, weight))
+    run = _BceDiceBlocks if at_once else _BceDiceFunction
+    loss, share, *_ = run.apply(input, target, weight, *arguments)
+    return _reduced(loss, share * sample_weight.to(share), reduction, group)
 
 
 class BceDiceLoss(torch.nn.Module):
@@ -130,6 +137,7 @@ class BceDiceLoss(torch.nn.Module):
         smooth: float = 0.0,
         absent: str = "diagonal",
         reduction: str = "mean",
+        process_group: "torch.distributed.ProcessGroup | str | None" = None,
     ):
         super().__init__()
         _require(L, threshold)
@@ -142,6 +150,7 @@ class BceDiceLoss(torch.nn.Module):
         self.smooth = smooth
         self.absent = absent
         self.reduction = reduction
+        self.process_group = process_group
         self.L = L
         self.threshold = threshold
 
@@ -165,6 +174,7 @@ class BceDiceLoss(torch.nn.Module):
             smooth=self.smooth,
             absent=self.absent,
             reduction=self.reduction,
+            process_group=self.process_group,
             L=self.L,
             threshold=self.threshold,
         )
@@ -181,50 +191,116 @@ class BceDiceLoss(torch.nn.Module):
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 
-class _BceDiceFunction(torch.autograd.Function):
-    """Forward reduces the batch to the counts of every class, backward maps their weights over it.
 
-    On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
-    """
+class _BceDiceFunction(torch.autograd.Function):
+    """Forward reduces the batch to the counts of every class, backward maps their weights over it."""
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(input, target, weight, class_weight, label_smoothing, absent, smooth, L, threshold):
-        keep = _at_once(input) and input.requires_grad
-        kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
-        counts = _count(
-            input, target, weight, kept if keep else None, label_smoothing, L, threshold
-        )
-        loss, pair, share = _scalars(counts, class_weight, absent, smooth, L, threshold)
-        return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
+    def forward(
+        input,
+        target,
+        weight,
+        class_weight,
+        label_smoothing,
+        absent,
+        smooth,
+        group,
+        L,
+        threshold,
+    ):
+        counts = _count(input, target, weight, label_smoothing, L, threshold)
+        loss, pair, share = _scalars(counts, class_weight, absent, smooth, group, L, threshold)
+        return loss.to(_dtype(input)), share.to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, *ctx.arguments = inputs
-        _, share, pair, ctx.kept = output
-        ctx.save_for_backward(input, target, weight, pair)
-        ctx.mark_non_differentiable(share, pair, ctx.kept)
+        input, target, weight, class_weight, *ctx.settings = inputs
+        _, share, pair = output
+        ctx.save_for_backward(pair, input, target, weight, class_weight)
+        ctx.mark_non_differentiable(share, pair)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx, grad_loss, *_):
-        nothing = (None,) * (2 + len(ctx.arguments))
+        nothing = (None,) * 9
         if grad_loss is None:
             return None, *nothing
-        input, target, weight, pair = ctx.saved_tensors
-        class_weight, label_smoothing, absent, smooth, L, threshold = ctx.arguments
-        if torch.is_grad_enabled():  # create_graph: the weights have gradients
-            counts = _count(input, target, weight, None, label_smoothing, L, threshold)
-            pair = _scalars(counts, class_weight, absent, smooth, L, threshold)[1]
-        pair = (pair * grad_loss[:, None]).clamp(-_HUGE, _HUGE)
-        if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
-            g = _map(input, target, weight, pair, label_smoothing, L, threshold)
-        else:  # what is kept turns into the gradient; another backward finds none
+        return _traced(grad_loss, *ctx.saved_tensors, *ctx.settings), *nothing
+
+
+class _BceDiceBlocks(torch.autograd.Function):
+    """The same at once on a CPU, in pieces that stay in its cache.
+
+    Forward leaves the surrogate's slope where backward makes the gradient of it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        input,
+        target,
+        weight,
+        class_weight,
+        label_smoothing,
+        absent,
+        smooth,
+        group,
+        L,
+        threshold,
+    ):
+        keep = ctx.needs_input_grad[0]
+        counts, ctx.kept = _over_blocks(input, target, weight, keep, label_smoothing, L, threshold)
+        policy = None if _complete(counts) else absent
+        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, group, L, threshold)
+        ctx.settings = label_smoothing, absent, smooth, group, L, threshold
+        ctx.save_for_backward(input, target, weight, class_weight)
+        ctx.mark_non_differentiable(share)
+        return loss.to(_dtype(input)), share.to(_dtype(input))
+
+    @staticmethod
+    def backward(ctx, grad_loss, _):
+        input, target, weight, class_weight = ctx.saved_tensors
+        label_smoothing, absent, smooth, group, L, threshold = ctx.settings
+        if torch.is_grad_enabled() or not _at_once(grad_loss):
+            g = _traced(grad_loss, ctx.pair, *ctx.saved_tensors, *ctx.settings)
+        else:
             kept, ctx.kept = ctx.kept, None
+            if kept is None:  # counts are given, or this is a second backward
+                _, kept = _over_blocks(input, target, weight, True, label_smoothing, L, threshold)
+            pair = ctx.pair
+            pair = (pair * grad_loss[:, None]).clamp(-_HUGE, _HUGE)
             g = _finish(kept, input, target, weight, pair, label_smoothing)
-        return _narrow(g, input.dtype), *nothing
+            g = _narrow(g, input.dtype)
+        return g, *(None,) * 9
 
 
-def _scalars(counts, class_weight, absent, smooth, L, threshold):
+def _traced(
+    grad_loss,
+    pair,
+    input,
+    target,
+    weight,
+    class_weight,
+    label_smoothing,
+    absent,
+    smooth,
+    group,
+    L,
+    threshold,
+):
+    """The gradient by operations that compilers, transforms and autograd can follow."""
+    if torch.is_grad_enabled():  # create_graph: the weights have gradients
+        if group is not None:
+            raise NotImplementedError("there are no second derivatives over a process_group")
+        counts = _count(input, target, weight, label_smoothing, L, threshold)
+        pair = _scalars(counts, class_weight, absent, smooth, group, L, threshold)[1]
+    pair = (pair * grad_loss[:, None]).clamp(-_HUGE, _HUGE)
+    return _narrow(_map(input, target, weight, pair, label_smoothing, L, threshold), input.dtype)
+
+
+def _scalars(counts, class_weight, absent, smooth, group, L, threshold):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
     share = torch.ones_like(cells[0]) if class_weight is None else class_weight
@@ -235,38 +311,72 @@ def _scalars(counts, class_weight, absent, smooth, L, threshold):
     plus, minus, *slopes = weights(*cells, *means, **options)
     pair = [L * plus, L * minus, *((total > 0) * _ratio(slope * share, total) for slope in slopes)]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
-    return loss, pair, sum(cells).sum(-1) > 0
+    return loss, pair if group is None else pair * _size(group), sum(cells).sum(-1) > 0
 
 
 def _soft(z, L, threshold):
     """A(p), 1 - A(p) and dA/dz, p = sigmoid(z), over L."""
-    p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()  # each its own, as below
+    largest = math.log(torch.finfo(z.dtype).max) - 1.4  # of an exponential's argument
+    e = torch.exp(-z.clamp(min=-largest))
+    p = 1 / (1 + e)  # and 1 - p is e p
+    t = L * (threshold - p)
+    f = torch.exp(t if L < 80 else t.clamp(max=largest))
+    a = 1 / (1 + f)  # and 1 - A is f a
+    return a, f * a, e * p * p * f * a * a
+
+
+def _soft_block(z, L, threshold):
+    """The same on a CPU, where four sigmoids are faster than two exponentials."""
+    p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()
     t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
-    a, b = torch.sigmoid(t), t.neg_().sigmoid_()  # each its own: 1 - a would cancel
-    return a, b, a * b * p * q
+    a, b = torch.sigmoid(t), t.neg_().sigmoid_()
+    return a, b, p.mul_(q).mul_(a).mul_(b)
 
 
-def _count(input, target, weight, kept, label_smoothing, L, threshold):
-    """TP, FN, FP, TN and the sums of weighed losses of every class: float64, of shape (N, C) each."""
-    counts = torch.zeros(5, len(input), input.shape[1], dtype=_wide(input), device=input.device)
-    for rows, (z, y, v, s) in _pieces(input, target, weight, kept):
+def _sums(soft, z, y, v, L, threshold):
+    """TP, FN, FP, TN and the sums of weighed losses of every class, and the surrogate's slope."""
+    a, b, d = soft(z, L, threshold)
+    losses = [_bce(z, y)]
+    n = 1 - y
+    if v is not None:
+        y, n = y * v, n * v
+    # Four sums of their own terms: a count taken as a difference of sums would cancel.
+    sums = [(x * w).sum(2) for x, w in ((y, a), (y, b), (n, a), (n, b))]
+    sums += [_weighed(loss, v).sum(2) for loss, _ in losses]
+    return torch.stack(sums), d
+
+
+def _count(input, target, weight, label_smoothing, L, threshold):
+    """The counts of every class in one expression: of shape (N, C) each."""
+    z, y, v = _flat(input, target, weight)
+    z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
+    return _sums(_soft, z, y, v, L, threshold)[0].to(_wide(input))
+
+
+def _over_blocks(input, target, weight, keep, label_smoothing, L, threshold):
+    """The counts, float64, and the surrogate's slope where they are to be kept."""
+    pieces = _pieces(input, target, weight)
+    kept = torch.empty(input.shape, dtype=_dtype(input)) if keep and len(pieces) > 1 else None
+    places = pieces if kept is None else _pieces(kept)
+    counts = torch.zeros(5, len(input), input.shape[1], dtype=torch.float64)
+    for (rows, (z, y, v)), (_, (place, *_)) in zip(pieces, places):
         z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
-        a, b, d = _soft(z, L, threshold)
-        losses = [_bce(z, y)]
-        n = 1 - y
-        if v is not None:
-            y, n = y * v, n * v
-        # Four sums of their own terms: a count taken as a difference of sums would cancel.
-        terms = y * a, y * b, n * a, n * b, *(loss if v is None else loss * v for loss, _ in losses)
-        counts[:, rows] += torch.stack([term.sum(2) for term in terms])
-        if s is not None:
-            s.copy_(d)
+        sums, left = _sums(_soft_block, z, y, v, L, threshold)
+        counts[:, rows] += sums
+        if kept is not None:
+            place.copy_(left)
     cells = counts[:4]
-    if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
+    if cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
         raise ValueError(
             "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
         )
-    return counts.unbind()
+    return counts, left.reshape(input.shape) if keep and kept is None else kept
+
+
+def _complete(counts):
+    """Whether all tables have positives and negatives, and there are several classes."""
+    margins = counts[0:4:2] + counts[1:4:2]
+    return counts.shape[-1] > 1 and margins.numel() > 0 and margins.min().item() > 0
 
 
 def _ready(z, y, v, label_smoothing):
@@ -281,10 +391,10 @@ def _ready(z, y, v, label_smoothing):
 
 
 def _map(input, target, weight, pair, label_smoothing, L, threshold):
-    """The gradient in one expression, which compilers and autograd can follow."""
-    rows, (z, y, v) = slice(None), _flat(input, target, weight)
+    """The gradient in one expression."""
+    z, y, v = _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
-    plus, minus, *rest = _spread(pair, rows)
+    plus, minus, *rest = _spread(pair.to(z.dtype), ...)
     g = _sides(y, plus, minus) * _soft(z, L, threshold)[2]
     g = _weighed(g, v) + _losses(z, y, v, rest)
     return g.reshape(input.shape)
@@ -292,6 +402,7 @@ def _map(input, target, weight, pair, label_smoothing, L, threshold):
 
 def _finish(slope, input, target, weight, pair, label_smoothing):
     """The gradient from the slope, in place."""
+    pair = pair.to(slope.dtype)
     for rows, (s, z, y, v) in _pieces(slope, input, target, weight):
         z, y, v = _ready(z.to(s.dtype), y, v, label_smoothing)
         plus, minus, *rest = _spread(pair, rows)
@@ -309,25 +420,22 @@ def _flat(*tensors):
 
 
 def _pieces(*tensors):
-    """The flat tensors, where this runs at once cut into pieces that fit a CPU's cache.
-
-    With each piece comes a slice of the samples that it holds.
-    """
+    """The flat tensors in pieces that fit a CPU's cache, each after a slice of its samples."""
     flat = _flat(*tensors)
-    if not _at_once(tensors[0]):
-        return [(slice(None), flat)]
     N, C, M = flat[0].shape
-    size = _BLOCK * torch.get_num_threads() // max(C, 1)
+    size = _BLOCK * torch.get_num_threads() // max(2 * C, 1)
+    if N * M <= 2 * size:
+        return [(slice(None), flat)]
     width = max(1, min(M, size))
     height = max(1, size // width)
-    return [
-        (
-            slice(i, i + height),
-            [None if t is None else t[i : i + height, :, j : j + width] for t in flat],
-        )
-        for i in range(0, max(N, 1), height)
-        for j in range(0, max(M, 1), width)
-    ]
+    rows = [slice(i, i + height) for i in range(0, N, height) for _ in range(0, M, width)]
+    cut = []
+    for t in flat:
+        parts = [None] * len(rows) if t is None else t.split(height)
+        if t is not None and width < M:
+            parts = [piece for part in parts for piece in part.split(width, 2)]
+        cut.append(parts)
+    return [(row, pieces) for row, *pieces in zip(rows, *cut)]
 
 
 def _spread(pair, rows):
@@ -336,8 +444,10 @@ def _spread(pair, rows):
 
 
 def _sides(y, plus, minus):
-    """y plus - (1 - y) minus. lerp is exact at y = 0 and y = 1."""
-    return torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+    """y plus - (1 - y) minus: exact at y = 0 and y = 1, by what is fast for the shape."""
+    if y.shape[2] == 1:
+        return torch.lerp(-minus, plus, y)
+    return y * plus - (1 - y) * minus
 
 
 def _weighed(g, v):
@@ -348,7 +458,7 @@ def _losses(z, y, v, rest):
     """The element losses' part of the gradient."""
     # The weight first: it and its sum in w may both be tiny.
     losses = [_bce(z, y)]
-    return sum(_weighed(slope, v) * w.to(z.dtype) for w, (_, slope) in zip(rest, losses))
+    return sum(_weighed(slope, v) * w for w, (_, slope) in zip(rest, losses))
 
 
 def _bce(z, y):
@@ -373,7 +483,9 @@ def _slices(TP, FN, FP, TN, share, absent, smooth):
             share = counted = torch.where(present.sum(-1, keepdim=True) > 0, present, share)
         elif absent == "zero":
             share = present
-    return TP + smooth, FN + smooth, FP + smooth, TN + smooth, share, counted
+    if smooth:
+        TP, FN, FP, TN = (cell + smooth for cell in (TP, FN, FP, TN))
+    return TP, FN, FP, TN, share, counted
 
 
 def _tables(*tables):
@@ -404,7 +516,7 @@ def _arrange(input, target, weight, mask, ignore_index):
     sample_weight = torch.ones(len(input), dtype=_wide(input), device=input.device)
     if weight is not None and weight.shape == input.shape[:1]:
         sample_weight, weight = weight.to(sample_weight), None
-        if _on_cpu(input) and not (sample_weight >= 0).all():
+        if _at_once(sample_weight) and not (sample_weight >= 0).all():
             raise ValueError("weight must not be negative")
     weight = _placed(weight, input, "weight")
     mask = _placed(mask, input, "mask")
@@ -443,33 +555,67 @@ def _shares(input, class_weight, classes, exclude_background):
         raise ValueError(f"classes must lie between 0 and {C - 1}, not {classes}")
     counted = [float(k in counted and not (exclude_background and k == 0)) for k in range(C)]
     share = share * _tensor(counted, input)
-    if _on_cpu(input) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
+    if _at_once(share) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
         raise ValueError("class weights must be finite and at least 0, and one class must count")
     return share
 
 
-def _reduced(loss, share, reduction):
+def _reduced(loss, share, reduction, group):
     """The losses, weighed: as they are, summed, or averaged (0 where none counts)."""
     if reduction == "none":
         return loss * share
     total = (loss * share).sum()
     counted = share.sum()
+    if group is not None:
+        sums = _over_ranks(torch.stack([total.detach(), counted]), group)
+        total, counted = total + (sums[0] - total.detach()), sums[1]
     return total if reduction == "sum" else total / torch.where(counted > 0, counted, 1)
 
 
 def _narrow(g, dtype):
     """To the input's type; halves saturate rather than overflow."""
+    if g.dtype == dtype:
+        return g
     largest = torch.finfo(dtype).max
-    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
+    return g.clamp(-largest, largest).to(dtype)
 
 
-def _on_cpu(input):
-    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+def _at_once(tensor):
+    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+    try:
+        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
+    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return False
 
 
-def _at_once(input):
-    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    return _on_cpu(input) and not torch.is_grad_enabled()
+def _eager(input):
+    return _at_once(input) and not torch.is_grad_enabled()
+
+
+def _group(process_group):
+    """The ranks that share one batch; None where this process is alone."""
+    if process_group is None:
+        return None
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        raise ValueError("process_group: call torch.distributed.init_process_group() first")
+    group = torch.distributed.group.WORLD if process_group == "world" else process_group
+    if not isinstance(group, torch.distributed.ProcessGroup):
+        raise ValueError(f'process_group must be a ProcessGroup or "world", not {process_group!r}')
+    if torch.distributed.get_rank(group) < 0:
+        raise ValueError("this process is not in the process_group")
+    return group
+
+
+def _size(group):
+    """What the gradient is multiplied by: DDP and FSDP divide it by the number of ranks."""
+    return 1 if group is None else torch.distributed.get_world_size(group)
+
+
+def _over_ranks(counts, group):
+    """The counts, summed over the ranks in place."""
+    if group is not None:
+        torch.distributed.all_reduce(counts, group=group)
+    return counts
 
 
 def _dtype(input):
@@ -488,18 +634,21 @@ def _tensor(x, like):
 
 def _fit(input, **others):
     """ValueError for what is no real tensor on the input's device, or needs a gradient."""
-    for name, tensor in {"input": input, **others}.items():
+    if not isinstance(input, Tensor) or not input.is_floating_point():
+        kind = input.dtype if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"input must be a floating-point tensor, not {kind}")
+    for name, tensor in others.items():
         if tensor is None and name in ("weight", "mask"):
             continue
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
-        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+        if tensor.is_complex():
             raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
         if name == "mask" and tensor.dtype != torch.bool:
             raise ValueError(f"mask must be a bool tensor, not {tensor.dtype}")
         if tensor.device != input.device:
             raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
-        if name != "input" and tensor.requires_grad:
+        if tensor.requires_grad:
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
 
 
@@ -523,4 +672,4 @@ def _ratio(a, b):
     quotient = a / (_TINY if abs(b) < _TINY else b)
     if isinstance(quotient, Tensor):
         return quotient.clamp(-_HUGE, _HUGE)
-    return min(max(quotient, -_HUGE), _HUGE)
+    return quotient if -_HUGE < quotient < _HUGE else min(max(quotient, -_HUGE), _HUGE)

@@ -44,20 +44,25 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
+           are summed: each has the loss of the whole batch, and its part of the gradient times the
+           number of ranks, by which DDP and FSDP divide.
 
 Made by metricc 0.1.0:  metricc compile '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)' --name cost --minimize
 Derivatives proved: rational functions.
 Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
 __all__ = ["CostLoss", "Counts", "cost_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': 'ddfa0ae2a1b5cf9d80cea7801ccdfb6c9eefcff3f6e67f91e07d3665a81b70e7', 'code_sha256': 'a11766ebfeeeee119bd5e2f930528635c0da3d914022da9b8ac894ce6873becd', 'words_sha256': '790d4b8d77aaf3e75b57a5af42e88041bef3c819779f6d5578c220fbdfec4702', 'record_sha256': '4d2fc6ccb7b49d933ebcded19e305946af0e92e583e2ca2dcb5b22084cb37afc'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': '63387c77f54899182819e60b989302633689a11acb4bfb2016f7f8b6fbf54e40', 'code_sha256': '0e13c8809b5afc2dc48c7c070b000efc0e8497ca17c1b442b6e58501a5dab1c1', 'words_sha256': '0e1b63647890d62dce4dd7d5f2a9c33bc4785044b408b660f97930c817357c9f', 'record_sha256': '4d2fc6ccb7b49d933ebcded19e305946af0e92e583e2ca2dcb5b22084cb37afc'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -142,6 +147,7 @@ def cost_loss(
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
     absent: str = "diagonal",
+    process_group: "torch.distributed.ProcessGroup | str | None" = None,
     L: float = 10.0,
     threshold: float = 0.5,
 ) -> Tensor:
@@ -151,12 +157,13 @@ def cost_loss(
     input, target, weight, columns = _arrange(
         input, target, weight, mask, ignore_index, label_smoothing, {"amount": amount}
     )
+    ranks = None if process_group is None else _group(process_group)
     if counts is not None:
-        counts = _settled(counts, input, target, weight, L, threshold, columns)
-    found = _CostFunction.apply(
-        input, target, weight, counts, absent, smooth, L, threshold, *columns
-    )
-    return found[0]
+        counts = _settled(counts, input, target, weight, L, threshold, columns, ranks)
+    options = (counts, ranks, absent, smooth, L, threshold, *columns)
+    if _at_once(input):
+        return _CostBlocks.apply(input, target, weight, options)
+    return _CostFunction.apply(input, target, weight, *options)[0]
 
 
 class CostLoss(torch.nn.Module):
@@ -171,6 +178,7 @@ class CostLoss(torch.nn.Module):
         label_smoothing: float = 0.0,
         smooth: float = 0.0,
         absent: str = "diagonal",
+        process_group: "torch.distributed.ProcessGroup | str | None" = None,
     ):
         super().__init__()
         _require(L, threshold)
@@ -181,6 +189,7 @@ class CostLoss(torch.nn.Module):
         self.label_smoothing = label_smoothing
         self.smooth = smooth
         self.absent = absent
+        self.process_group = process_group
 
     def forward(
         self,
@@ -203,6 +212,7 @@ class CostLoss(torch.nn.Module):
             label_smoothing=self.label_smoothing,
             smooth=self.smooth,
             absent=self.absent,
+            process_group=self.process_group,
             L=self.L,
             threshold=self.threshold,
         )
@@ -216,7 +226,7 @@ class CostLoss(torch.nn.Module):
         *,
         amount: Tensor,
     ) -> Tensor:
-        """The counts of a batch, (9,), without gradient: they add over batches."""
+        """The counts of a batch, (9,), without gradient: they add over batches and ranks."""
         input, target, weight, columns = _arrange(
             input, target, weight, mask, self.ignore_index, self.label_smoothing, {"amount": amount}
         )
@@ -234,97 +244,183 @@ class CostLoss(torch.nn.Module):
 
 
 class _CostFunction(torch.autograd.Function):
-    """Forward reduces the batch to 8 counts, backward maps 4 weights over it.
+    """Forward reduces the batch to 8 counts, backward maps 4 weights over it."""
 
-    On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
-    """
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(input, target, weight, given, absent, smooth, L, threshold, *columns):
-        kept = _at_once(input) and input.requires_grad and given is None
-        slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        counts = given
-        if given is None:
-            counts = _count(input, target, weight, slope if kept else None, L, threshold, columns)
-        *cells, scored, _ = _present(*counts[:8], absent, smooth)
-        loss = scored * value(*cells, *_means(counts))
-        pair = _pair(input, counts, absent, smooth, L, threshold)
-        return _tensor(loss, input).to(slope.dtype), pair, slope
+    def forward(input, target, weight, counts, ranks, absent, smooth, L, threshold, *columns):
+        if counts is None:
+            counts = _over_ranks(_count(input, target, weight, L, threshold, columns), ranks)
+        loss, *pair = _scalars(counts, absent, smooth, L, threshold)
+        pair = torch.stack([_tensor(x, input) for x in pair]) * _size(ranks)
+        return _tensor(loss, input).to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, *ctx.arguments = inputs
+        input, target, weight, counts, *ctx.arguments = inputs
         columns, ctx.arguments = ctx.arguments[-1:], ctx.arguments[:-1]
-        _, pair, ctx.slope = output
-        ctx.save_for_backward(input, target, weight, pair, *columns)
-        ctx.mark_non_differentiable(pair, ctx.slope)
+        ctx.save_for_backward(input, target, weight, counts, output[1], *columns)
+        ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, grad_loss, *_):
-        nothing = (None,) * (2 + len(ctx.arguments) + 1)
+    def backward(ctx, grad_loss, _):
+        nothing = (None,) * (3 + len(ctx.arguments) + 1)
         if grad_loss is None:
             return None, *nothing
-        input, target, weight, pair, *columns = ctx.saved_tensors
-        given, absent, smooth, L, threshold = ctx.arguments
-        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
-            counts = _count(input, target, weight, None, L, threshold, columns)
-            pair = _pair(input, counts, absent, smooth, L, threshold)
-        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
-        if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
-            g = _map(input, target, weight, pair, L, threshold, columns)
-        else:  # the slope turns into the gradient; another backward finds none
-            slope, ctx.slope = ctx.slope, None
-            g = _finish(slope, input, target, weight, pair, columns)
-        return _narrow(g, input.dtype), *nothing
+        input, target, weight, counts, pair, *columns = ctx.saved_tensors
+        ranks, absent, smooth, L, threshold = ctx.arguments
+        if torch.is_grad_enabled() and counts is None:
+            pair = _again(input, target, weight, ranks, absent, smooth, L, threshold, columns)
+        return _map(input, target, weight, grad_loss * pair, L, threshold, columns), *nothing
+
+
+class _CostBlocks(torch.autograd.Function):
+    """The same at once on a CPU: block by block, with counts and weights as floats.
+
+    Forward leaves the surrogate's slope where backward makes the gradient of it.
+    """
+
+    @staticmethod
+    def forward(ctx, input, target, weight, options):
+        counts, ranks, absent, smooth, L, threshold, *columns = options
+        keep = ctx.needs_input_grad[0]
+        sums, ctx.slope = _over_blocks(input, target, weight, keep, L, threshold, columns)
+        if counts is not None:
+            sums = counts.tolist()
+        elif ranks is not None:
+            sums = _over_ranks(_tensor(sums, input), ranks).tolist()
+        loss, *ctx.pair = _scalars(sums, absent, smooth, L, threshold)
+        if ranks is not None:
+            ctx.pair = [x * _size(ranks) for x in ctx.pair]
+        ctx.save_for_backward(input, target, weight)
+        ctx.options = options
+        return torch.full((), loss, dtype=_dtype(input))
+
+    @staticmethod
+    def backward(ctx, grad_loss):
+        input, target, weight = ctx.saved_tensors
+        counts, ranks, absent, smooth, L, threshold, *columns = ctx.options
+        slope, ctx.slope = ctx.slope, None
+        if _at_once(grad_loss) and not torch.is_grad_enabled():
+            if slope is None:  # this is a second backward
+                _, slope = _over_blocks(input, target, weight, True, L, threshold, columns)
+            scale = grad_loss.item()
+            g = _finish(slope, input, target, weight, [scale * x for x in ctx.pair], columns)
+            g = _narrow(g.view(input.shape), input.dtype)
+        else:
+            pair = _tensor(ctx.pair, input)
+            if torch.is_grad_enabled() and counts is None:
+                pair = _again(input, target, weight, ranks, absent, smooth, L, threshold, columns)
+            g = _map(input, target, weight, grad_loss * pair, L, threshold, columns)
+        return g, None, None, None
+
+
+def _scalars(counts, absent, smooth, L, threshold):
+    """The loss, and its derivatives in A at a positive and at a negative, then the derivatives in bce."""
+    total = sum(counts[:4])
+    means = [_ratio(x, total) for x in counts[8:]]
+    *cells, scored, live = _present(*counts[:8], absent, smooth)
+    found = weights(*cells, *means)
+    pair, slopes = found[:4], found[4:]
+    loss = scored * value(*cells, *means)
+    pair = [side * live * w for side, w in zip((L, -L) * len(pair), pair)]
+    slopes = [(total > 0) * _ratio(scored * slope, total) for slope in slopes]
+    return loss, *pair, *slopes
+
+
+def _again(input, target, weight, ranks, absent, smooth, L, threshold, columns):
+    """What backward maps, with derivatives of its own."""
+    if ranks is not None:
+        raise NotImplementedError("there are no second derivatives over a process_group")
+    _, *pair = _scalars(
+        _count(input, target, weight, L, threshold, columns), absent, smooth, L, threshold
+    )
+    return torch.stack([_tensor(x, input) for x in pair])
 
 
 def _soft(z, L, threshold):
     """A(p), 1 - A(p) and dA/dz, p = sigmoid(z), over L."""
-    p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()  # each its own, as below
+    largest = math.log(torch.finfo(z.dtype).max) - 1.4  # of an exponential's argument
+    e = torch.exp(-z.clamp(min=-largest))
+    p = 1 / (1 + e)  # and 1 - p is e p
+    t = L * (threshold - p)
+    f = torch.exp(t if L < 80 else t.clamp(max=largest))
+    a = 1 / (1 + f)  # and 1 - A is f a
+    return a, f * a, e * p * p * f * a * a
+
+
+def _soft_block(z, L, threshold):
+    """The same on a CPU, where four sigmoids are faster than two exponentials."""
+    p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()
     t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
-    a, b = torch.sigmoid(t), t.neg_().sigmoid_()  # each its own: 1 - a would cancel
-    return a, b, a * b * p * q
+    a, b = torch.sigmoid(t), t.neg_().sigmoid_()
+    return a, b, p.mul_(q).mul_(a).mul_(b)
 
 
-def _count(input, target, weight, slope, L, threshold, columns):
-    """The counts, in their order: floats where this runs at once on a CPU, else tensors."""
-    dtype, at_once = _dtype(input), _at_once(input)
-    counts = [0.0] * 9
-    for z, y, v, s, *cs in _pieces(input, target, weight, slope, *columns):
-        z, y = z.to(dtype), y.to(dtype)
-        a, b, d = _soft(z, L, threshold)
-        losses = [_bce(z, y)]
-        n = 1 - y
-        if v is not None:
-            y, n = y * v.to(dtype), n * v.to(dtype)
-        # Four sums of their own terms: a count taken as a difference of sums would cancel.
-        sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)
-        for c in cs:
-            yc, nc = y * c.to(dtype), n * c.to(dtype)
-            sums += torch.dot(yc, a), torch.dot(yc, b), torch.dot(nc, a), torch.dot(nc, b)
-        sums += tuple(l.sum() if v is None else torch.dot(l, v.to(dtype)) for l, _ in losses)
-        sums = [x.item() if at_once else x.to(_wide(input)) for x in sums]
-        counts = [count + x for count, x in zip(counts, sums)]
-        if s is not None:
-            s.copy_(d)
+_ONE = torch.ones(())  # tensor - tensor takes half as long as 1 - tensor where both are small
+
+
+def _sums(soft, z, y, v, L, threshold, columns):
+    """The counts, in their order, as 0-d tensors, and the surrogate's slope."""
+    y = _as(y, z.dtype)
+    a, b, d = soft(z, L, threshold)
+    losses = [_bce(z, y)]
+    n = _ONE - y
+    if v is not None:
+        v = _as(v, z.dtype)
+        y, n = y * v, n * v
+    # Four sums of their own terms: a count taken as a difference of sums would cancel.
+    sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)
+    for c in columns:
+        yc, nc = y * _as(c, z.dtype), n * _as(c, z.dtype)
+        sums += torch.dot(yc, a), torch.dot(yc, b), torch.dot(nc, a), torch.dot(nc, b)
+    sums += tuple(l.sum() if v is None else torch.dot(l, v) for l, _ in losses)
+    return sums, d
+
+
+def _count(input, target, weight, L, threshold, columns):
+    """The counts as a tensor."""
+    z, y, v, *cs = _flat(input, target, weight, *columns)
+    sums, _ = _sums(_soft, _as(z, _dtype(z)), y, v, L, threshold, cs)
+    return torch.stack([x.to(_wide(input)) for x in sums])
+
+
+def _over_blocks(input, target, weight, keep, L, threshold, columns):
+    """The counts as floats and, where it is to be kept, the surrogate's slope."""
+    dtype = _dtype(input)
+    parts = _blocks(input, target, weight, *columns)
+    slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
+    counts, n = None, 0
+    for z, y, v, *cs in parts:
+        sums, d = _sums(_soft_block, _as(z, dtype), y, v, L, threshold, cs)
+        sums = [x.item() for x in sums]
+        counts = sums if counts is None else [count + x for count, x in zip(counts, sums)]
+        if slope is not None:
+            slope[n : n + d.numel()] = d
+            n += d.numel()
+    if keep and slope is None:
+        slope = d
     groups = [counts[i : i + 4] for i in range(0, 8, 4)]
-    if at_once and any(min(group) < -1e-5 * sum(map(abs, group)) for group in groups):
+    if any(min(group) < -1e-5 * sum(map(abs, group)) for group in groups):
         fact = "target must be in [0, 1] (ignore_index leaves labels out)"
         raise ValueError(fact + ", weight at least 0")
-    return counts
+    return counts, slope
 
 
-def _settled(counts, input, target, weight, L, threshold, columns):
+def _settled(counts, input, target, weight, L, threshold, columns, ranks=None):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if type(counts).__name__ == "Counts":  # of this file or another
-        counts = counts.add(_summed(input, target, weight, L, threshold, columns))
+        counts = counts.add(
+            _over_ranks(_summed(input, target, weight, L, threshold, columns), ranks)
+        )
     if not isinstance(counts, Tensor) or counts.is_complex() or counts.requires_grad:
         raise ValueError("counts must be a constant real tensor, as counts() gives it, or a Counts")
     if counts.shape != (9,):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(9,)}")
     counts = _tensor(counts, input)
-    if _on_cpu(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -332,9 +428,10 @@ def _settled(counts, input, target, weight, L, threshold, columns):
 def _summed(input, target, weight, L, threshold, columns):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        return torch.stack(
-            [_tensor(x, input) for x in _count(input, target, weight, None, L, threshold, columns)]
-        )
+        if _at_once(input):
+            counts, _ = _over_blocks(input, target, weight, False, L, threshold, columns)
+            return _tensor(counts, input)
+        return _count(input, target, weight, L, threshold, columns)
 
 
 def _present(TP, FN, FP, TN, *others):
@@ -367,7 +464,7 @@ def _mean(total, counted):
 
 def _amounts(input, columns):
     """The columns. On a CPU, ValueError for a number that is negative or not finite."""
-    for name, column in columns.items() if _on_cpu(input) else ():
+    for name, column in columns.items() if _at_once(input) else ():
         wrong = ~((column >= 0) & (column < float("inf")))
         if wrong.any():
             first = wrong.flatten().nonzero()[0].item()
@@ -376,62 +473,59 @@ def _amounts(input, columns):
     return list(columns.values())
 
 
-def _means(counts):
-    """The element losses' means over the batch."""
-    total = sum(counts[:4])
-    return [_ratio(x, total) for x in counts[8:]]
-
-
-def _pair(input, counts, absent, smooth, L, threshold):
-    """What backward maps over the batch: the derivatives of the loss."""
-    *cells, scored, live = _present(*counts[:8], absent, smooth)
-    found = weights(*cells, *_means(counts))
-    pair, slopes = found[:4], found[4:]
-    total = sum(counts[:4])
-    slopes = [(total > 0) * _ratio(scored * slope, total) for slope in slopes]
-    pair = [*(L * live * w for w in pair), *slopes]
-    return torch.stack([_tensor(x, input) for x in pair])
-
-
 def _map(input, target, weight, pair, L, threshold, columns):
     """The gradient in one expression, which compilers and autograd can follow."""
-    z = input.to(_dtype(input))
-    y = target.to(z.dtype)
-    g = _sides(y, pair, columns) * _soft(z, L, threshold)[2]
-    return _weighed(g, weight) + _losses(z, y, weight, pair)
+    z = _as(input, _dtype(input))
+    y = _as(target, z.dtype)
+    pair = pair.clamp(-_HUGE, _HUGE).to(y.dtype).unbind()
+    plus, minus, *slopes = (*_sides(columns, y.dtype, *pair[:4]), *pair[4:])
+    g = (y * plus + (1 - y) * minus) * _soft(z, L, threshold)[2]
+    return _narrow(_weighed(g, weight) + _losses(z, y, weight, slopes), input.dtype)
 
 
 def _finish(slope, input, target, weight, pair, columns):
     """The gradient from the slope, in place."""
-    for s, z, y, v, *cs in _pieces(slope, input, target, weight, *columns):
-        y = y.to(s.dtype)
-        s.mul_(_sides(y, pair, cs))
+    parts = _blocks(slope, input, target, weight, *columns)
+    size = parts[0][0].numel()
+    pair = [slope.new_full((size,), min(max(x, -_HUGE), _HUGE)) for x in pair]
+    for s, z, y, v, *cs in parts:
+        if s.numel() < size:  # the last
+            pair = [x[: s.numel()] for x in pair]
+        plus, minus, *slopes = (*_sides(cs, s.dtype, *pair[:4]), *pair[4:])
+        s.mul_(torch.lerp(minus, plus, _as(y, s.dtype)))
         if v is not None:
             s.mul_(v)
-        s.add_(_losses(z, y, v, pair))
+        s.add_(_losses(_as(z, s.dtype), _as(y, s.dtype), v, slopes))
     return slope
 
 
-def _sides(y, pair, columns):
-    """y plus - (1 - y) minus, each w + c w_c over the columns. lerp is exact at y = 0 and y = 1."""
-    plus, minus, *more = pair[:4].to(y.dtype)
-    plus, minus = plus.expand_as(y), minus.expand_as(y)
-    for c, w_plus, w_minus in zip(columns, more[::2], more[1::2]):
-        plus, minus = plus + w_plus * c.to(y.dtype), minus + w_minus * c.to(y.dtype)
-    return torch.lerp(-minus.clamp(-_HUGE, _HUGE), plus.clamp(-_HUGE, _HUGE), y)
+def _sides(columns, dtype, positive, negative, *more):
+    """The derivatives at a positive and at a negative, each w + c w_c over the columns."""
+    for c, plus, minus in zip(columns, more[::2], more[1::2]):
+        c = _as(c, dtype)
+        positive, negative = positive + plus * c, negative + minus * c
+    return positive.clamp(-_HUGE, _HUGE), negative.clamp(-_HUGE, _HUGE)
 
 
 def _weighed(g, v):
     return g if v is None else g * v
 
 
-def _pieces(*tensors):
-    """The tensors flat, and where this runs at once in pieces that fit a CPU's cache."""
-    flat = [None if t is None else t.reshape(-1) for t in tensors]
-    size = _BLOCK * torch.get_num_threads() if _at_once(flat[0]) else len(flat[0])
-    if len(flat[0]) <= size:
+def _as(tensor, dtype):
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
+
+
+def _flat(*tensors):
+    return [t if t is None or t.dim() == 1 else t.reshape(-1) for t in tensors]
+
+
+def _blocks(*tensors):
+    """The tensors flat, cut into blocks that stay in a CPU's cache."""
+    flat = _flat(*tensors)
+    n, size = flat[0].numel(), _BLOCK * torch.get_num_threads()
+    if n <= size:
         return [flat]
-    starts = range(0, len(flat[0]), size)
+    starts = range(0, n, size)
     return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
 
 
@@ -474,11 +568,10 @@ def _kept(input, target, weight, mask, ignore_index):
 
 
 def _losses(z, y, v, pair):
-    """The element losses' part of the gradient."""
-    z, weights = z.to(y.dtype), pair[4:].to(y.dtype)
+    """The element losses' part of the gradient; `pair` are their weights."""
     # The weight first: it and its sum in w may both be tiny.
     losses = [_bce(z, y)]
-    return sum(_weighed(slope, v) * w for w, (_, slope) in zip(weights, losses))
+    return sum(_weighed(slope, v) * w for w, (_, slope) in zip(pair, losses))
 
 
 def _bce(z, y):
@@ -490,17 +583,48 @@ def _bce(z, y):
 
 def _narrow(g, dtype):
     """To the input's type; halves saturate rather than overflow."""
+    if g.dtype == dtype:
+        return g
     largest = torch.finfo(dtype).max
-    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
+    return g.clamp(-largest, largest).to(dtype)
 
 
-def _on_cpu(input):
-    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+def _at_once(tensor):
+    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+    try:
+        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
+    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return False
 
 
-def _at_once(input):
-    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    return _on_cpu(input) and not torch.is_grad_enabled()
+def _eager(input):
+    return _at_once(input) and not torch.is_grad_enabled()
+
+
+def _group(process_group):
+    """The ranks that share one batch; None where this process is alone."""
+    if process_group is None:
+        return None
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        raise ValueError("process_group: call torch.distributed.init_process_group() first")
+    group = torch.distributed.group.WORLD if process_group == "world" else process_group
+    if not isinstance(group, torch.distributed.ProcessGroup):
+        raise ValueError(f'process_group must be a ProcessGroup or "world", not {process_group!r}')
+    if torch.distributed.get_rank(group) < 0:
+        raise ValueError("this process is not in the process_group")
+    return group
+
+
+def _size(group):
+    """What the gradient is multiplied by: DDP and FSDP divide it by the number of ranks."""
+    return 1 if group is None else torch.distributed.get_world_size(group)
+
+
+def _over_ranks(counts, group):
+    """The counts, summed over the ranks in place."""
+    if group is not None:
+        torch.distributed.all_reduce(counts, group=group)
+    return counts
 
 
 def _dtype(input):
@@ -519,18 +643,21 @@ def _tensor(x, like):
 
 def _fit(input, **others):
     """ValueError for what is no real tensor on the input's device, or needs a gradient."""
-    for name, tensor in {"input": input, **others}.items():
+    if not isinstance(input, Tensor) or not input.is_floating_point():
+        kind = input.dtype if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"input must be a floating-point tensor, not {kind}")
+    for name, tensor in others.items():
         if tensor is None and name in ("weight", "mask"):
             continue
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
-        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+        if tensor.is_complex():
             raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
         if name == "mask" and tensor.dtype != torch.bool:
             raise ValueError(f"mask must be a bool tensor, not {tensor.dtype}")
         if tensor.device != input.device:
             raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
-        if name != "input" and tensor.requires_grad:
+        if tensor.requires_grad:
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
 
 
@@ -552,4 +679,4 @@ def _ratio(a, b):
     quotient = a / (_TINY if abs(b) < _TINY else b)
     if isinstance(quotient, Tensor):
         return quotient.clamp(-_HUGE, _HUGE)
-    return min(max(quotient, -_HUGE), _HUGE)
+    return quotient if -_HUGE < quotient < _HUGE else min(max(quotient, -_HUGE), _HUGE)

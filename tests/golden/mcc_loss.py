@@ -41,22 +41,28 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
+           are summed: each has the loss of the whole batch, and its part of the gradient times the
+           number of ranks, by which DDP and FSDP divide.
 
 Made by metricc 0.1.0:  metricc compile mcc --name mcc
 Derivatives proved: rational functions, with roots as powers of their factors.
 Check it with `metricc verify`. The file needs torch alone and belongs to whoever generated it.
 """
 
+import functools
+import hashlib
 import math
+import pathlib
 
 import torch
 from torch import Tensor
 
 __all__ = ["Counts", "MccLoss", "gradient", "mcc_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '591b60e4ce99291c39fa7577ba1ef58a160c9b0759f2d03a09da5d9c1421b8e1', 'code_sha256': '8318bbb4366d7ff93d3939facafa221cae94d66df1b1eb9da78b553e7e10381b', 'words_sha256': '7368aae172f7b75c79e536d98b2760777ad3dca85f1b1a8cfe97491f37c8bad5', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '22a50a20d98102eade704ff0794696a42b98d185f483b01422abf3140e000e50', 'code_sha256': '1c282b250925d1f7fb54a7df98b81d5adf24b3a3e582b34787cd583ffc1aee9a', 'words_sha256': '45012a2888fede9cddaa61f7b92d534f36c776c6c74de2b865704e1c41a2f1b4', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -149,6 +155,7 @@ def mcc_loss(
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
     absent: str = "diagonal",
+    process_group: "torch.distributed.ProcessGroup | str | None" = None,
     L: float = 10.0,
     threshold: float = 0.5,
 ) -> Tensor:
@@ -156,9 +163,16 @@ def mcc_loss(
     _require(L, threshold)
     _policy(absent, smooth, label_smoothing)
     input, target, weight = _arrange(input, target, weight, mask, ignore_index, label_smoothing)
+    ranks = None if process_group is None else _group(process_group)
     if counts is not None:
-        counts = _settled(counts, input, target, weight, L, threshold)
-    return _MccFunction.apply(input, target, weight, counts, absent, smooth, L, threshold)[0]
+        counts = _settled(counts, input, target, weight, L, threshold, ranks)
+    options = (counts, ranks, absent, smooth, L, threshold)
+    if _at_once(input):
+        by_kernel = _by_kernel(input, target, weight, *options)
+        if by_kernel is not None:
+            return by_kernel
+        return _MccBlocks.apply(input, target, weight, options)
+    return _MccFunction.apply(input, target, weight, *options)[0]
 
 
 class MccLoss(torch.nn.Module):
@@ -173,6 +187,7 @@ class MccLoss(torch.nn.Module):
         label_smoothing: float = 0.0,
         smooth: float = 0.0,
         absent: str = "diagonal",
+        process_group: "torch.distributed.ProcessGroup | str | None" = None,
     ):
         super().__init__()
         _require(L, threshold)
@@ -183,6 +198,7 @@ class MccLoss(torch.nn.Module):
         self.label_smoothing = label_smoothing
         self.smooth = smooth
         self.absent = absent
+        self.process_group = process_group
 
     def forward(
         self,
@@ -202,6 +218,7 @@ class MccLoss(torch.nn.Module):
             label_smoothing=self.label_smoothing,
             smooth=self.smooth,
             absent=self.absent,
+            process_group=self.process_group,
             L=self.L,
             threshold=self.threshold,
         )
@@ -213,7 +230,7 @@ class MccLoss(torch.nn.Module):
         weight: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches."""
+        """TP, FN, FP, TN of a batch, (4,), without gradient: they add over batches and ranks."""
         input, target, weight = _arrange(
             input, target, weight, mask, self.ignore_index, self.label_smoothing
         )
@@ -231,91 +248,168 @@ class MccLoss(torch.nn.Module):
 
 
 class _MccFunction(torch.autograd.Function):
-    """Forward reduces the batch to four counts, backward maps two weights over it.
+    """Forward reduces the batch to four counts, backward maps two weights over it."""
 
-    On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
-    """
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(input, target, weight, given, absent, smooth, L, threshold):
-        kept = _at_once(input) and input.requires_grad and given is None
-        slope = input.new_empty(input.shape if kept else 0, dtype=_dtype(input))
-        counts = given
-        if given is None:
-            counts = _count(input, target, weight, slope if kept else None, L, threshold)
-        *cells, scored, _ = _present(*counts, absent, smooth)
-        loss = 1 - scored * value(*cells)
-        pair = _pair(input, counts, absent, smooth, L, threshold)
-        return _tensor(loss, input).to(slope.dtype), pair, slope
+    def forward(input, target, weight, counts, ranks, absent, smooth, L, threshold):
+        if counts is None:
+            counts = _over_ranks(_count(input, target, weight, L, threshold), ranks)
+        loss, *pair = _scalars(counts, absent, smooth, L, threshold)
+        pair = torch.stack([_tensor(x, input) for x in pair]) * _size(ranks)
+        return _tensor(loss, input).to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, *ctx.arguments = inputs
-        _, pair, ctx.slope = output
-        ctx.save_for_backward(input, target, weight, pair)
-        ctx.mark_non_differentiable(pair, ctx.slope)
+        input, target, weight, counts, *ctx.arguments = inputs
+        ctx.save_for_backward(input, target, weight, counts, output[1])
+        ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx, grad_loss, *_):
-        nothing = (None,) * (2 + len(ctx.arguments))
+    def backward(ctx, grad_loss, _):
+        nothing = (None,) * (3 + len(ctx.arguments))
         if grad_loss is None:
             return None, *nothing
-        input, target, weight, pair = ctx.saved_tensors
-        given, absent, smooth, L, threshold = ctx.arguments
-        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
-            counts = _count(input, target, weight, None, L, threshold)
-            pair = _pair(input, counts, absent, smooth, L, threshold)
-        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
-        if ctx.slope is None or ctx.slope.shape != input.shape or not _at_once(input):
-            g = _map(input, target, weight, pair, L, threshold)
-        else:  # the slope turns into the gradient; another backward finds none
-            slope, ctx.slope = ctx.slope, None
-            g = _finish(slope, target, weight, pair)
-        return _narrow(g, input.dtype), *nothing
+        input, target, weight, counts, pair = ctx.saved_tensors
+        ranks, absent, smooth, L, threshold = ctx.arguments
+        if torch.is_grad_enabled() and counts is None:
+            pair = _again(input, target, weight, ranks, absent, smooth, L, threshold)
+        return _map(input, target, weight, grad_loss * pair, L, threshold), *nothing
+
+
+class _MccBlocks(torch.autograd.Function):
+    """The same at once on a CPU: block by block, with counts and weights as floats.
+
+    Forward leaves the surrogate's slope where backward makes the gradient of it.
+    """
+
+    @staticmethod
+    def forward(ctx, input, target, weight, options):
+        counts, ranks, absent, smooth, L, threshold = options
+        keep = ctx.needs_input_grad[0]
+        sums, ctx.slope = _over_blocks(input, target, weight, keep, L, threshold)
+        if counts is not None:
+            sums = counts.tolist()
+        elif ranks is not None:
+            sums = _over_ranks(_tensor(sums, input), ranks).tolist()
+        loss, *ctx.pair = _scalars(sums, absent, smooth, L, threshold)
+        if ranks is not None:
+            ctx.pair = [x * _size(ranks) for x in ctx.pair]
+        ctx.save_for_backward(input, target, weight)
+        ctx.options = options
+        return torch.full((), loss, dtype=_dtype(input))
+
+    @staticmethod
+    def backward(ctx, grad_loss):
+        input, target, weight = ctx.saved_tensors
+        counts, ranks, absent, smooth, L, threshold = ctx.options
+        slope, ctx.slope = ctx.slope, None
+        if _at_once(grad_loss) and not torch.is_grad_enabled():
+            if slope is None:  # this is a second backward
+                _, slope = _over_blocks(input, target, weight, True, L, threshold)
+            scale = grad_loss.item()
+            g = _finish(slope, target, weight, [scale * x for x in ctx.pair])
+            g = _narrow(g.view(input.shape), input.dtype)
+        else:
+            pair = _tensor(ctx.pair, input)
+            if torch.is_grad_enabled() and counts is None:
+                pair = _again(input, target, weight, ranks, absent, smooth, L, threshold)
+            g = _map(input, target, weight, grad_loss * pair, L, threshold)
+        return g, None, None, None
+
+
+def _scalars(counts, absent, smooth, L, threshold):
+    """The loss, and its derivatives in A at a positive and at a negative."""
+    *cells, scored, live = _present(*counts, absent, smooth)
+    w_plus, w_minus = weights(*cells)
+    loss = 1 - scored * value(*cells)
+    return loss, -L * live * w_plus, L * live * w_minus
+
+
+def _again(input, target, weight, ranks, absent, smooth, L, threshold):
+    """What backward maps, with derivatives of its own."""
+    if ranks is not None:
+        raise NotImplementedError("there are no second derivatives over a process_group")
+    _, *pair = _scalars(_count(input, target, weight, L, threshold), absent, smooth, L, threshold)
+    return torch.stack([_tensor(x, input) for x in pair])
 
 
 def _soft(z, L, threshold):
     """A(p), 1 - A(p) and dA/dz, p = sigmoid(z), over L."""
-    p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()  # each its own, as below
+    largest = math.log(torch.finfo(z.dtype).max) - 1.4  # of an exponential's argument
+    e = torch.exp(-z.clamp(min=-largest))
+    p = 1 / (1 + e)  # and 1 - p is e p
+    t = L * (threshold - p)
+    f = torch.exp(t if L < 80 else t.clamp(max=largest))
+    a = 1 / (1 + f)  # and 1 - A is f a
+    return a, f * a, e * p * p * f * a * a
+
+
+def _soft_block(z, L, threshold):
+    """The same on a CPU, where four sigmoids are faster than two exponentials."""
+    p, q = torch.sigmoid(z), torch.neg(z).sigmoid_()
     t = torch.rsub(p, -L * threshold, alpha=-L)  # L (p - threshold), rounded once
-    a, b = torch.sigmoid(t), t.neg_().sigmoid_()  # each its own: 1 - a would cancel
-    return a, b, a * b * p * q
+    a, b = torch.sigmoid(t), t.neg_().sigmoid_()
+    return a, b, p.mul_(q).mul_(a).mul_(b)
 
 
-def _count(input, target, weight, slope, L, threshold):
-    """TP, FN, FP, TN: floats where this runs at once on a CPU, else tensors."""
-    dtype, at_once = _dtype(input), _at_once(input)
-    counts = [0.0] * 4
-    for z, y, v, s in _pieces(input, target, weight, slope):
-        z, y = z.to(dtype), y.to(dtype)
-        a, b, d = _soft(z, L, threshold)
-        n = 1 - y
-        if v is not None:
-            y, n = y * v.to(dtype), n * v.to(dtype)
-        # Four sums of their own terms: a count taken as a difference of sums would cancel.
-        sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)
-        sums = [x.item() if at_once else x.to(_wide(input)) for x in sums]
-        counts = [count + x for count, x in zip(counts, sums)]
-        if s is not None:
-            s.copy_(d)
-    if at_once and min(counts) < -1e-5 * sum(map(abs, counts)):
+_ONE = torch.ones(())  # tensor - tensor takes half as long as 1 - tensor where both are small
+
+
+def _sums(soft, z, y, v, L, threshold):
+    """TP, FN, FP, TN, as 0-d tensors, and the surrogate's slope."""
+    y = _as(y, z.dtype)
+    a, b, d = soft(z, L, threshold)
+    n = _ONE - y
+    if v is not None:
+        v = _as(v, z.dtype)
+        y, n = y * v, n * v
+    # Four sums of their own terms: a count taken as a difference of sums would cancel.
+    sums = torch.dot(y, a), torch.dot(y, b), torch.dot(n, a), torch.dot(n, b)
+    return sums, d
+
+
+def _count(input, target, weight, L, threshold):
+    """The counts as a tensor."""
+    z, y, v = _flat(input, target, weight)
+    sums, _ = _sums(_soft, _as(z, _dtype(z)), y, v, L, threshold)
+    return torch.stack([x.to(_wide(input)) for x in sums])
+
+
+def _over_blocks(input, target, weight, keep, L, threshold):
+    """The counts as floats and, where it is to be kept, the surrogate's slope."""
+    dtype = _dtype(input)
+    parts = _blocks(input, target, weight)
+    slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
+    counts, n = None, 0
+    for z, y, v in parts:
+        sums, d = _sums(_soft_block, _as(z, dtype), y, v, L, threshold)
+        sums = [x.item() for x in sums]
+        counts = sums if counts is None else [count + x for count, x in zip(counts, sums)]
+        if slope is not None:
+            slope[n : n + d.numel()] = d
+            n += d.numel()
+    if keep and slope is None:
+        slope = d
+    if min(counts) < 0 and min(counts) < -1e-5 * sum(map(abs, counts)):
         raise ValueError(
             "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
         )
-    return counts
+    return counts, slope
 
 
-def _settled(counts, input, target, weight, L, threshold):
+def _settled(counts, input, target, weight, L, threshold, ranks=None):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if type(counts).__name__ == "Counts":  # of this file or another
-        counts = counts.add(_summed(input, target, weight, L, threshold))
+        counts = counts.add(_over_ranks(_summed(input, target, weight, L, threshold), ranks))
     if not isinstance(counts, Tensor) or counts.is_complex() or counts.requires_grad:
         raise ValueError("counts must be a constant real tensor, as counts() gives it, or a Counts")
     if counts.shape != (4,):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
-    if _on_cpu(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -323,9 +417,10 @@ def _settled(counts, input, target, weight, L, threshold):
 def _summed(input, target, weight, L, threshold):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        return torch.stack(
-            [_tensor(x, input) for x in _count(input, target, weight, None, L, threshold)]
-        )
+        if _at_once(input):
+            counts, _ = _over_blocks(input, target, weight, False, L, threshold)
+            return _tensor(counts, input)
+        return _count(input, target, weight, L, threshold)
 
 
 def _present(TP, FN, FP, TN, absent, smooth):
@@ -342,48 +437,50 @@ def _present(TP, FN, FP, TN, absent, smooth):
     return TP + smooth, FN + smooth, FP + smooth, TN + smooth, scored, live
 
 
-def _pair(input, counts, absent, smooth, L, threshold):
-    """What backward maps over the batch: the derivatives of the loss."""
-    *cells, _, live = _present(*counts, absent, smooth)
-    w_plus, w_minus = weights(*cells)
-    return -L * torch.stack([_tensor(live * w_plus, input), _tensor(live * w_minus, input)])
-
-
 def _map(input, target, weight, pair, L, threshold):
     """The gradient in one expression, which compilers and autograd can follow."""
-    z = input.to(_dtype(input))
-    y = target.to(z.dtype)
-    g = _sides(y, pair) * _soft(z, L, threshold)[2]
-    return _weighed(g, weight)
+    z = _as(input, _dtype(input))
+    y = _as(target, z.dtype)
+    pair = pair.clamp(-_HUGE, _HUGE).to(y.dtype).unbind()
+    plus, minus = pair
+    g = (y * plus + (1 - y) * minus) * _soft(z, L, threshold)[2]
+    return _narrow(_weighed(g, weight), input.dtype)
 
 
 def _finish(slope, target, weight, pair):
     """The gradient from the slope, in place."""
-    for s, y, v in _pieces(slope, target, weight):
-        y = y.to(s.dtype)
-        s.mul_(_sides(y, pair))
+    parts = _blocks(slope, target, weight)
+    size = parts[0][0].numel()
+    pair = [slope.new_full((size,), min(max(x, -_HUGE), _HUGE)) for x in pair]
+    for s, y, v in parts:
+        if s.numel() < size:  # the last
+            pair = [x[: s.numel()] for x in pair]
+        plus, minus = pair
+        s.mul_(torch.lerp(minus, plus, _as(y, s.dtype)))
         if v is not None:
             s.mul_(v)
     return slope
-
-
-def _sides(y, pair):
-    """y pair[0] - (1 - y) pair[1]. lerp is exact at y = 0 and y = 1."""
-    plus, minus = pair.to(y.dtype)
-    return torch.lerp(-minus.expand_as(y), plus.expand_as(y), y)
 
 
 def _weighed(g, v):
     return g if v is None else g * v
 
 
-def _pieces(*tensors):
-    """The tensors flat, and where this runs at once in pieces that fit a CPU's cache."""
-    flat = [None if t is None else t.reshape(-1) for t in tensors]
-    size = _BLOCK * torch.get_num_threads() if _at_once(flat[0]) else len(flat[0])
-    if len(flat[0]) <= size:
+def _as(tensor, dtype):
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
+
+
+def _flat(*tensors):
+    return [t if t is None or t.dim() == 1 else t.reshape(-1) for t in tensors]
+
+
+def _blocks(*tensors):
+    """The tensors flat, cut into blocks that stay in a CPU's cache."""
+    flat = _flat(*tensors)
+    n, size = flat[0].numel(), _BLOCK * torch.get_num_threads()
+    if n <= size:
         return [flat]
-    starts = range(0, len(flat[0]), size)
+    starts = range(0, n, size)
     return [[None if t is None else t[i : i + size] for t in flat] for i in starts]
 
 
@@ -422,19 +519,94 @@ def _kept(input, target, weight, mask, ignore_index):
     return torch.where(keep, input, 0), torch.where(keep, target, 0), weight
 
 
+@functools.cache
+def _built():
+    """The kernel that `metricc build` made of this very text for this machine; None without one."""
+    path = pathlib.Path(globals().get("__file__", ""))
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        kernel = path.parent / "__pycache__" / f"{path.stem}.{digest}.py"
+        if kernel.parent.stat().st_uid not in (0, path.stat().st_uid):
+            return None
+        made = {"__name__": kernel.stem, "__file__": str(kernel)}
+        exec(compile(kernel.read_bytes(), kernel, "exec"), made)
+    except OSError:
+        return None
+    return made["kernel"]()
+
+
+def _by_kernel(input, target, weight, given, ranks, absent, smooth, L, threshold):
+    """The loss by the built kernel; None without one, or where it does not take the tensors."""
+    kernel = _built()
+    found = None if kernel is None else kernel.count(input, target, weight, L, threshold)
+    if found is None:
+        return None
+    counts, slope = found
+    if min(counts) < 0 and min(counts) < -1e-5 * sum(map(abs, counts)):
+        raise ValueError(
+            "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
+        )
+    if given is not None:
+        counts = given.tolist()
+    elif ranks is not None:
+        counts = _over_ranks(_tensor(counts, input), ranks).tolist()
+    loss, *pair = _scalars(counts, absent, smooth, L, threshold)
+    if ranks is not None:
+        pair = [x * _size(ranks) for x in pair]
+
+    def again(input, target, weight, grad_loss):
+        weights = _tensor(pair, input)
+        if torch.is_grad_enabled() and given is None:
+            weights = _again(input, target, weight, ranks, absent, smooth, L, threshold)
+        return _map(input, target, weight, grad_loss * weights, L, threshold)
+
+    return kernel.loss(input, target, weight, slope, loss, *pair, again, L, threshold)
+
+
 def _narrow(g, dtype):
     """To the input's type; halves saturate rather than overflow."""
+    if g.dtype == dtype:
+        return g
     largest = torch.finfo(dtype).max
-    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
+    return g.clamp(-largest, largest).to(dtype)
 
 
-def _on_cpu(input):
-    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+def _at_once(tensor):
+    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+    try:
+        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
+    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return False
 
 
-def _at_once(input):
-    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    return _on_cpu(input) and not torch.is_grad_enabled()
+def _eager(input):
+    return _at_once(input) and not torch.is_grad_enabled()
+
+
+def _group(process_group):
+    """The ranks that share one batch; None where this process is alone."""
+    if process_group is None:
+        return None
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        raise ValueError("process_group: call torch.distributed.init_process_group() first")
+    group = torch.distributed.group.WORLD if process_group == "world" else process_group
+    if not isinstance(group, torch.distributed.ProcessGroup):
+        raise ValueError(f'process_group must be a ProcessGroup or "world", not {process_group!r}')
+    if torch.distributed.get_rank(group) < 0:
+        raise ValueError("this process is not in the process_group")
+    return group
+
+
+def _size(group):
+    """What the gradient is multiplied by: DDP and FSDP divide it by the number of ranks."""
+    return 1 if group is None else torch.distributed.get_world_size(group)
+
+
+def _over_ranks(counts, group):
+    """The counts, summed over the ranks in place."""
+    if group is not None:
+        torch.distributed.all_reduce(counts, group=group)
+    return counts
 
 
 def _dtype(input):
@@ -453,18 +625,21 @@ def _tensor(x, like):
 
 def _fit(input, **others):
     """ValueError for what is no real tensor on the input's device, or needs a gradient."""
-    for name, tensor in {"input": input, **others}.items():
+    if not isinstance(input, Tensor) or not input.is_floating_point():
+        kind = input.dtype if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"input must be a floating-point tensor, not {kind}")
+    for name, tensor in others.items():
         if tensor is None and name in ("weight", "mask"):
             continue
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
-        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+        if tensor.is_complex():
             raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
         if name == "mask" and tensor.dtype != torch.bool:
             raise ValueError(f"mask must be a bool tensor, not {tensor.dtype}")
         if tensor.device != input.device:
             raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
-        if name != "input" and tensor.requires_grad:
+        if tensor.requires_grad:
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
 
 
@@ -486,7 +661,7 @@ def _ratio(a, b):
     quotient = a / (_TINY if abs(b) < _TINY else b)
     if isinstance(quotient, Tensor):
         return quotient.clamp(-_HUGE, _HUGE)
-    return min(max(quotient, -_HUGE), _HUGE)
+    return quotient if -_HUGE < quotient < _HUGE else min(max(quotient, -_HUGE), _HUGE)
 
 
 def _root(x):

@@ -31,6 +31,9 @@ Tensors    input: logits of shape (N, C, ...); target: labels in [0, 1] of the s
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
+           are summed: each has the loss of the whole batch, and its part of the gradient times the
+           number of ranks, by which DDP and FSDP divide.
 
 Made by metricc 0.1.0:  metricc compile 'worst(recall)' --name worst_recall --task multilabel --surrogate 'p^2*(3 - 2*p)'
 Derivatives proved: rational functions.
@@ -45,9 +48,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '3895b3ceaaa651ec52ee2fdc87eee69f1fd127dfe27faeb461aa91ffe91b372f', 'code_sha256': '054e2bc9addca0118cf92a45f781eae5fe3316216acfbbbdf26f7f6530530b19', 'words_sha256': '9be5b0f688ab465b7e9dbf62b68363cd28e06652a0f980744fc697bc84a894fc', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '13637754dd8e3343746252b95763616e14a1591f7c776ea4677950144b2d9bf0', 'code_sha256': '113151a90cfefc7383a34c4a34e16530ee0df2af2e3cafd8184562fe442fa1c7', 'words_sha256': '555002ed50dd5516056e03881200ef9ddcabb3c4fab5822345b4df3889ce713e', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements per thread that a CPU works on at a time: they stay in its cache
+_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -121,14 +124,19 @@ def worst_recall_loss(
     label_smoothing: float = 0.0,
     smooth: float = 0.0,
     absent: str = "diagonal",
+    process_group: "torch.distributed.ProcessGroup | str | None" = None,
 ) -> Tensor:
     """The loss of logits of shape (N, C, ...): a scalar. ValueError if they misfit."""
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
+    group = _group(process_group)
     if counts is not None:
-        counts = _settled(counts, input, target, weight, label_smoothing)
-    arguments = (counts, class_weight, label_smoothing, absent, smooth)
+        counts = _settled(counts, input, target, weight, label_smoothing, group)
+    arguments = (counts, class_weight, label_smoothing, absent, smooth, group)
+    at_once = all(t is None or _at_once(t) for t in (input, target, weight))
+    if at_once:
+        return _WorstRecallBlocks.apply(input, target, weight, *arguments)
     return _WorstRecallFunction.apply(input, target, weight, *arguments)[0]
 
 
@@ -145,6 +153,7 @@ class WorstRecallLoss(torch.nn.Module):
         label_smoothing: float = 0.0,
         smooth: float = 0.0,
         absent: str = "diagonal",
+        process_group: "torch.distributed.ProcessGroup | str | None" = None,
     ):
         super().__init__()
         _policy(absent, smooth, label_smoothing)
@@ -155,6 +164,7 @@ class WorstRecallLoss(torch.nn.Module):
         self.label_smoothing = label_smoothing
         self.smooth = smooth
         self.absent = absent
+        self.process_group = process_group
 
     def forward(
         self,
@@ -177,6 +187,7 @@ class WorstRecallLoss(torch.nn.Module):
             label_smoothing=self.label_smoothing,
             smooth=self.smooth,
             absent=self.absent,
+            process_group=self.process_group,
         )
 
     def counts(
@@ -195,53 +206,111 @@ class WorstRecallLoss(torch.nn.Module):
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
 
-class _WorstRecallFunction(torch.autograd.Function):
-    """Forward reduces the batch to the counts of every class, backward maps their weights over it.
 
-    On a CPU forward also leaves the surrogate's slope where backward makes the gradient of it.
-    """
+class _WorstRecallFunction(torch.autograd.Function):
+    """Forward reduces the batch to the counts of every class, backward maps their weights over it."""
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth):
-        keep = _at_once(input) and input.requires_grad and given is None
-        kept = input.new_empty(input.shape if keep else 0, dtype=_dtype(input))
+    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth, group):
         counts = given
         if given is None:
-            counts = _count(input, target, weight, kept if keep else None, label_smoothing)
-        loss, pair, share = _scalars(counts, class_weight, absent, smooth)
-        return loss.to(kept.dtype), share.to(kept.dtype), pair, kept
+            counts = _count(input, target, weight, label_smoothing)
+            counts = _over_ranks(counts, group)
+        loss, pair, share = _scalars(counts, class_weight, absent, smooth, group)
+        return loss.to(_dtype(input)), share.to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        input, target, weight, *ctx.arguments = inputs
-        _, share, pair, ctx.kept = output
-        ctx.save_for_backward(input, target, weight, pair)
-        ctx.mark_non_differentiable(share, pair, ctx.kept)
+        input, target, weight, given, class_weight, *ctx.settings = inputs
+        _, share, pair = output
+        ctx.save_for_backward(pair, input, target, weight, given, class_weight)
+        ctx.mark_non_differentiable(share, pair)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx, grad_loss, *_):
-        nothing = (None,) * (2 + len(ctx.arguments))
+        nothing = (None,) * 8
         if grad_loss is None:
             return None, *nothing
-        input, target, weight, pair = ctx.saved_tensors
-        given, class_weight, label_smoothing, absent, smooth = ctx.arguments
-        if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
-            counts = _count(input, target, weight, None, label_smoothing)
-            pair = _scalars(counts, class_weight, absent, smooth)[1]
-        pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
-        if ctx.kept is None or ctx.kept.shape != input.shape or not _at_once(input):
-            g = _map(input, target, weight, pair, label_smoothing)
-        else:  # what is kept turns into the gradient; another backward finds none
+        return _traced(grad_loss, *ctx.saved_tensors, *ctx.settings), *nothing
+
+
+class _WorstRecallBlocks(torch.autograd.Function):
+    """The same at once on a CPU, in pieces that stay in its cache.
+
+    Forward leaves the surrogate's slope where backward makes the gradient of it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        input,
+        target,
+        weight,
+        given,
+        class_weight,
+        label_smoothing,
+        absent,
+        smooth,
+        group,
+    ):
+        counts, ctx.kept = given, None
+        if given is None:
+            keep = ctx.needs_input_grad[0]
+            counts, ctx.kept = _over_blocks(input, target, weight, keep, label_smoothing)
+            counts = _over_ranks(counts, group)
+        policy = None if _complete(counts) else absent
+        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, group)
+        ctx.settings = label_smoothing, absent, smooth, group
+        ctx.save_for_backward(input, target, weight, given, class_weight)
+        return loss.to(_dtype(input))
+
+    @staticmethod
+    def backward(ctx, grad_loss):
+        input, target, weight, given, class_weight = ctx.saved_tensors
+        label_smoothing, absent, smooth, group = ctx.settings
+        if torch.is_grad_enabled() or not _at_once(grad_loss):
+            g = _traced(grad_loss, ctx.pair, *ctx.saved_tensors, *ctx.settings)
+        else:
             kept, ctx.kept = ctx.kept, None
+            if kept is None:  # counts are given, or this is a second backward
+                _, kept = _over_blocks(input, target, weight, True, label_smoothing)
+            pair = ctx.pair
+            pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
             g = _finish(kept, target, weight, pair, label_smoothing)
-        return _narrow(g, input.dtype), *nothing
+            g = _narrow(g, input.dtype)
+        return g, *(None,) * 8
 
 
-def _settled(counts, input, target, weight, label_smoothing):
+def _traced(
+    grad_loss,
+    pair,
+    input,
+    target,
+    weight,
+    given,
+    class_weight,
+    label_smoothing,
+    absent,
+    smooth,
+    group,
+):
+    """The gradient by operations that compilers, transforms and autograd can follow."""
+    if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
+        if group is not None:
+            raise NotImplementedError("there are no second derivatives over a process_group")
+        counts = _count(input, target, weight, label_smoothing)
+        pair = _scalars(counts, class_weight, absent, smooth, group)[1]
+    pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
+    return _narrow(_map(input, target, weight, pair, label_smoothing), input.dtype)
+
+
+def _settled(counts, input, target, weight, label_smoothing, ranks=None):
     """The counts to judge by: those given, or the mean of a `Counts` that takes in the batch's."""
     if type(counts).__name__ == "Counts":  # of this file or another
-        counts = counts.add(_summed(input, target, weight, label_smoothing))
+        counts = counts.add(_over_ranks(_summed(input, target, weight, label_smoothing), ranks))
     if not isinstance(counts, Tensor) or counts.is_complex() or counts.requires_grad:
         raise ValueError("counts must be a constant real tensor, as counts() gives it, or a Counts")
     if counts.shape != (4, input.shape[1]):
@@ -249,7 +318,7 @@ def _settled(counts, input, target, weight, label_smoothing):
             f"counts has shape {tuple(counts.shape)}; it must be {(4, input.shape[1])}"
         )
     counts = _tensor(counts, input)
-    if _on_cpu(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -257,10 +326,12 @@ def _settled(counts, input, target, weight, label_smoothing):
 def _summed(input, target, weight, label_smoothing):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        return torch.stack(_count(input, target, weight, None, label_smoothing))
+        if _at_once(input):
+            return _over_blocks(input, target, weight, False, label_smoothing)[0]
+        return _count(input, target, weight, label_smoothing)
 
 
-def _scalars(counts, class_weight, absent, smooth):
+def _scalars(counts, class_weight, absent, smooth, group):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
     options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
@@ -268,7 +339,7 @@ def _scalars(counts, class_weight, absent, smooth):
     plus, minus = weights(*cells, **options)
     pair = [-plus, -minus]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
-    return loss, pair, loss.new_ones(())
+    return loss, pair if group is None else pair * _size(group), loss.new_ones(())
 
 
 def _soft(z):
@@ -278,26 +349,48 @@ def _soft(z):
     return p**2 * (3 - 2 * p), q**2 * (2 * p + 1), (6 * p * q) * p * q
 
 
-def _count(input, target, weight, kept, label_smoothing):
-    """TP, FN, FP, TN of every class: float64, of shape (C,) each."""
-    counts = torch.zeros(4, input.shape[1], dtype=_wide(input), device=input.device)
-    for _, (z, y, v, s) in _pieces(input, target, weight, kept):
+def _sums(soft, z, y, v):
+    """TP, FN, FP, TN of every class, and the surrogate's slope."""
+    a, b, d = soft(z)
+    n = 1 - y
+    if v is not None:
+        y, n = y * v, n * v
+    # Four sums of their own terms: a count taken as a difference of sums would cancel.
+    sums = [(x * w).sum((0, 2)) for x, w in ((y, a), (y, b), (n, a), (n, b))]
+    return torch.stack(sums), d
+
+
+def _count(input, target, weight, label_smoothing):
+    """The counts of every class in one expression: of shape (C,) each."""
+    z, y, v = _flat(input, target, weight)
+    z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
+    return _sums(_soft, z, y, v)[0].to(_wide(input))
+
+
+def _over_blocks(input, target, weight, keep, label_smoothing):
+    """The counts, float64, and the surrogate's slope where they are to be kept."""
+    pieces = _pieces(input, target, weight)
+    kept = torch.empty(input.shape, dtype=_dtype(input)) if keep and len(pieces) > 1 else None
+    places = pieces if kept is None else _pieces(kept)
+    counts = torch.zeros(4, input.shape[1], dtype=torch.float64)
+    for (_, (z, y, v)), (_, (place, *_)) in zip(pieces, places):
         z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
-        a, b, d = _soft(z)
-        n = 1 - y
-        if v is not None:
-            y, n = y * v, n * v
-        # Four sums of their own terms: a count taken as a difference of sums would cancel.
-        terms = y * a, y * b, n * a, n * b
-        counts += torch.stack([term.sum((0, 2)) for term in terms])
-        if s is not None:
-            s.copy_(d)
+        sums, left = _sums(_soft, z, y, v)
+        counts += sums
+        if kept is not None:
+            place.copy_(left)
     cells = counts[:4]
-    if _at_once(input) and cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
+    if cells.numel() and cells.min() < -1e-5 * cells.abs().sum():
         raise ValueError(
             "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
         )
-    return counts.unbind()
+    return counts, left.clone().reshape(input.shape) if keep and kept is None else kept
+
+
+def _complete(counts):
+    """Whether all tables have positives and negatives, and there are several classes."""
+    margins = counts[0:4:2] + counts[1:4:2]
+    return counts.shape[-1] > 1 and margins.numel() > 0 and margins.min().item() > 0
 
 
 def _ready(z, y, v, label_smoothing):
@@ -312,10 +405,10 @@ def _ready(z, y, v, label_smoothing):
 
 
 def _map(input, target, weight, pair, label_smoothing):
-    """The gradient in one expression, which compilers and autograd can follow."""
-    rows, (z, y, v) = slice(None), _flat(input, target, weight)
+    """The gradient in one expression."""
+    z, y, v = _flat(input, target, weight)
     z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
-    plus, minus = _spread(pair, rows)
+    plus, minus = _spread(pair.to(z.dtype), ...)
     g = _sides(y, plus, minus) * _soft(z)[2]
     g = g.clamp(-_HUGE, _HUGE)
     g = _weighed(g, v)
@@ -324,9 +417,10 @@ def _map(input, target, weight, pair, label_smoothing):
 
 def _finish(slope, target, weight, pair, label_smoothing):
     """The gradient from the slope, in place."""
-    for rows, (s, y, v) in _pieces(slope, target, weight):
+    pair = pair.to(slope.dtype)
+    plus, minus = _spread(pair, ...)
+    for _, (s, y, v) in _pieces(slope, target, weight):
         _, y, v = _ready(s, y, v, label_smoothing)
-        plus, minus = _spread(pair, rows)
         s.mul_(_sides(y, plus, minus)).clamp_(-_HUGE, _HUGE)
         if v is not None:
             s.mul_(v)
@@ -340,25 +434,22 @@ def _flat(*tensors):
 
 
 def _pieces(*tensors):
-    """The flat tensors, where this runs at once cut into pieces that fit a CPU's cache.
-
-    With each piece comes a slice of the samples that it holds.
-    """
+    """The flat tensors in pieces that fit a CPU's cache, each after a slice of its samples."""
     flat = _flat(*tensors)
-    if not _at_once(tensors[0]):
-        return [(slice(None), flat)]
     N, C, M = flat[0].shape
-    size = _BLOCK * torch.get_num_threads() // max(C, 1)
+    size = _BLOCK * torch.get_num_threads() // max(2 * C, 1)
+    if N * M <= 2 * size:
+        return [(slice(None), flat)]
     width = max(1, min(M, size))
     height = max(1, size // width)
-    return [
-        (
-            slice(i, i + height),
-            [None if t is None else t[i : i + height, :, j : j + width] for t in flat],
-        )
-        for i in range(0, max(N, 1), height)
-        for j in range(0, max(M, 1), width)
-    ]
+    rows = [slice(i, i + height) for i in range(0, N, height) for _ in range(0, M, width)]
+    cut = []
+    for t in flat:
+        parts = [None] * len(rows) if t is None else t.split(height)
+        if t is not None and width < M:
+            parts = [piece for part in parts for piece in part.split(width, 2)]
+        cut.append(parts)
+    return [(row, pieces) for row, *pieces in zip(rows, *cut)]
 
 
 def _spread(pair, rows):
@@ -367,8 +458,10 @@ def _spread(pair, rows):
 
 
 def _sides(y, plus, minus):
-    """y plus - (1 - y) minus. lerp is exact at y = 0 and y = 1."""
-    return torch.lerp(-minus.to(y.dtype), plus.to(y.dtype), y)
+    """y plus - (1 - y) minus: exact at y = 0 and y = 1, by what is fast for the shape."""
+    if y.shape[2] == 1:
+        return torch.lerp(-minus, plus, y)
+    return y * plus - (1 - y) * minus
 
 
 def _weighed(g, v):
@@ -390,7 +483,9 @@ def _slices(TP, FN, FP, TN, share, absent, smooth):
             share = counted = torch.where(present.sum(-1, keepdim=True) > 0, present, share)
         elif absent == "zero":
             share = present
-    return TP + smooth, FN + smooth, FP + smooth, TN + smooth, share, counted
+    if smooth:
+        TP, FN, FP, TN = (cell + smooth for cell in (TP, FN, FP, TN))
+    return TP, FN, FP, TN, share, counted
 
 
 def _tables(*tables):
@@ -457,24 +552,55 @@ def _shares(input, class_weight, classes, exclude_background):
         raise ValueError(f"classes must lie between 0 and {C - 1}, not {classes}")
     counted = [float(k in counted and not (exclude_background and k == 0)) for k in range(C)]
     share = share * _tensor(counted, input)
-    if _on_cpu(input) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
+    if _at_once(share) and not (share.isfinite().all() and (share >= 0).all() and share.sum() > 0):
         raise ValueError("class weights must be finite and at least 0, and one class must count")
     return share
 
 
 def _narrow(g, dtype):
     """To the input's type; halves saturate rather than overflow."""
+    if g.dtype == dtype:
+        return g
     largest = torch.finfo(dtype).max
-    return g if g.dtype == dtype else g.clamp(-largest, largest).to(dtype)
+    return g.clamp(-largest, largest).to(dtype)
 
 
-def _on_cpu(input):
-    return input.device.type == "cpu" and not torch.compiler.is_compiling()
+def _at_once(tensor):
+    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+    try:
+        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
+    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return False
 
 
-def _at_once(input):
-    """Whether this runs on a CPU now, neither compiled nor recorded by autograd."""
-    return _on_cpu(input) and not torch.is_grad_enabled()
+def _eager(input):
+    return _at_once(input) and not torch.is_grad_enabled()
+
+
+def _group(process_group):
+    """The ranks that share one batch; None where this process is alone."""
+    if process_group is None:
+        return None
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        raise ValueError("process_group: call torch.distributed.init_process_group() first")
+    group = torch.distributed.group.WORLD if process_group == "world" else process_group
+    if not isinstance(group, torch.distributed.ProcessGroup):
+        raise ValueError(f'process_group must be a ProcessGroup or "world", not {process_group!r}')
+    if torch.distributed.get_rank(group) < 0:
+        raise ValueError("this process is not in the process_group")
+    return group
+
+
+def _size(group):
+    """What the gradient is multiplied by: DDP and FSDP divide it by the number of ranks."""
+    return 1 if group is None else torch.distributed.get_world_size(group)
+
+
+def _over_ranks(counts, group):
+    """The counts, summed over the ranks in place."""
+    if group is not None:
+        torch.distributed.all_reduce(counts, group=group)
+    return counts
 
 
 def _dtype(input):
@@ -493,18 +619,21 @@ def _tensor(x, like):
 
 def _fit(input, **others):
     """ValueError for what is no real tensor on the input's device, or needs a gradient."""
-    for name, tensor in {"input": input, **others}.items():
+    if not isinstance(input, Tensor) or not input.is_floating_point():
+        kind = input.dtype if isinstance(input, Tensor) else type(input).__name__
+        raise ValueError(f"input must be a floating-point tensor, not {kind}")
+    for name, tensor in others.items():
         if tensor is None and name in ("weight", "mask"):
             continue
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}")
-        if tensor.is_complex() or (name == "input" and not tensor.is_floating_point()):
+        if tensor.is_complex():
             raise ValueError(f"{name} cannot have dtype {tensor.dtype}")
         if name == "mask" and tensor.dtype != torch.bool:
             raise ValueError(f"mask must be a bool tensor, not {tensor.dtype}")
         if tensor.device != input.device:
             raise ValueError(f"input is on {input.device}, {name} on {tensor.device}")
-        if name != "input" and tensor.requires_grad:
+        if tensor.requires_grad:
             raise ValueError(f"{name} is a constant of this loss: pass {name}.detach()")
 
 
@@ -526,4 +655,4 @@ def _ratio(a, b):
     quotient = a / (_TINY if abs(b) < _TINY else b)
     if isinstance(quotient, Tensor):
         return quotient.clamp(-_HUGE, _HUGE)
-    return min(max(quotient, -_HUGE), _HUGE)
+    return quotient if -_HUGE < quotient < _HUGE else min(max(quotient, -_HUGE), _HUGE)
