@@ -19,7 +19,7 @@ from metricc.numeric import Tape, inside, mp, mpf, sample, value_at
 
 POINTS = 200  # at which signs are looked at,
 FEWEST = 50  # and at so many at least where a formula is long:
-MAX_STEPS = 600_000  # operations of all points together
+MAX_STEPS = 300_000  # operations of all points together
 TABLES = 100  # of several classes
 
 

@@ -16,8 +16,10 @@ Monomial = tuple[int, ...]
 
 
 def coprime(one: dict[Monomial, int], two: dict[Monomial, int]) -> bool:
-    """Whether two polynomials, given by their terms, are seen to have no common factor but numbers."""
-    shared = [i for i, used in enumerate(zip(_degrees(one), _degrees(two), strict=True)) if all(used)]
+    """Whether two polynomials, given by terms, are seen to have no common factor but numbers."""
+    shared = [
+        i for i, used in enumerate(zip(_degrees(one), _degrees(two), strict=True)) if all(used)
+    ]
     return all(_apart(_image(one, i), _image(two, i)) for i in shared)
 
 

@@ -18,7 +18,7 @@ from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTION
 from metricc.network import Call, Literal, Network, Sum, Term, term_of
 from metricc.select import Select
 
-MAX_DEPTH = 12  # nodes inside nodes, without a name for one of them: deeper code cannot be read
+MAX_DEPTH = 8  # nodes inside nodes, without a name for one of them: deeper code cannot be read
 
 
 def extract(
@@ -115,9 +115,7 @@ class _Writer:
         depths: dict[str, int] = {}
         for name in self.order:
             depths[name] = 1 + max((depths.get(atom, 0) for atom in self.atoms(name)), default=0)
-            shared = self.uses[name] > 1 or (
-                depths[name] > MAX_DEPTH and name not in self.outputs
-            )
+            shared = self.uses[name] > 1 or (depths[name] > MAX_DEPTH and name not in self.outputs)
             if shared and not self.trivial(name):
                 depths[name] = 0
                 expression = self.expression(name)

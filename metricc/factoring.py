@@ -25,6 +25,7 @@ MAX_SIZE = 60_000  # bits of the integers that SymPy's heuristic divisors evalua
 SMALL = 16  # terms of a polynomial that is factored without counting, which triples the time
 MAX_CALLS = 1_000_000  # of Python functions in one attempt: about a second
 ATTEMPTS = 3
+HIGH = 30  # above this degree a fifth of the calls must do: hardly anything so large has factors
 
 
 class TooLarge(Exception):
@@ -81,8 +82,9 @@ def _factored(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]]:
 def _linear(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]] | None:
     """The factors of a polynomial that is of degree 1 in some variable, as most here are.
 
-    In `a x + b` there is nothing to factor but the common factor of a and b. None where no variable,
-    but for those that all terms share, is of degree 1, and where the divisor takes too long.
+    In `a x + b` there is nothing to factor but the common factor of a and b. None where no
+    variable, but for those that all terms share, is of degree 1, and where the divisor takes too
+    long.
     """
     scale = lcm(*(int(c.denominator) for c in polynomial.coeffs()))
     terms = {m: int(c * scale) for m, c in polynomial.terms()}  # the leading one comes first
@@ -108,7 +110,7 @@ def _linear(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]] | None:
         if not coprime(*parts):
             slope, constant = (_from_integers(polynomial.ring, part) for part in parts)
             try:
-                with _counted() if len(rest) > SMALL else nullcontext():
+                with _counted(MAX_CALLS) if len(rest) > SMALL else nullcontext():
                     divisor = slope.gcd(constant)
             except _TooMany:
                 return None
@@ -125,40 +127,45 @@ def _from_integers(ring: Any, terms: dict[Any, int]) -> Any:
 
 def _searched(polynomial: Any) -> tuple[Any, list[tuple[Any, int]]]:
     """The factors that SymPy finds, in so many calls."""
+    degrees = [*map(max, zip(*polynomial.monoms(), strict=True))]
+    high = max(degrees, default=0) > HIGH
+    # In one variable nothing is drawn: another attempt would be the same.
+    attempts = ATTEMPTS if sum(degree > 0 for degree in degrees) > 1 else 1
+    calls = MAX_CALLS // 5 if high else MAX_CALLS
     state = random.rng.getstate()
     try:
-        for attempt in range(ATTEMPTS):
+        for attempt in range(attempts):
             random.seed(attempt)
             try:
-                with _counted() if len(polynomial) > SMALL else nullcontext():
+                with _counted(calls) if len(polynomial) > SMALL else nullcontext():
                     return polynomial.factor_list()  # type: ignore[no-any-return]
             except _TooMany:
                 continue
     finally:
         random.rng.setstate(state)
-    raise TooLarge(f"{ATTEMPTS} attempts of {MAX_CALLS:,} calls each were not enough")
+    raise TooLarge(f"{attempts} attempts of {calls:,} calls each were not enough")
 
 
 @contextmanager
-def _counted() -> Iterator[None]:
-    """Raise `_TooMany` inside the block after `MAX_CALLS` calls of Python functions."""
+def _counted(most: int) -> Iterator[None]:
+    """Raise `_TooMany` inside the block after so many calls of Python functions."""
     if sys.getprofile() is not None:  # somebody measures metricc: leave them their hook
         yield
         return
-    sys.setprofile(_counter())
+    sys.setprofile(_counter(most))
     try:
         yield
     finally:
         sys.setprofile(None)
 
 
-def _counter() -> Callable[[FrameType, str, Any], None]:
+def _counter(most: int) -> Callable[[FrameType, str, Any], None]:
     calls = 0
 
     def count(frame: FrameType, event: str, argument: Any) -> None:
         nonlocal calls
         calls += event == "call"
-        if calls > MAX_CALLS:
+        if calls > most:
             raise _TooMany
 
     return count

@@ -258,7 +258,7 @@ class Form:
         return self.proof.startswith("proved")
 
 
-DEEPEST = 40  # operations inside operations, in code
+DEEPEST = 24  # operations inside operations, in code
 LARGEST = 2_000  # nodes of an expression with everything written out
 OUTPUTS = ("value", "M_TP", "M_FN", "M_FP", "M_TN", "w_plus", "w_minus")  # without columns
 
@@ -339,9 +339,7 @@ class Block:
         return Block(tuple(kept), tuple(syntax.substitute(r, inside) for r in self.results))
 
 
-def _extent(
-    expression: syntax.Expression, known: Mapping[str, tuple[int, int]]
-) -> tuple[int, int]:
+def _extent(expression: syntax.Expression, known: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
     """How deep an expression is and how many nodes it has, names counted as what they stand for."""
     deepest = size = 0
     stack = [(expression, 1)]

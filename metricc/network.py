@@ -281,9 +281,7 @@ def _price(divisor: Pair) -> int:
 
 
 @lru_cache(maxsize=1 << 15)  # every round looks at almost the same pairs
-def _divide(
-    one: tuple[Term, Fraction], two: tuple[Term, Fraction]
-) -> tuple[Term, Pair, Fraction]:
+def _divide(one: tuple[Term, Fraction], two: tuple[Term, Fraction]) -> tuple[Term, Pair, Fraction]:
     """Two terms as base · scale · divisor, the divisor primitive and without common factors."""
     first, second = dict(one[0]), dict(two[0])
     base: Counter[str] = Counter()

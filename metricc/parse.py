@@ -117,9 +117,9 @@ def _loaded(grammar: str) -> Lark | None:
 
     Building them takes longer than all else that a small formula needs.
     """
-    if (tables.LARK, tables.DIGEST) != (lark.__version__, digest(grammar)):
+    if lark.__version__ != tables.LARK or digest(grammar) != tables.DIGEST:
         return None
-    return Lark._load_from_dict(tables.DATA, tables.MEMO, propagate_positions=True)  # type: ignore[no-any-return]
+    return Lark._load_from_dict(tables.DATA, tables.MEMO, propagate_positions=True)  # type: ignore
 
 
 def _statement(

@@ -183,7 +183,7 @@ class Polynomial:
         return self.ring.as_sympy(self).as_expr()
 
     def divided(self, factor: Polynomial, charge: Callable[[int], None]) -> Polynomial | None:
-        """The quotient, or None where a rest is left; `factor` has integer coefficients.
+        """The quotient, or None where a rest is left; `factor` has coprime integer coefficients.
 
         `charge` is told of the work of each step.
         """

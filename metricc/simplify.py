@@ -313,7 +313,7 @@ def _proofs(
     """How each of `final` was shown equal to `raw`; raises `AssertionError` where one is not."""
     proofs = {name: _procedure(forms, raw[name], expression) for name, expression in final.items()}
     # A proof is looked at in numbers too: the procedure could be at fault.
-    compared = {}
+    compared: dict[str, int] = {}
     for wanted in (SPOT_POINTS, POINTS):
         names = [n for n, proof in proofs.items() if (SPOT_POINTS if proof else POINTS) == wanted]
         pairs = [(raw[name], final[name]) for name in names]

@@ -255,7 +255,7 @@ def test_a_kernel_changes_nothing(folder: Path, name: str, monkeypatch: Any) -> 
         loss(x, y - 5)
 
 
-@pytest.mark.parametrize("n", [100_003, 5_000_000])
+@pytest.mark.parametrize("n", [100_003, pytest.param(5_000_000, marks=pytest.mark.slow)])
 def test_threads_change_no_bit(folder: Path, n: int) -> None:
     """Sums are by pieces of one size; a large gradient stands on large pages."""
     loss = loss_of(folder, "amplified")
@@ -564,6 +564,7 @@ def with_node(folder: Path) -> Iterator[Path]:
 def test_node(with_node: Path) -> None:
     loss = loss_of(with_node, "amplified")
     z, y, v = batch(40_000, torch.float32)
+    y = y < 0.2
     value = loss(z, y, v)
     assert "CppNode" in repr(value)
     (gradient,) = torch.autograd.grad(value, z)
@@ -670,7 +671,8 @@ def test_tables(tables: Path, name: str, shape: tuple[int, ...], monkeypatch: An
             (found,) = torch.autograd.grad(value, x)
             ones = torch.ones(positions, dtype=torch.float64)
             if wide.numel():
-                assert answers[-2:] == [True, True]
+                left = name == "labels" and shape == (40, 1_030)  # torch's softmax is faster
+                assert answers[-2:] == [not left] * 2
                 given = ones if v is None else v
                 exact = x.detach().double().numpy()
                 counts = tables_by_hand(name, exact, target.numpy(), given.numpy())

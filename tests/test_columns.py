@@ -816,7 +816,9 @@ def test_verify_passes(formula: str, options: dict[str, Any]) -> None:
     ("formula", "old", "new"),
     [
         pytest.param("FN[a] + 5*FP", "return 0, -5, -1, 0", "return 0, -5, 1, 0", id="sign"),
-        pytest.param("f1[a] + f1", "positive + plus * c", "positive + minus * c", id="weights of a column"),
+        pytest.param(
+            "f1[a] + f1", "positive + plus * c", "positive + minus * c", id="weights of a column"
+        ),
         pytest.param("f1[a] + f1", "negative + minus * c", "negative", id="weight dropped"),
         pytest.param("f1[a] + f1", "y * _as(c, z.dtype), n", "y, n", id="column not in the counts"),
         pytest.param("f1[a] + f1", "+ unit * gone + perfect * FN", "+ gone", id="unit"),

@@ -617,7 +617,7 @@ def test_a_comparison_at_no_point_is_no_proof(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Field, "equal", lambda self, a, b: False)
     with pytest.raises(MetriccError, match="no real value"):
         forms = SimpleNamespace(field=Field([raw], frozenset(CELLS)), truths={})
-        simplify._proof([forms], (), raw, 2 * raw)
+        simplify._proofs([forms], (), {"value": raw}, {"value": 2 * raw})
 
 
 def test_a_wrong_simplification_is_detected_by_an_optimizing_python_too() -> None:

@@ -2,11 +2,12 @@
 
     python docs/benchmarks/class_speed.py --markdown docs/class-speed.md
 
-All arms run in one process, float32, two threads, in turns of a few calls. A figure is the median
-of seven medians; ratios are medians of ratios within a round, with the least and the greatest.
-`metricc` is `f1` averaged over classes, which is Dice, and `mcc` the same of another metric;
-`amplified` is the default surrogate of several labels, the others take the probabilities as they
-are. `naive` is Dice as one would write it with torch's operations; `monai` and `smp` are the
+All arms run in one process, float32, on two threads or `--threads`, in turns of a few calls. A
+figure is the median of seven medians; ratios are medians of ratios within a round, with the least
+and the greatest. `metricc` is `f1` averaged over classes, which is Dice, `built` the same with the
+kernel of `metricc build`, `mcc` another metric, and `amplified` Dice with the default surrogate of
+several labels, where the others take the probabilities as they are. `naive` is Dice as one would
+write it with torch's operations; `monai` and `smp` are the
 DiceLoss of MONAI and of segmentation_models_pytorch, left out where they are not installed. Peak
 memory is measured in a process of its own for each arm: how far the resident set rises above what
 it was before the call, after a call on a small batch.
@@ -19,11 +20,14 @@ import datetime as dt
 import importlib
 import importlib.metadata
 import importlib.util
+import itertools
 import platform
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -37,6 +41,7 @@ from rich.progress import track
 from torch import Tensor
 
 import metricc
+from metricc.load import load_file
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 CASES = {
@@ -51,7 +56,7 @@ LARGE = ("classes, images", "labels, large")  # whose memory is measured
 SMALL = 1_000_000
 ROUNDS = 7
 # At least so many times faster than MONAI's and SMP's, with at most this share of their memory.
-TARGETS = {name: (4.0, 0.5) for name in LARGE}
+TARGETS = dict.fromkeys(LARGE, (4.0, 0.5))
 
 
 def naive(z: Tensor, y: Tensor) -> Tensor:
@@ -92,13 +97,28 @@ def smp(task: str) -> Loss | None:
     return loss
 
 
-def arms(task: str) -> dict[str, Loss]:
+def built(task: str, folder: Path) -> Loss | None:
+    """The loss of a saved file whose kernel was built, or None without a compiler."""
+    if shutil.which("cc") is None:
+        return None
+    path = folder / f"{task}_loss.py"
+    if not path.exists():
+        metricc.compile("f1", name=task, task=task, surrogate="soft").save(path)
+        command = [sys.executable, "-m", "metricc", "build", str(path)]
+        subprocess.run(command, check=True, capture_output=True)
+    module = load_file(path, f"{task}_loss")
+    loss: Loss = getattr(module, f"{task.capitalize()}Loss")()
+    return loss
+
+
+def arms(task: str, folder: Path) -> dict[str, Loss]:
     options = {"task": task, "surrogate": "soft"}
     found: dict[str, Loss | None] = {
         "naive": naive,
         "monai": monai(task),
         "smp": smp(task),
         "metricc": metricc.loss("f1", **options),
+        "built": built(task, folder),
         "mcc": metricc.loss("mcc", **options),
     }
     if task == "multilabel":
@@ -133,7 +153,7 @@ def check(losses: dict[str, Loss], task: str) -> None:
     step(losses["naive"], z, y)
     assert z.grad is not None
     wanted = z.grad.clone()
-    for name in {"monai", "smp", "metricc"} & {*losses}:
+    for name in {"monai", "smp", "metricc", "built"} & {*losses}:
         step(losses[name], z, y)
         error = ((z.grad - wanted).abs().max() / wanted.abs().max()).item()
         if error > 1e-4:
@@ -159,12 +179,12 @@ def measure(
     return medians
 
 
-def peak(name: str, case: str) -> float:
+def peak(name: str, case: str, folder: Path) -> float:
     """MiB by which one forward and backward raises the resident set, sampled every 0.2 ms."""
     page = 4096 / 2**20
     task, shape = CASES[case]
-    loss = arms(task)[name]
-    step(loss, *batch(task, (4, *shape[1:2])))
+    loss = arms(task, folder)[name]
+    step(loss, *batch(task, (64, *shape[1:2])))
     z, y = batch(task, shape)
     statm = Path("/proc/self/statm")
     highest, done = [0], threading.Event()
@@ -183,11 +203,13 @@ def peak(name: str, case: str) -> float:
     return max(highest[0], int(statm.read_text().split()[1]), before) * page - before * page
 
 
-def memory(results: dict[str, dict[str, list[float]]]) -> dict[tuple[str, str], float]:
+def memory(
+    results: dict[str, dict[str, list[float]]], folder: Path
+) -> dict[tuple[str, str], float]:
     found = {}
     for case in track([c for c in LARGE if c in results], description="memory", transient=True):
         for name in results[case]:
-            command = [sys.executable, __file__, "--peak", name, case]
+            command = [sys.executable, __file__, "--peak", name, case, str(folder)]
             printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found[case, name] = float(printed.split()[-1])
     return found
@@ -237,6 +259,7 @@ def report(
         lines.append(f"| {shown(case)} | " + " | ".join(cells) + " |")
     others = [name for name in ("naive", "monai", "smp") if name in names]
     heads = [f"{name} / metricc" for name in others] + ["mcc / metricc"]
+    heads += [f"{name} / built" for name in others] if "built" in names else []
     lines += ["", "Ratios of times, median (least to greatest of seven rounds):", ""]
     lines += ["| batch | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for case, medians in results.items():
@@ -248,9 +271,7 @@ def report(
         lines += ["|---|---|" + "---|" * len(names)]
         for case in dict.fromkeys(case for case, _ in peaks):
             gradient = torch.Size(CASES[case][1]).numel() * 4 / 2**20
-            cells = (
-                f"{peaks[case, name]:.1f}" if (case, name) in peaks else "" for name in names
-            )
+            cells = (f"{peaks[case, name]:.1f}" if (case, name) in peaks else "" for name in names)
             lines.append(f"| {shown(case)} | {gradient:.1f} | " + " | ".join(cells) + " |")
     lines += [*targets(results, peaks)]
     return "\n".join(lines) + "\n"
@@ -261,22 +282,29 @@ def targets(
 ) -> list[str]:
     """What was aimed at, and whether it is met."""
     lines = []
-    for case, (faster, share) in TARGETS.items():
-        for name in ("monai", "smp"):
-            if name not in results.get(case, {}):
-                continue
-            medians = results[case]
-            pairs = zip(medians[name], medians["metricc"], strict=True)
+    compared = [(arm, name) for arm in ("metricc", "built") for name in ("monai", "smp")]
+    for case, (arm, name) in itertools.product(TARGETS, compared):
+        faster, share = TARGETS[case]
+        medians = results.get(case, {})
+        if arm in medians and name in medians:
+            pairs = zip(medians[name], medians[arm], strict=True)
             times = statistics.median(a / b for a, b in pairs)
-            text = f"| {shown(case)} | {name} | {faster:g} | {times:.2f} | {said(times >= faster)} |"
+            text = f"| {shown(case)} | {arm} | {name} "
+            text += f"| {faster:g} | {times:.2f} | {said(times >= faster)} |"
             if (case, name) in peaks:
-                part = peaks[case, "metricc"] / peaks[case, name]
+                part = peaks[case, arm] / peaks[case, name]
                 text += f" {share:g} | {part:.2f} | {said(part <= share)} |"
             else:
                 text += " | | |"
             lines.append(text)
-    head = ["| batch | against | times faster, at least | measured | | memory, at most | measured | |"]
-    return ["", "Targets:", "", *head, "|---|---|---|---|---|---|---|---|", *lines] if lines else []
+    head = [
+        "| batch | | against | times faster, at least | measured | | memory, at most | measured | |"
+    ]
+    return (
+        ["", "Targets:", "", *head, "|---|---|---|---|---|---|---|---|---|", *lines]
+        if lines
+        else []
+    )
 
 
 def said(met: bool) -> str:
@@ -289,22 +317,30 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="small batches, a few seconds")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
-    parser.add_argument("--peak", nargs=2, metavar=("ARM", "CASE"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--peak", nargs=3, metavar=("ARM", "CASE", "FOLDER"), help=argparse.SUPPRESS
+    )
     given = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)
     torch.set_num_threads(given.threads)
     if given.peak:
-        print(peak(*given.peak))
+        print(peak(*given.peak[:2], Path(given.peak[2])))
         return
+    with tempfile.TemporaryDirectory() as folder:
+        compare(given, Path(folder))
+
+
+def compare(given: argparse.Namespace, folder: Path) -> None:
+    """Measure, print, and write the page that is asked for."""
     cases = [case for case in CASES if not (given.quick and case in LARGE)]
     results = {}
     for case in track(cases, description="time", transient=True):
         task, shape = CASES[case]
-        losses = arms(task)
+        losses = arms(task, folder)
         check(losses, task)
         results[case] = measure(losses, task, shape, 0.5 if given.quick else given.seconds)
     command = shlex.join(["python", "docs/benchmarks/class_speed.py", *sys.argv[1:]])
-    text = report(results, memory(results), command)
+    text = report(results, memory(results, folder), command)
     print(text)
     if given.markdown:
         given.markdown.write_text(text, encoding="utf-8")

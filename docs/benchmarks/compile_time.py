@@ -1,4 +1,4 @@
-"""How long `metricc compile` takes: every metric of the library, and formulas of up to 2,000 operators.
+"""How long `metricc compile` takes: the library's metrics, and formulas of up to 2,000 operators.
 
     python docs/benchmarks/compile_time.py --markdown docs/compile-time.md
 
@@ -56,9 +56,7 @@ def ratios(n: int) -> str:
 
 def product(n: int) -> str:
     """A product of ratios, 6 operators each."""
-    return "*".join(
-        f"((TP + {i + 1}*FN)/(TP + {i + 2}*FP))" for i in range(max(1, (n + 1) // 6))
-    )
+    return "*".join(f"((TP + {i + 1}*FN)/(TP + {i + 2}*FP))" for i in range(max(1, (n + 1) // 6)))
 
 
 def roots(n: int) -> str:
@@ -101,15 +99,16 @@ def _chain(n: int, step: str, own: int, term: str, each: int) -> str:
 
 
 SHAPES = (
-    *("({} + {})", "({} - {})", "({}*{})", "({}*{})", "({}/{})", "({}/{})"),
-    *("sqrt({})", "({})^2", "({})^-1", "({})^1.5", "({})^(1/3)", "log(1 + {})", "exp(-{})"),
-    *("min({}, {})", "max({}, {})", "abs({} - {})", "-({})"),
+    *("({} + {})", "({}*{})", "({}*{})", "({}/{})", "({}/{})"),
+    *("sqrt({})", "({})^2", "({})^-1", "({})^1.5", "({})^(1/3)", "log(1 + {})"),
+    *("min({}, {})", "max({}, {})"),
 )
 LEAVES = "TP FN FP TN TP/(TP+FN) TN/(TN+FP) TP/(TP+FP) 1 2 0.5".split()
 
 
 def randomly(n: int) -> str:
-    """A weighted sum of random formulas, as the tests draw them."""
+    """A weighted sum of random formulas, as the tests draw them, but without differences: roots of
+    negative numbers would be refused."""
     generator = random.Random(0)
 
     def drawn(depth: int) -> str:
@@ -138,7 +137,9 @@ FAMILIES: Mapping[str, Callable[[int], str]] = {
 def operators(text: str) -> int:
     """The operators and functions of a text as it is written; no definition here is used twice."""
     signs = sum(text.count(sign) for sign in "+-*/^")
-    return signs + sum(text.count(f"{name}(") for name in ("sqrt", "log", "exp", "min", "max", "abs"))
+    return signs + sum(
+        text.count(f"{name}(") for name in ("sqrt", "log", "exp", "min", "max", "abs")
+    )
 
 
 def accepted(text: str) -> bool:
@@ -279,7 +280,8 @@ def growth_table(clock: Clock, quick: bool) -> str:
     lines += [
         "",
         f"Seconds of whole commands, of which {start:.2f} are those of `TP/(TP + FN)`. Target: "
-        f"{sizes[-1]:,} operators within {SECONDS:g} s, exponents of at most {EXPONENT:g}. {verdict}",
+        f"{sizes[-1]:,} operators within {SECONDS:g} s, exponents of at most {EXPONENT:g}. "
+        f"{verdict}",
     ]
     return "\n".join(lines)
 
@@ -317,8 +319,8 @@ python docs/benchmarks/compile_time.py --markdown docs/compile-time.md
 
 ## Metrics of the library
 
-Each beside `python -c "import sympy"`, in turns: the median of the ratios of {pairs} turns, of {again} for
-the ten that were slowest.
+Each beside `python -c "import sympy"`, in turns: the median of the ratios of {pairs} turns, of
+{again} for the ten that were slowest.
 
 {library}
 
@@ -328,14 +330,14 @@ the ten that were slowest.
 
 Operators are those of the formula with its definitions written out. The language reads at most
 8,000 operators and operands, which is about 4,000 operators, and 200 levels of nesting
-([limits](language.md#limits)): the last column is the largest formula of the family that it reads, found by
-halving. MC0411 is the watchdog over the algebra, 8 s of a core.
+([limits](language.md#limits)): the last column is the largest formula of the family that it reads,
+found by halving. MC0411 is the watchdog over the algebra, 8 s of a core.
 
 What a formula costs is counted, so that its file depends neither on the machine nor on its load.
 Exact algebra has a budget: sums of many different ratios exceed it, and their derivative is kept
 as differentiation gave it and compared in numbers. Where a formula is long, so many points are
-tried that the operations of all of them stay under a bound, 60 at least, and signs are sampled at 50
-points at least instead of 200. A derivative of a product of more than eight factors is taken one
+tried that the operations of all of them stay under a bound, 60 at least, and signs are sampled at
+50 points at least instead of 200. A derivative of a product of more than eight factors is taken one
 half after the other, or its text would grow with the square of their number.
 """
 

@@ -1,4 +1,4 @@
-"""The module metricc/tables.py: Lark's tables of grammar/metric.lark, so that no command builds them.
+"""The module metricc/tables.py: Lark's tables of the grammar, so that no command builds them.
 
 python docs/tables/grammar.py > metricc/tables.py
 """

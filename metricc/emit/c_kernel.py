@@ -21,6 +21,9 @@ NODE = ""  # likewise that of an autograd node in C++, up to the version of torc
 CLASSES = False  # whether there is a table for each class; likewise
 LABELS = False  # and whether targets are numbers of classes; likewise
 MOST_CLASSES = 4096  # more take panels that no cache holds
+# Of a softmax over short rows, which are copied to panels: torch is faster at more.
+FEW_CLASSES = 8
+SHORT = 16  # elements of a row below which it is short
 ONE_THREAD = 32_768  # elements up to which threads cost more than they bring
 
 
@@ -248,9 +251,11 @@ class Classes(Library):
 
     def _fit(self, input: Any, target: Any) -> bool:
         """Whether there is something to count, in classes that are not too many for a panel."""
-        softmax = LABELS and target.dtype == self._labels
-        fit = softmax if LABELS else target.shape == input.shape
-        return bool(fit and input.numel() and input.shape[1] <= MOST_CLASSES)
+        N, C, M = self._shape(input)
+        if not LABELS:
+            return bool(N and M and C <= MOST_CLASSES and target.shape == input.shape)
+        most = FEW_CLASSES if M < SHORT else MOST_CLASSES
+        return bool(N and M and target.dtype == self._labels and most >= C)
 
     def _given(self, target: Any, weight: Any) -> tuple[Any, ...]:
         y = target.data_ptr(), self._types[target.dtype]

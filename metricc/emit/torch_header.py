@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from typing import Any
 
 from metricc import ir, syntax
 from metricc.emit import torch_columns
@@ -13,6 +14,7 @@ from metricc.statements import SAME
 from metricc.surrogates import Surrogate, default
 
 WIDTH = 100
+LONGEST = 1_000  # parts of an expression that is shown
 
 
 def docstring(
@@ -163,10 +165,19 @@ def _outputs(plan: ir.Plan, audit: ir.Audit, options: ir.Options, surrogate: Sur
         "calibrate them on held-out data before reading them as such."
     )
     cut = plan.program.threshold if plan.metric.single else None
-    if cut is not None and audit.direction != "mixed":
+    if cut is not None and audit.direction != "mixed" and _brief(cut):
         text += f" For calibrated probabilities of another model the best cut is {cut}"
         text += "." if not plan.metric.columns else ", at each sample's own numbers."
     return text
+
+
+def _brief(expression: Any) -> bool:
+    """Whether an expression is short enough to be read."""
+    stack, count = [expression], 0
+    while stack and count <= LONGEST:
+        stack += stack.pop().args
+        count += 1
+    return not stack
 
 
 def _cost(audit: ir.Audit) -> str:

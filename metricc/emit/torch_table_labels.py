@@ -52,7 +52,7 @@ def _by_label(x, y, C):
 
 def _finish_labels(probabilities, target, weight, pair):
     """The gradient from the probabilities, in place; compare `_through`."""
-    pair = pair.to(probabilities.dtype)
+<<finished_labels>>    pair = pair.to(probabilities.dtype)
 <<spread_once>>    for <<rows_name>>, (p, y, v) in _pieces(probabilities, target, weight):
 <<spread_each>>        g = torch.gt(p, 0.5, out=torch.empty_like(p))
         own, base = plus.expand_as(p).gather(1, y), g.mul_(minus).sum(1, keepdim=True).neg_()

@@ -139,7 +139,7 @@ def _count(input, target, weight, label_smoothing<<count_args>>):
 
 def _over_blocks(input, target, weight, keep, label_smoothing<<count_args>>):
     """The counts, float64, and <<kept_what>> where they are to be kept."""
-<<labels_first>>    pieces = _pieces(input, target, weight)
+<<counted_first>><<labels_first>>    pieces = _pieces(input, target, weight)
     kept = torch.empty(input.shape, dtype=_dtype(input)) if keep and len(pieces) > 1 else None
     places = pieces if kept is None else _pieces(kept)
     counts = torch.zeros(<<count>>, <<zeros_shape>>, dtype=torch.float64)
@@ -242,7 +242,7 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
 
 def _finish(slope, <<finish_input>>target, weight, pair, label_smoothing<<finish_args>>):
     """The gradient from the slope, in place."""
-    pair = pair.to(slope.dtype)
+<<finished_first>>    pair = pair.to(slope.dtype)
 <<spread_once>>    for <<rows_name>>, (s, <<finish_z>>y, v) in _pieces(slope, <<finish_input>>target, weight):
         <<ready_finish>>
 <<spread_each>>        s.mul_(_sides(y, plus, minus))<<bound_in_place>>
@@ -266,7 +266,7 @@ def _map(input, target, weight, pair, label_smoothing<<count_args>>):
 
 def _finish(probabilities, <<finish_input>>target, weight, pair, label_smoothing<<finish_args>>):
     """The gradient from the probabilities, in place."""
-    pair = pair.to(probabilities.dtype)
+<<finished_first>>    pair = pair.to(probabilities.dtype)
 <<spread_once>>    for <<rows_name>>, (p, <<finish_z>>y, v) in _pieces(probabilities, <<finish_input>>target, weight):
         <<ready_finish>><<q_line>>
 <<spread_each>>        g = _sides(y, plus, minus)<<times_slope>>

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 from metricc import ir
+from metricc.emit import c, torch_kernel, torch_soft
 from metricc.emit import torch_file as file
 from metricc.emit import torch_guards as guards
-from metricc.emit import torch_soft
 from metricc.emit import torch_table as table
 from metricc.emit import torch_table_labels as labels
 from metricc.emit import torch_table_passes as passes
@@ -27,7 +27,6 @@ from metricc.surrogates import Surrogate
 
 KNOWN = "    plus, minus = (_known(torch.as_tensor(w)) for w in (plus, minus))\n"
 PROCESS_GROUP = '"torch.distributed.ProcessGroup | str | None" = None'
-IMPORTS = "import math\nfrom collections.abc import Sequence\n\n"
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,9 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     by_label = shape.softmax and not given and not elements and surrogate.name == "soft"
     by_label = by_label and not surrogate.hard
     uses_tn = re.search(r"\bTN\b", "\n".join(scalars["value"] + scalars["weights"])) is not None
+    # The kernel takes TN for what is left of the negatives.
+    built = c.covers(surrogate, entry) and not (shape.rows or elements or given)
+    built = built and not (shape.softmax and uses_tn)
     scalars, levels = _with_levels(plan, shape, scalars)
     called |= levels | soft.guards
     if elements or shape.vector:
@@ -96,6 +98,7 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     }
     holes |= _passes(shape, soft, given, own, holes)
     holes |= _by_label(shape, uses_tn, holes) if by_label else {}
+    holes |= _by_kernel(shape, own) if built else {}
     holes |= _given_counts(shape, own, holes)
     holes["counts"] = (
         " of shape (...)"
@@ -104,6 +107,7 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     )
     mapped = passes.MAP_CLASSES if shape.softmax else passes.MAP_SIGMOID
     fragments = [file.HEAD, "" if shape.rows else file.COUNTS, table.SIGNATURE]
+    fragments += [torch_kernel.BUILT] * built
     fragments += [passes.FUNCTIONS, "" if shape.rows else file.SETTLED]
     fragments += [table.SCALARS[shape.kind], "<<soft>>", passes.COUNT]
     fragments += [passes.COMPLETE] * shape.classes + [labels.LABELS] * by_label
@@ -131,7 +135,10 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     checks = table.REDUCTION_CHECK if shape.vector else ""
     text += file.fill(file.TOOLS, {"policy_arguments": policy, "policy_checks": checks})
     text += listed_guards(used)
-    return text.replace("<<math>>", IMPORTS if shape.classes else "import math\n\n")
+    modules = ["math", *[*torch_kernel.IMPORTS] * built]
+    imports = "".join(f"import {name}\n" for name in sorted(modules))
+    imports += "from collections.abc import Sequence\n" if shape.classes else ""
+    return text.replace("<<math>>", f"{imports}\n")
 
 
 def _with_levels(
@@ -289,7 +296,21 @@ def _passes(
         "soft_traced": "" if shape.softmax else "_soft, ",
         "soft_block": "" if shape.softmax else f"{soft.block}, ",
         "clone": ".clone()" if soft.aliased or given else "",
+        "counted_first": "",
         "labels_first": "",
+        "finished_first": "",
+        "finished_labels": "",
+    }
+
+
+def _by_kernel(shape: _Shape, own: dict[str, str]) -> dict[str, str]:
+    """The holes where a built kernel is asked first."""
+    kept = "probabilities" if shape.softmax else "slope"
+    finished = torch_kernel.FINISHED
+    return {
+        "counted_first": torch_kernel.COUNTED.format(arguments=own["count_args"]),
+        "finished_first": finished.format(kept=kept, smoothing=", label_smoothing"),
+        "finished_labels": finished.format(kept=kept, smoothing=""),
     }
 
 
@@ -417,12 +438,11 @@ def _scalar_code(
         counted = "positives" if shape.softmax else "sum(cells)"
         means = (
             f"    total = (share * {counted}).sum()\n"
-            f"    means = [_ratio((share * x).sum(), total) for x in counts[{pooled}:]]\n"
+            f"    means = [_ratio((share * x).sum(), total) for x in counts[{len(CELLS)}:]]\n"
         )
         slope = f"(total > 0) * _ratio({sign}slope * share, total)"
     else:
         slope = ""
-    pooled = len(CELLS)
     if shape.classes:
         pool = (
             "    share = 1 if class_weight is None else class_weight\n"

@@ -19,7 +19,7 @@ PATIENCE = 30  # seconds that a rank waits for the other
 
 
 def ranks(one: Case) -> ir.Check:
-    """Loss and gradient with `process_group=`, where one rank has a third of the batch or nothing."""
+    """Loss and gradient with `process_group=`, where one rank has a third of the batch, or none."""
     import torch
 
     data = one.full(some(one, 24, 1.5, 17, True))
