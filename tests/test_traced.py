@@ -143,3 +143,71 @@ def test_a_process_group_needs_ranks(group: object, said: str) -> None:
     z, y, _ = batch()
     with pytest.raises(ValueError, match=re.escape(said)):
         metricc.loss("f1", process_group=group)(z, y)
+
+
+@pytest.mark.parametrize("L", [10.0, 79.0, 400.0, 1e5])
+def test_extreme_logits_have_finite_derivatives_both_ways(L: float) -> None:
+    y = torch.tensor([1.0, 0.0, 1.0, 0.0, 1.0, 0.0])
+    loss = partial(metricc.loss("f1", L=L), target=y)
+    for far in (80.0, 88.0, 1e4, 3e38):
+        z = torch.tensor([far, far, -far, -far, 0.0, 0.3])
+        slopes, value = torch.func.grad_and_value(loss)(z)
+        assert value.isfinite() and slopes.isfinite().all()
+        torch.testing.assert_close(slopes, gradient(loss, z), rtol=1e-4, atol=1e-37)
+        assert torch.autograd.functional.hessian(loss, z).isfinite().all()
+
+
+def test_other_devices_and_fake_tensors() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    loss = metricc.loss("f1")
+    z, y, _ = batch()
+    with torch.device("meta"):  # of what is made, not of what is given
+        assert loss(z, y).device.type == "cpu"
+        assert gradient(lambda z: loss(z, y), z).device.type == "cpu"
+    with FakeTensorMode():
+        fake = torch.randn(20, requires_grad=True)
+        loss(fake, torch.ones(20)).backward()
+        assert fake.grad is not None and fake.grad.shape == (20,)
+
+
+def test_vmap_over_labels_or_weights_alone() -> None:
+    z, y, v = batch()
+    loss = metricc.loss("f1")
+    labels, weights = torch.stack([y, 1 - y]), torch.stack([v, 2 * v])
+    found = torch.vmap(lambda y: loss(z, y))(labels)
+    torch.testing.assert_close(found, torch.stack([loss(z, row) for row in labels]))
+    found = torch.vmap(lambda v: loss(z, y, v))(weights)
+    torch.testing.assert_close(found, torch.stack([loss(z, y, row) for row in weights]))
+    counts = torch.stack([loss.counts(z, y), loss.counts(z, 1 - y)])
+    found = torch.vmap(lambda counts: loss(z, y, counts=counts))(counts)
+    torch.testing.assert_close(found, torch.stack([loss(z, y, counts=row) for row in counts]))
+
+
+def test_a_loss_above_all_numbers_is_the_largest() -> None:
+    loss = metricc.loss("FN*FP*FN", minimize=True, name="m")
+    z, y = torch.zeros(400), (torch.arange(400) % 2).float()
+    loss = partial(loss, weight=torch.full((400,), 1e15))
+    both = loss(z, y), torch.func.grad_and_value(lambda z: loss(z, y))(z)[1]
+    for found in both:
+        assert found == torch.finfo(torch.float32).max
+
+
+def test_a_column_that_changes_between_the_passes_is_noticed() -> None:
+    z, y, _ = batch()
+    amount = torch.ones(30, dtype=torch.float64)
+    loss = metricc.loss("recall[amount]*precision", maximize=True, name="m")
+    z.requires_grad_()
+    value = loss(z, y, amount=amount)
+    amount.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
+
+
+def test_names_of_parameters_that_the_file_uses_are_refused() -> None:
+    for name in ("keep", "sums", "found", "kernel", "again"):
+        text = (
+            f"q({name} = 1 in [0, inf)) = (1 + {name}^2)*TP/((1 + {name}^2)*TP + {name}^2*FN + FP)"
+        )
+        with pytest.raises(metricc.MetriccError, match="MC0207"):
+            metricc.compile(text)

@@ -17,6 +17,7 @@ def holes(metric: ir.Metric) -> dict[str, str]:
     if not columns:
         return {
             **dict.fromkeys(EMPTY, ""),
+            "how_many_constants": "3",
             "how_many_counts": "four",
             "how_many_weights": "two",
             "sides": "",
@@ -35,6 +36,7 @@ def holes(metric: ir.Metric) -> dict[str, str]:
         "star_pieces": ", *cs",
         "pieces": ", cs",
         "plus_columns": f" + {len(columns)}",
+        "how_many_constants": str(3 + len(columns)),
         "apart_columns": _APART.format(count=len(columns)),
         "column_sums": _SUMS,
         "fit_columns": ", **columns",

@@ -67,9 +67,10 @@ COUNTS_GIVEN = (
     "running mean of a `Counts`, which takes in the batch's: for batches with few positives."
 )
 RANKS = (
-    "process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts are "
-    "summed: each has the loss of the whole batch, and its part of the gradient times the number of "
-    "ranks, by which DDP and FSDP divide."
+    "process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call. Their "
+    "counts are summed: each has the loss of the whole batch, whose classes are absent where all ranks "
+    "lack them, and its part of the gradient times the number of ranks, by which DDP and FSDP divide. "
+    "There are no second derivatives then, nor torch.func."
 )
 TENSORS = {
     "binary": "input: {kind}; target: labels in [0, 1], float, integer or bool, of the same shape "
@@ -225,7 +226,7 @@ def _settled(counts, input, target, weight<<settled_args>>, ranks=None):
     if counts.shape != <<counts_size>>:
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {<<counts_size>>}")
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -255,22 +256,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

@@ -17,9 +17,9 @@ def _built():
             return None
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
-    except OSError:
+        return made["kernel"]()
+    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
         return None
-    return made["kernel"]()
 '''
 
 ONE_TABLE = '''
@@ -31,13 +31,7 @@ def _by_kernel(input, target, weight, given, ranks, absent, smooth<<store>>):
     if found is None:
         return None
     counts, slope = found
-<<negative>>    if given is not None:
-        counts = given.tolist()
-    elif ranks is not None:
-        counts = _over_ranks(_tensor(counts, input), ranks).tolist()
-    loss, *pair = _scalars(counts, absent, smooth<<pair_args>>)
-    if ranks is not None:
-        pair = [x * _size(ranks) for x in pair]
+<<negative>>    loss, *pair = _judged(counts, input, given, ranks, absent, smooth<<pair_args>>)
 
     def again(input, target, weight, grad_loss):
         weights = _tensor(pair, input)

@@ -10,10 +10,10 @@ def <<name>>_loss(input: Tensor, target: Tensor, *<<columns_first>>, weight: Ten
     ranks = None if process_group is None else _group(process_group)
     if counts is not None:
         counts = _settled(counts, input, target, weight<<count_args>>, ranks)
-    options = (counts, ranks, absent, smooth<<store>><<star_columns>>)
-    if _at_once(input):
-<<by_kernel>>        return _<<pascal>>Blocks.apply(input, target, weight, options)
-    return _<<pascal>>Function.apply(input, target, weight, *options)[0]
+    options = (counts, ranks, absent, smooth<<store>>)
+    if _at_once(input, target, weight, counts):
+<<by_kernel>>        return _<<pascal>>Blocks.apply(input, target, weight, options<<star_columns>>)
+    return _<<pascal>>Function.apply(input, target, weight, *options<<star_columns>>)[0]
 
 
 class <<pascal>>Loss(torch.nn.Module):
@@ -51,7 +51,7 @@ class _<<pascal>>Function(torch.autograd.Function):
             counts = _over_ranks(_count(input, target, weight<<count_args>>), ranks)
         loss, *pair = _scalars(counts, absent, smooth<<pair_args>>)
         pair = torch.stack([_tensor(x, input) for x in pair]) * _size(ranks)
-        return _tensor(loss, input).to(_dtype(input)), pair
+        return _bounded(_tensor(loss, input), _dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -73,31 +73,25 @@ class _<<pascal>>Function(torch.autograd.Function):
 
 
 class _<<pascal>>Blocks(torch.autograd.Function):
-    """The same at once on a CPU: block by block, with counts and weights as floats.
+    """The same for tensors of a CPU, at once: block by block, with counts and weights as floats.
 
     Forward leaves the surrogate's slope where backward makes the gradient of it.
     """
 
     @staticmethod
-    def forward(ctx, input, target, weight, options):
-        counts, ranks, absent, smooth<<store>><<star_columns>> = options
+    def forward(ctx, input, target, weight, options<<star_columns>>):
+        counts, ranks, absent, smooth<<store>> = options
         keep = ctx.needs_input_grad[0]
         sums, ctx.slope = _over_blocks(input, target, weight, keep<<count_args>>)
-        if counts is not None:
-            sums = counts.tolist()
-        elif ranks is not None:
-            sums = _over_ranks(_tensor(sums, input), ranks).tolist()
-        loss, *ctx.pair = _scalars(sums, absent, smooth<<pair_args>>)
-        if ranks is not None:
-            ctx.pair = [x * _size(ranks) for x in ctx.pair]
-        ctx.save_for_backward(input, target, weight)
+        loss, *ctx.pair = _judged(sums, input, counts, ranks, absent, smooth<<pair_args>>)
+        ctx.save_for_backward(input, target, weight<<star_columns>>)
         ctx.options = options
-        return torch.full((), loss, dtype=_dtype(input))
+        return input.new_full((), loss, dtype=_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
-        input, target, weight = ctx.saved_tensors
-        counts, ranks, absent, smooth<<store>><<star_columns>> = ctx.options
+        input, target, weight<<star_columns>> = ctx.saved_tensors
+        counts, ranks, absent, smooth<<store>> = ctx.options
         slope, ctx.slope = ctx.slope, None
         if _at_once(grad_loss) and not torch.is_grad_enabled():
             if slope is None:  # this is a second backward
@@ -110,7 +104,20 @@ class _<<pascal>>Blocks(torch.autograd.Function):
             if torch.is_grad_enabled() and counts is None:
                 pair = _again(input, target, weight, ranks, absent, smooth<<store>><<columns>>)
             g = _map(input, target, weight, grad_loss * pair<<count_args>>)
-        return g, None, None, None
+        return g, *(None,) * <<how_many_constants>>
+
+
+def _judged(sums, input, counts, ranks, absent, smooth<<pair_args>>):
+    """As floats, the loss and what backward maps, at counts that are given or those of all ranks."""
+    if counts is not None:
+        sums = counts.tolist()
+    elif ranks is not None:
+        sums = _over_ranks(_tensor(sums, input), ranks).tolist()
+    loss, *pair = _scalars(sums, absent, smooth<<pair_args>>)
+    if ranks is not None:
+        pair = [x * _size(ranks) for x in pair]
+    largest = torch.finfo(_dtype(input)).max
+    return min(max(loss, -largest), largest), *pair
 
 
 def _scalars(counts, absent, smooth<<pair_args>>):
@@ -119,22 +126,19 @@ def _scalars(counts, absent, smooth<<pair_args>>):
 
 def _again(input, target, weight, ranks, absent, smooth<<store>><<columns>>):
     """What backward maps, with derivatives of its own."""
-    if ranks is not None:
-        raise NotImplementedError("there are no second derivatives over a process_group")
+    if _size(ranks) != 1:
+        raise NotImplementedError("a process_group has no second derivatives, and no torch.func")
     _, *pair = _scalars(_count(input, target, weight<<count_args>>), absent, smooth<<pair_args>>)
     return torch.stack([_tensor(x, input) for x in pair])
 
 
 <<soft>>
 
-_ONE = torch.ones(())  # tensor - tensor takes half as long as 1 - tensor where both are small
-
-
 def _sums(soft, z, y, v<<count_args>>):
     """<<the_counts>>, as 0-d tensors, and the surrogate's slope."""
     y = _as(y, z.dtype)
     a, b, d = soft(z<<soft_args>>)
-<<element_losses>>    n = _ONE - y
+<<element_losses>>    n = 1 - y
     if v is not None:
         v = _as(v, z.dtype)
         y, n = y * v, n * v
@@ -154,7 +158,7 @@ def _over_blocks(input, target, weight, keep<<count_args>>):
     """The counts as floats and, where it is to be kept, the surrogate's slope."""
     dtype = _dtype(input)
     parts = _blocks(input, target, weight<<star_columns>>)
-    slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
+    slope = input.new_empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
     counts, n = None, 0
     for z, y, v<<star_pieces>> in parts:
         sums, d = _sums(<<soft_block>>, _as(z, dtype), y, v<<sum_args>>)
@@ -217,7 +221,13 @@ def _finish(slope, <<finish_input>>target, weight, pair<<finish_args>>):
     return slope
 
 
-<<sides>>def _weighed(g, v):
+<<sides>>def _bounded(loss, dtype):
+    """To the loss's type; what is larger than all its numbers is the largest."""
+    largest = torch.finfo(dtype).max
+    return loss.clamp(-largest, largest).to(dtype)
+
+
+def _weighed(g, v):
     return g if v is None else g * v
 
 

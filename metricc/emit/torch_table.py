@@ -216,9 +216,9 @@ def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None
     """The loss of <<input>> of shape <<shape>>: <<what>>. ValueError if they misfit."""
 <<require>>    _policy(absent, smooth, label_smoothing<<reduction_argument>>)
     target, weight<<and_sample_weight>> = _arrange(input, target, weight, mask, ignore_index)
-<<shares>>    group = _group(process_group)
+<<shares>>    group = None if process_group is None else _group(process_group)
 <<settle>>    arguments = (<<counts_argument>><<share_argument>>label_smoothing, absent, smooth, group<<store>>)
-    at_once = all(t is None or _at_once(t) for t in (input, target, weight))
+    at_once = _at_once(input, target, weight)
 <<apply>>
 
 

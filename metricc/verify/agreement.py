@@ -46,7 +46,7 @@ def small(name: str, error: float) -> ir.Check:
 def blocks(one: Case, module: ModuleType) -> ir.Check:
     """A batch that is cut into blocks against the same batch in one piece."""
     task, given = one.setting.task, one.setting.from_probabilities
-    shapes = [(101, 1, 1)] if task == "binary" else [(20, CLASSES, 1), (3, CLASSES, 17)]
+    shapes = [(110, 1, 1)] if task == "binary" else [(20, CLASSES, 1), (3, CLASSES, 17)]
     shapes = [(5, shapes[0][1], 17)] if one.wide else shapes
     error = 0.0
     whole = getattr(module, "_BLOCK", 1)

@@ -11,46 +11,71 @@ from unittest.mock import patch
 
 from metricc import ir
 from metricc.verify.agreement import apart, difference, small, some
-from metricc.verify.case import Case, tensors
+from metricc.verify.calling import Calls
+from metricc.verify.case import tensors
 from metricc.verify.points import worse
 
 RANKS = 2
 PATIENCE = 30  # seconds that a rank waits for the other
 
 
-def ranks(one: Case) -> ir.Check:
-    """Loss and gradient with `process_group=`, where one rank has a third of the batch, or none."""
+def ranks(calls: Calls) -> ir.Check:
+    """Loss and gradient with `process_group=`, where one rank has a third of the batch, or none.
+
+    At the batch's own counts, at counts that are given, and at a running mean; and that second
+    derivatives, which would need more than these sums, are refused.
+    """
     import torch
 
+    one = calls.one
     data = one.full(some(one, 24, 1.5, 17, True))
     input, target, weight = tensors(data, one.setting.task)
     columns = one.columns(data)
     whole = one(input, target, weight, **columns)
     whole.backward()
+    kinds: list[Any] = [lambda: None]
+    if not one.wide:
+        settled = calls.loss(**one.parameters, **one.setting.arguments)
+        total = settled.counts(input, target, weight, **columns)
+        kinds += [lambda: total, lambda: calls.module.Counts(decay=0.5)]
     error: Any = 0
-    for cut in (len(input) // 3, 0):
+    for cut, kind in ((len(input) // 3, kinds[0]), *((0, kind) for kind in kinds)):
         with _connected() as group, ThreadPoolExecutor(RANKS) as pool:
 
-            def part(rank: int, cut: int = cut, group: Any = group) -> tuple[Any, Any]:
+            def part(rank: int, cut: int = cut, kind: Any = kind, group: Any = group) -> Any:
                 group.here.rank = rank
                 mine = slice(cut, None) if rank else slice(cut)
                 z, y = input.detach()[mine].clone().requires_grad_(), target[mine]
                 v = None if weight is None else weight[mine]
-                own = {name: column[mine] for name, column in columns.items()}
+                own: dict[str, Any] = {name: column[mine] for name, column in columns.items()}
+                own |= {"process_group": group.handle}
+                own |= {} if one.wide else {"counts": kind()}
                 try:
-                    loss = one(z, y, v, process_group=group.handle, **own)
+                    loss = one(z, y, v, **own)
                     loss.backward()
+                    again = one(z, y, v, **own) if kind is kinds[0] else None
+                    refused = again is None or _refuses(again, z)
                 except BaseException:
                     group.barrier.abort()  # the other need not wait
                     raise
-                return loss.detach(), z.grad
+                return loss.detach(), z.grad, refused
 
             found = list(pool.map(part, range(RANKS)))
-        for loss, _ in found:
-            error = worse(error, apart(loss, whole.detach()))
-        slopes = torch.cat([slopes for _, slopes in found])
+        for loss, _, refused in found:
+            error = worse(error, apart(loss, whole.detach()) if refused else float("inf"))
+        slopes = torch.cat([slopes for _, slopes, _ in found])
         error = worse(error, difference(slopes / RANKS, input.grad))
     return small("two ranks = one process", error)
+
+
+def _refuses(loss: Any, input: Any) -> bool:
+    import torch
+
+    try:
+        torch.autograd.grad(loss, input, create_graph=True)
+    except NotImplementedError:
+        return True
+    return False
 
 
 class _Group:
@@ -64,7 +89,16 @@ class _Group:
         self.barrier = threading.Barrier(RANKS, timeout=PATIENCE)
         self.brought: list[Any] = [None] * RANKS
 
+    def get_rank(self, group: Any = None) -> int:
+        assert group is self.handle, "the process group is another"
+        return int(self.here.rank)
+
+    def get_world_size(self, group: Any = None) -> int:
+        assert group is self.handle, "the process group is another"
+        return RANKS
+
     def all_reduce(self, tensor: Any, group: Any = None) -> None:
+        assert group is self.handle, "the process group is another"
         self.brought[self.here.rank] = tensor.detach().clone()
         self.barrier.wait()
         tensor.detach().copy_(sum(self.brought))
@@ -80,8 +114,8 @@ def _connected() -> Iterator[_Group]:
     with patch.multiple(
         torch.distributed,
         is_initialized=lambda: True,
-        get_rank=lambda group_=None: group.here.rank,
-        get_world_size=lambda group_=None: RANKS,
+        get_rank=group.get_rank,
+        get_world_size=group.get_world_size,
         all_reduce=group.all_reduce,
     ):
         yield group

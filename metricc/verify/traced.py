@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from unittest.mock import patch
+
 from metricc import ir
 from metricc.verify.agreement import some
 from metricc.verify.case import Case, Found, compared, rounded, tensors
@@ -24,3 +29,13 @@ def traced(cases: list[Case], dtype: str, allowed: tuple[float, float]) -> ir.Ch
             slopes, value = torch.func.grad_and_value(loss)(input.detach())
             found.add(compared(one, data, value, slopes, dtype))
     return found.check(f"{dtype} under torch.func, {found.elements} elements", allowed)
+
+
+@contextmanager
+def hidden(module: ModuleType) -> Iterator[bool]:
+    """The file as it runs where it cannot look at tensors; False where it has no such form."""
+    if not hasattr(module, "_at_once"):
+        yield False
+        return
+    with patch.object(module, "_at_once", lambda *_: False):
+        yield True

@@ -38,7 +38,7 @@ from metricc.verify.points import (
     worse,
 )
 from metricc.verify.ranks import ranks
-from metricc.verify.traced import traced
+from metricc.verify.traced import hidden, traced
 
 # dtype → (allowed error of the loss, allowed relative error of a gradient element): float64 and
 # float32 as the project promises; halves are computed in float32 and rounded once at the end.
@@ -84,7 +84,7 @@ def checks(
         ("gradcheck", lambda: _gradcheck(last, second=False)),
         ("gradgradcheck", lambda: _gradcheck(last, second=True)),
         ("upstream gradient", lambda: _upstream(first)),
-        ("two ranks", lambda: ranks(first)),
+        ("two ranks", lambda: ranks(calls)),
         ("blocks", lambda: blocks(first, module)),
         ("weight 2 = sample twice", lambda: repeated(first)),
     ]
@@ -102,7 +102,23 @@ def checks(
     results: list[ir.Check] = []
     for name, check in named:
         results += attempt(name, check)
+    with hidden(module) as other:
+        for name, check in _without_looking(cases, calls) if other else ():
+            again = attempt(name, check)
+            results += [replace(c, name=f"traced: {c.name}") for c in again]
     return results
+
+
+def _without_looking(cases: list[Case], calls: Calls) -> list[tuple[str, Callable[[], ir.Check]]]:
+    """What is tested of the traced form too, in eager mode."""
+    first = cases[0]
+    found: list[tuple[str, Callable[[], ir.Check]]] = [
+        ("policies", lambda: _policies(first)),
+        ("upstream gradient", lambda: _upstream(first)),
+        ("two ranks", lambda: ranks(calls)),
+        ("finite on ugly batches", lambda: _finite(cases)),
+    ]
+    return found if first.wide else [*found, ("given counts", lambda: parts(calls, False))]
 
 
 def _accuracy(cases: list[Case], dtype: str) -> ir.Check:
@@ -244,6 +260,7 @@ def _gradcheck(one: Case, second: bool) -> ir.Check:
         input = input.detach().clone()
         input.view(-1)[0] = 0.0  # where |z| has a kink
         input.requires_grad_()
+    one = one.changed(smooth=0.25) if second else one  # it is in both derivatives
     check = getattr(torch.autograd, name)
     columns = one.columns(data)
     called = partial(one, target=target, weight=weight, **columns)
@@ -260,6 +277,13 @@ def _upstream(one: Case) -> ir.Check:
     input, target, weight = tensors(data, one.setting.task)
     (-3.75 * one(input, target, weight, **one.columns(data))).backward()
     error = difference(input.grad / -3.75, found)
+    (batched,) = torch.autograd.grad(
+        one(input, target, weight, **one.columns(data)),
+        input,
+        torch.tensor([2.0, -0.5], dtype=torch.float64),
+        is_grads_batched=True,
+    )
+    error = worse(error, difference(batched, torch.stack([2 * found, -0.5 * found])))
     if one.several:  # each loss has an upstream gradient of its own
         input.grad = None
         losses = one.changed(reduction="none")(input, target, weight)

@@ -32,9 +32,10 @@ Tensors    input: logits of shape (N, C, ...); target: labels in [0, 1] of the s
            float32 and give a float32 loss; the counts are float64 (float32 on devices without).
            Every sample has tables and a loss of its own; a weight per sample weighs its loss.
            reduction: 'mean', 'sum' or 'none' of the losses, which are weighed first.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile '0.5*bce + 0.5*(1 - f1)' --name bce_dice --task multilabel --per sample --minimize
 Derivatives proved: rational functions.
@@ -49,7 +50,7 @@ from torch import Tensor
 
 __all__ = ["BceDiceLoss", "bce_dice_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': 'a93343d6547c6d7a55d6333e41502bf90188bb10173d7cc0aaa5368d3d7fd122', 'code_sha256': 'a3cad13cd59bff2202e91f645556f535ddbd63963d9e3d0433cc625ccaf23c2b', 'words_sha256': '5b527948bca56ed4e62b6b6e44178fd63bdada0afbbe5af35584f6d000190526', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': 'b43e035dccbba3af45fbe6b1ebb7cdcafe708924b7d1267356ec68c5ab381453', 'code_sha256': 'abfc870f8118491e4454db935e639b5f9d4e7369aabedef178863e19d704d363', 'words_sha256': '06e8a224840b6568fd3925fbe33bef4f41ec82ea8be25aa0932b1513b5e26be0', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -113,9 +114,9 @@ def bce_dice_loss(
     _policy(absent, smooth, label_smoothing, reduction)
     target, weight, sample_weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    group = _group(process_group)
+    group = None if process_group is None else _group(process_group)
     arguments = (class_weight, label_smoothing, absent, smooth, group, L, threshold)
-    at_once = all(t is None or _at_once(t) for t in (input, target, weight))
+    at_once = _at_once(input, target, weight)
     run = _BceDiceBlocks if at_once else _BceDiceFunction
     loss, share, *_ = run.apply(input, target, weight, *arguments)
     return _reduced(loss, share * sample_weight.to(share), reduction, group)
@@ -580,22 +581,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

@@ -34,9 +34,10 @@ Tensors    input: logits of shape (N, C, ...); target: class indices of shape (N
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile f1 --name macro_f1 --task multiclass
 Derivatives proved: rational functions.
@@ -54,7 +55,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MacroF1Loss", "gradient", "macro_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '346609561ff11900b80f1fb9cdf4d31d9dba580ce582e19139b36b0b28e97de9', 'code_sha256': '3cd7082f9407545ea9215e3b6c8c8a2917da8b480442c59f74631ec33115ddee', 'words_sha256': 'e3e03019ae5295cca18466d27c4d5568d13e0e4fc1bc97b1319921e924630f07', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '1eb5e33dbf107b86140c98ca90ac2449819b523a6f6c228b5b583f5864008bea', 'code_sha256': 'f91b9737e1fe5ec0efb7222eb33fb9a99e254b4613fd5531dedf7a5a550b8ec7', 'words_sha256': 'c737f8c3ca32345175a1fb356491c4ad4824120624d84bf6d394cbed1cafd3fb', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -141,11 +142,11 @@ def macro_f1_loss(
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    group = _group(process_group)
+    group = None if process_group is None else _group(process_group)
     if counts is not None:
         counts = _settled(counts, input, target, weight, label_smoothing, group)
     arguments = (counts, class_weight, label_smoothing, absent, smooth, group)
-    at_once = all(t is None or _at_once(t) for t in (input, target, weight))
+    at_once = _at_once(input, target, weight)
     if at_once:
         return _MacroF1Blocks.apply(input, target, weight, *arguments)
     return _MacroF1Function.apply(input, target, weight, *arguments)[0]
@@ -229,9 +230,9 @@ def _built():
             return None
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
-    except OSError:
+        return made["kernel"]()
+    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
         return None
-    return made["kernel"]()
 
 
 class _MacroF1Function(torch.autograd.Function):
@@ -348,7 +349,9 @@ def _settled(counts, input, target, weight, label_smoothing, ranks=None):
             f"counts has shape {tuple(counts.shape)}; it must be {(4, input.shape[1])}"
         )
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
+        
+    ):
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -704,22 +707,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

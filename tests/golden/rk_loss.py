@@ -43,9 +43,10 @@ Tensors    input: logits of shape (N, C, ...); target: class indices of shape (N
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile multiclass_mcc --name rk --task multiclass
 Derivatives proved: rational functions; proved: rational functions, with roots as powers of their
@@ -61,7 +62,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "RkLoss", "gradient", "rk_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': 'f22556f63ac5cd0b47123671291c29918294033b998d4a80b62c0b8042d09b79', 'code_sha256': '61391ee98dc3c111bdf26b30f19ca717b4cb36184e1437cbc575cba5adc0e817', 'words_sha256': 'dd129d06e4acee1076a988dfd4b1c484dc6f99a53f4c4407c43d43fa9b17fd36', 'record_sha256': '406458080888ad8d4c46b5a4b54f4e1037105145a235d6efe469369487961ace'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': '0fc5359b8952b09cfc7094de75339f7aba77cbe63ef8636b53981f23c133105d', 'code_sha256': '9957f15785a087dade97cd28b1df1ba712672819663d12b26fc1cf6f1a00eec9', 'words_sha256': 'fc55869f795d83b7e854b64ec12074468b77d1c0047d1e65431cdf2a998ee6a0', 'record_sha256': '406458080888ad8d4c46b5a4b54f4e1037105145a235d6efe469369487961ace'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -167,11 +168,11 @@ def rk_loss(
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    group = _group(process_group)
+    group = None if process_group is None else _group(process_group)
     if counts is not None:
         counts = _settled(counts, input, target, weight, label_smoothing, group)
     arguments = (counts, class_weight, label_smoothing, absent, smooth, group)
-    at_once = all(t is None or _at_once(t) for t in (input, target, weight))
+    at_once = _at_once(input, target, weight)
     if at_once:
         return _RkBlocks.apply(input, target, weight, *arguments)
     return _RkFunction.apply(input, target, weight, *arguments)[0]
@@ -358,7 +359,9 @@ def _settled(counts, input, target, weight, label_smoothing, ranks=None):
             f"counts has shape {tuple(counts.shape)}; it must be {(4, input.shape[1])}"
         )
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
+        
+    ):
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -703,22 +706,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

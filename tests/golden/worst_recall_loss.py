@@ -31,9 +31,10 @@ Tensors    input: logits of shape (N, C, ...); target: labels in [0, 1] of the s
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile 'worst(recall)' --name worst_recall --task multilabel --surrogate 'p^2*(3 - 2*p)'
 Derivatives proved: rational functions.
@@ -48,7 +49,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '13637754dd8e3343746252b95763616e14a1591f7c776ea4677950144b2d9bf0', 'code_sha256': '113151a90cfefc7383a34c4a34e16530ee0df2af2e3cafd8184562fe442fa1c7', 'words_sha256': '555002ed50dd5516056e03881200ef9ddcabb3c4fab5822345b4df3889ce713e', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '525ec7a9c28d1e10e3256a547d15b85564a6881cc785ad130013d4b1f85c2837', 'code_sha256': 'b010c418e2ce6cbcdfec759c4e1b86b40f5fbabc1221fc8fee3c582d70095fea', 'words_sha256': '6511bf47b944bf674cbd1d7f704a673de2a9b1f3320d8a5f578afa906c129e8d', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -130,11 +131,11 @@ def worst_recall_loss(
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    group = _group(process_group)
+    group = None if process_group is None else _group(process_group)
     if counts is not None:
         counts = _settled(counts, input, target, weight, label_smoothing, group)
     arguments = (counts, class_weight, label_smoothing, absent, smooth, group)
-    at_once = all(t is None or _at_once(t) for t in (input, target, weight))
+    at_once = _at_once(input, target, weight)
     if at_once:
         return _WorstRecallBlocks.apply(input, target, weight, *arguments)
     return _WorstRecallFunction.apply(input, target, weight, *arguments)[0]
@@ -318,7 +319,9 @@ def _settled(counts, input, target, weight, label_smoothing, ranks=None):
             f"counts has shape {tuple(counts.shape)}; it must be {(4, input.shape[1])}"
         )
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
+        
+    ):
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -565,22 +568,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group
