@@ -156,5 +156,6 @@ GENERATED_NAMES = frozenset(  # globals, and locals of the functions that take t
     "math torch Tensor METRICC value gradient weights loss cells slope pair kept ctx inputs output "
     "grad_loss TP FN FP TN share counted live scored bce ce focal sample_weight scale "
     "w_plus w_minus plus minus means options total slopes positives nothing metric "
-    "given Counts columns ranks keep sums found kernel again largest".split()
+    "given Counts columns ranks keep sums found kernel again largest policy pieces place places "
+    "left run arguments".split()
 )

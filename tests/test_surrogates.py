@@ -308,7 +308,7 @@ def test_no_argument_is_overwritten_by_a_local() -> None:
                 for function in ast.walk(ast.parse(source)):
                     if not isinstance(function, ast.FunctionDef):
                         continue
-                    own = {a.arg for a in function.args.args}
+                    own = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
                     if not own & {"marked", "steep", "gamma"} or function.name == "set_surrogate":
                         continue
                     stored = {

@@ -216,8 +216,8 @@ def <<name>>_loss(input: Tensor, target: Tensor, *, weight: Tensor | None = None
     """The loss of <<input>> of shape <<shape>>: <<what>>. ValueError if they misfit."""
 <<require>>    _policy(absent, smooth, label_smoothing<<reduction_argument>>)
     target, weight<<and_sample_weight>> = _arrange(input, target, weight, mask, ignore_index)
-<<shares>>    group = None if process_group is None else _group(process_group)
-<<settle>>    arguments = (<<counts_argument>><<share_argument>>label_smoothing, absent, smooth, group<<store>>)
+<<shares>>    ranks = None if process_group is None else _group(process_group)
+<<settle>>    arguments = (<<counts_argument>><<share_argument>>label_smoothing, absent, smooth, ranks<<store>>)
     at_once = _at_once(input, target, weight)
 <<apply>>
 
@@ -247,7 +247,7 @@ COUNTS_METHOD = '''
 '''
 SETTLE = """\
     if counts is not None:
-        counts = _settled(counts, input, target, weight, label_smoothing<<count_args>>, group)
+        counts = _settled(counts, input, target, weight, label_smoothing<<count_args>>, ranks)
 """
 
 SHARES = '''
@@ -396,7 +396,7 @@ SAMPLE_WEIGHT = """\
 SCALARS = {
     "classes": '''
 
-def _scalars(counts, <<class_weight_in>>absent, smooth, group<<pair_args>>):
+def _scalars(counts, <<class_weight_in>>absent, smooth, ranks<<pair_args>>):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
 <<means>>    options = {<<class_weight_option>>"absent": absent, "smooth": smooth}
@@ -404,27 +404,27 @@ def _scalars(counts, <<class_weight_in>>absent, smooth, group<<pair_args>>):
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>, **options)
 <<known>>    pair = [<<scale>>plus, <<scale>>minus<<slope_results>>]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
-    return loss, pair if group is None else pair * _size(group), <<share>>
+    return loss, pair if ranks is None else pair * _size(ranks), <<share>>
 ''',
     "binary": '''
 
-def _scalars(counts, absent, smooth, group<<pair_args>>):
+def _scalars(counts, absent, smooth, ranks<<pair_args>>):
     """The losses, what backward maps over the batch, and how each loss counts in a mean."""
     *cells, scored, live = _present(*counts[:4], absent, smooth)
 <<means>>    loss = <<direction>>scored * value(*cells<<mean_args>><<parameters>>)
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>)
 <<known>>    pair = [<<scale>>live * plus, <<scale>>live * minus<<slope_results>>]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
-    pair = pair if group is None else pair * _size(group)
+    pair = pair if ranks is None else pair * _size(ranks)
     counted = sum(counts[:4]) > 0
     return loss, pair, counted & (live > 0) if absent == "skip" else counted
 ''',
     "samples": '''
 
-def _scalars(counts, <<class_weight_in>>sample_weight, absent, smooth, group<<pair_args>>):
+def _scalars(counts, <<class_weight_in>>sample_weight, absent, smooth, ranks<<pair_args>>):
     """The loss, and what backward maps over the batch."""
-<<pool>>    if group is not None:
-        (<<gathered>>, sample_weight), own = _gathered([<<gathered>>, sample_weight], group)
+<<pool>>    if ranks is not None:
+        (<<gathered>>, sample_weight), own = _gathered([<<gathered>>, sample_weight], ranks)
     cells = counts[:4]
     share = sample_weight * (sum(cells) > 0)
 <<means>>    options = {"sample_weight": share, "absent": absent, "smooth": smooth}
@@ -432,21 +432,21 @@ def _scalars(counts, <<class_weight_in>>sample_weight, absent, smooth, group<<pa
     plus, minus<<and_slopes>> = weights(*cells<<mean_args>><<parameters>>, **options)
 <<known>>    pair = [<<scale>>plus, <<scale>>minus<<slope_results>>]
     pair = torch.stack([_tensor(w, share).expand_as(share) for w in pair])
-    pair = pair if group is None else pair[:, own] * _size(group)
+    pair = pair if ranks is None else pair[:, own] * _size(ranks)
     return loss, <<pair_result>>, loss.new_ones(())
 
 
-def _gathered(tables, group):
+def _gathered(tables, ranks):
     """The tables of all ranks' samples, and the slice of them that is this rank's."""
     tables = torch.stack(tables)
-    rank, N = torch.distributed.get_rank(group), tables.shape[1]
-    sizes = tables.new_zeros(_size(group))
+    rank, N = torch.distributed.get_rank(ranks), tables.shape[1]
+    sizes = tables.new_zeros(_size(ranks))
     sizes[rank] = N
-    sizes = [int(size) for size in _over_ranks(sizes, group).tolist()]
+    sizes = [int(size) for size in _over_ranks(sizes, ranks).tolist()]
     own = slice(sum(sizes[:rank]), sum(sizes[:rank]) + N)
     everything = tables.new_zeros(len(tables), sum(sizes))
     everything[:, own] = tables
-    return _over_ranks(everything, group).unbind(), own
+    return _over_ranks(everything, ranks).unbind(), own
 ''',
 }
 
@@ -463,8 +463,8 @@ def _reduced(loss, share, reduction<<group_in>>):
 
 # The value of all ranks' samples, with the gradient of this rank's.
 REDUCED_OVER_RANKS = """\
-    if group is not None:
-        sums = _over_ranks(torch.stack([total.detach(), counted]), group)
+    if ranks is not None:
+        sums = _over_ranks(torch.stack([total.detach(), counted]), ranks)
         total, counted = total + (sums[0] - total.detach()), sums[1]
 """
 

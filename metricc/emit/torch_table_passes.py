@@ -15,7 +15,7 @@ class _<<pascal>>Function(torch.autograd.Function):
 
     @staticmethod
     def forward(<<tensors>>, <<settings>>):
-<<count_line>>        loss, pair, share = _scalars(counts<<share_in>>, absent, smooth, group<<pair_args>>)
+<<count_line>>        loss, pair, share = _scalars(counts<<share_in>>, absent, smooth, ranks<<pair_args>>)
         return loss.to(_dtype(input)), share.to(_dtype(input)), pair
 
     @staticmethod
@@ -42,7 +42,7 @@ class _<<pascal>>Blocks(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, <<tensors>>, <<settings>>):
-<<count_line_at_once>><<policy>>        loss, ctx.pair, share = _scalars(counts<<share_in>>, <<policy_name>>, smooth, group<<pair_args>>)
+<<count_line_at_once>><<policy>>        loss, ctx.pair, share = _scalars(counts<<share_in>>, <<policy_name>>, smooth, ranks<<pair_args>>)
         ctx.settings = <<settings>>
         ctx.save_for_backward(<<tensors>>)
 <<mark_share>>        return <<returned>>
@@ -66,10 +66,10 @@ class _<<pascal>>Blocks(torch.autograd.Function):
 def _traced(grad_loss, pair, <<tensors>>, <<settings>>):
     """The gradient by operations that compilers, transforms and autograd can follow."""
     if torch.is_grad_enabled()<<unless_given>>:  # create_graph: the weights have gradients
-        if group is not None:
+        if ranks is not None:
             raise NotImplementedError("there are no second derivatives over a process_group")
         counts = _count(input, target, weight, label_smoothing<<count_args>>)
-        pair = _scalars(counts<<share_in>>, absent, smooth, group<<pair_args>>)[1]
+        pair = _scalars(counts<<share_in>>, absent, smooth, ranks<<pair_args>>)[1]
     pair = (<<upstream>>).clamp(-_HUGE, _HUGE)
     return _narrow(_map(input, target, weight, pair, label_smoothing<<count_args>>), input.dtype)
 '''
@@ -77,13 +77,13 @@ def _traced(grad_loss, pair, <<tensors>>, <<settings>>):
 # What forward counts, by spelling and by whether counts may be given.
 COUNT_LINES = {
     "traced": """\
-        counts = _over_ranks(_count(input, target, weight, label_smoothing<<count_args>>), group)
+        counts = _over_ranks(_count(input, target, weight, label_smoothing<<count_args>>), ranks)
 """,
     "traced, given": """\
         counts = given
         if given is None:
             counts = _count(input, target, weight, label_smoothing<<count_args>>)
-            counts = _over_ranks(counts, group)
+            counts = _over_ranks(counts, ranks)
 """,
     "traced, rows": """\
         counts = _count(input, target, weight, label_smoothing<<count_args>>)
@@ -93,7 +93,7 @@ COUNT_LINES = {
         if given is None:
             keep = ctx.needs_input_grad[0]
             counts, ctx.kept = _over_blocks(input, target, weight, keep, label_smoothing<<count_args>>)
-            counts = _over_ranks(counts, group)
+            counts = _over_ranks(counts, ranks)
 """,
     "at once, rows": """\
         keep = ctx.needs_input_grad[0]

@@ -129,7 +129,7 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
     text += table.SHARES if shape.weighed else ""
     if shape.vector:
         across = table.REDUCED_OVER_RANKS if shape.rows else ""
-        group = {"group_in": ", group" if shape.rows else "", "reduced_over_ranks": across}
+        group = {"group_in": ", ranks" if shape.rows else "", "reduced_over_ranks": across}
         text += file.fill(table.REDUCED, group)
     policy = ", reduction" if shape.vector else ""
     checks = table.REDUCTION_CHECK if shape.vector else ""
@@ -215,7 +215,7 @@ def _signature(
         each = "share"
         if options.per == "sample":
             each = "share * sample_weight.to(share)" + ("[:, None]" if shape.each else "")
-        across = ", group" if shape.rows else ""
+        across = ", ranks" if shape.rows else ""
         apply = f"    run = {' if at_once else '.join(names_of)}\n"
         apply += "    loss, share, *_ = run.apply(input, target, weight, *arguments)\n"
         apply += f"    return _reduced(loss, {each}, reduction{across})"
@@ -274,7 +274,7 @@ def _passes(
     """The holes of the autograd functions: their arguments, and what each counts."""
     count = "rows" if shape.rows else "given"
     tensors = f"input, target, weight{'' if shape.rows else ', given'}{known['share_in']}"
-    settings = f"label_smoothing, absent, smooth, group{own['store']}"
+    settings = f"label_smoothing, absent, smooth, ranks{own['store']}"
     finish = "            g = _finish(kept, <<finish_input>>target, weight, pair, "
     finish += "label_smoothing<<finish_args>>)\n"
     share = "loss.to(_dtype(input)), share.to(_dtype(input))"

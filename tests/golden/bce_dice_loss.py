@@ -50,7 +50,7 @@ from torch import Tensor
 
 __all__ = ["BceDiceLoss", "bce_dice_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': 'b43e035dccbba3af45fbe6b1ebb7cdcafe708924b7d1267356ec68c5ab381453', 'code_sha256': 'abfc870f8118491e4454db935e639b5f9d4e7369aabedef178863e19d704d363', 'words_sha256': '06e8a224840b6568fd3925fbe33bef4f41ec82ea8be25aa0932b1513b5e26be0', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': 'f2b36ca16f98281d651a1facab510526c1c37188cb5fd33bd27af2b9d67d3161', 'code_sha256': '9fdb686570a0f435a166481d72b440d4ccd60f40d16147c30fcafe2ff0a0e8e0', 'words_sha256': '06e8a224840b6568fd3925fbe33bef4f41ec82ea8be25aa0932b1513b5e26be0', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -114,12 +114,12 @@ def bce_dice_loss(
     _policy(absent, smooth, label_smoothing, reduction)
     target, weight, sample_weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    group = None if process_group is None else _group(process_group)
-    arguments = (class_weight, label_smoothing, absent, smooth, group, L, threshold)
+    ranks = None if process_group is None else _group(process_group)
+    arguments = (class_weight, label_smoothing, absent, smooth, ranks, L, threshold)
     at_once = _at_once(input, target, weight)
     run = _BceDiceBlocks if at_once else _BceDiceFunction
     loss, share, *_ = run.apply(input, target, weight, *arguments)
-    return _reduced(loss, share * sample_weight.to(share), reduction, group)
+    return _reduced(loss, share * sample_weight.to(share), reduction, ranks)
 
 
 class BceDiceLoss(torch.nn.Module):
@@ -207,12 +207,12 @@ class _BceDiceFunction(torch.autograd.Function):
         label_smoothing,
         absent,
         smooth,
-        group,
+        ranks,
         L,
         threshold,
     ):
         counts = _count(input, target, weight, label_smoothing, L, threshold)
-        loss, pair, share = _scalars(counts, class_weight, absent, smooth, group, L, threshold)
+        loss, pair, share = _scalars(counts, class_weight, absent, smooth, ranks, L, threshold)
         return loss.to(_dtype(input)), share.to(_dtype(input)), pair
 
     @staticmethod
@@ -247,15 +247,15 @@ class _BceDiceBlocks(torch.autograd.Function):
         label_smoothing,
         absent,
         smooth,
-        group,
+        ranks,
         L,
         threshold,
     ):
         keep = ctx.needs_input_grad[0]
         counts, ctx.kept = _over_blocks(input, target, weight, keep, label_smoothing, L, threshold)
         policy = None if _complete(counts) else absent
-        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, group, L, threshold)
-        ctx.settings = label_smoothing, absent, smooth, group, L, threshold
+        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, ranks, L, threshold)
+        ctx.settings = label_smoothing, absent, smooth, ranks, L, threshold
         ctx.save_for_backward(input, target, weight, class_weight)
         ctx.mark_non_differentiable(share)
         return loss.to(_dtype(input)), share.to(_dtype(input))
@@ -263,7 +263,7 @@ class _BceDiceBlocks(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_loss, _):
         input, target, weight, class_weight = ctx.saved_tensors
-        label_smoothing, absent, smooth, group, L, threshold = ctx.settings
+        label_smoothing, absent, smooth, ranks, L, threshold = ctx.settings
         if torch.is_grad_enabled() or not _at_once(grad_loss):
             g = _traced(grad_loss, ctx.pair, *ctx.saved_tensors, *ctx.settings)
         else:
@@ -287,21 +287,21 @@ def _traced(
     label_smoothing,
     absent,
     smooth,
-    group,
+    ranks,
     L,
     threshold,
 ):
     """The gradient by operations that compilers, transforms and autograd can follow."""
     if torch.is_grad_enabled():  # create_graph: the weights have gradients
-        if group is not None:
+        if ranks is not None:
             raise NotImplementedError("there are no second derivatives over a process_group")
         counts = _count(input, target, weight, label_smoothing, L, threshold)
-        pair = _scalars(counts, class_weight, absent, smooth, group, L, threshold)[1]
+        pair = _scalars(counts, class_weight, absent, smooth, ranks, L, threshold)[1]
     pair = (pair * grad_loss[:, None]).clamp(-_HUGE, _HUGE)
     return _narrow(_map(input, target, weight, pair, label_smoothing, L, threshold), input.dtype)
 
 
-def _scalars(counts, class_weight, absent, smooth, group, L, threshold):
+def _scalars(counts, class_weight, absent, smooth, ranks, L, threshold):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
     share = torch.ones_like(cells[0]) if class_weight is None else class_weight
@@ -312,7 +312,7 @@ def _scalars(counts, class_weight, absent, smooth, group, L, threshold):
     plus, minus, *slopes = weights(*cells, *means, **options)
     pair = [L * plus, L * minus, *((total > 0) * _ratio(slope * share, total) for slope in slopes)]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
-    return loss, pair if group is None else pair * _size(group), sum(cells).sum(-1) > 0
+    return loss, pair if ranks is None else pair * _size(ranks), sum(cells).sum(-1) > 0
 
 
 def _soft(z, L, threshold):
@@ -561,14 +561,14 @@ def _shares(input, class_weight, classes, exclude_background):
     return share
 
 
-def _reduced(loss, share, reduction, group):
+def _reduced(loss, share, reduction, ranks):
     """The losses, weighed: as they are, summed, or averaged (0 where none counts)."""
     if reduction == "none":
         return loss * share
     total = (loss * share).sum()
     counted = share.sum()
-    if group is not None:
-        sums = _over_ranks(torch.stack([total.detach(), counted]), group)
+    if ranks is not None:
+        sums = _over_ranks(torch.stack([total.detach(), counted]), ranks)
         total, counted = total + (sums[0] - total.detach()), sums[1]
     return total if reduction == "sum" else total / torch.where(counted > 0, counted, 1)
 

@@ -44,9 +44,10 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)' --name cost --minimize
 Derivatives proved: rational functions.
@@ -60,7 +61,7 @@ from torch import Tensor
 
 __all__ = ["CostLoss", "Counts", "cost_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': '63387c77f54899182819e60b989302633689a11acb4bfb2016f7f8b6fbf54e40', 'code_sha256': '0e13c8809b5afc2dc48c7c070b000efc0e8497ca17c1b442b6e58501a5dab1c1', 'words_sha256': '0e1b63647890d62dce4dd7d5f2a9c33bc4785044b408b660f97930c817357c9f', 'record_sha256': '4d2fc6ccb7b49d933ebcded19e305946af0e92e583e2ca2dcb5b22084cb37afc'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': 'c71e8af88b119f577ba31ceb499ac412885ddc921e1893fd655cac84dd6eb2e3', 'code_sha256': 'f78054e9732661f290420fd7f4de0c1f6cbb3d20240c417afcc0a07e9f62669d', 'words_sha256': 'c18c4ac99f66528dc23be5cdb767069372d0c3a735eadf26caf25b87f0cf7547', 'record_sha256': '4d2fc6ccb7b49d933ebcded19e305946af0e92e583e2ca2dcb5b22084cb37afc'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -160,10 +161,10 @@ def cost_loss(
     ranks = None if process_group is None else _group(process_group)
     if counts is not None:
         counts = _settled(counts, input, target, weight, L, threshold, columns, ranks)
-    options = (counts, ranks, absent, smooth, L, threshold, *columns)
-    if _at_once(input):
-        return _CostBlocks.apply(input, target, weight, options)
-    return _CostFunction.apply(input, target, weight, *options)[0]
+    options = (counts, ranks, absent, smooth, L, threshold)
+    if _at_once(input, target, weight, counts):
+        return _CostBlocks.apply(input, target, weight, options, *columns)
+    return _CostFunction.apply(input, target, weight, *options, *columns)[0]
 
 
 class CostLoss(torch.nn.Module):
@@ -254,7 +255,7 @@ class _CostFunction(torch.autograd.Function):
             counts = _over_ranks(_count(input, target, weight, L, threshold, columns), ranks)
         loss, *pair = _scalars(counts, absent, smooth, L, threshold)
         pair = torch.stack([_tensor(x, input) for x in pair]) * _size(ranks)
-        return _tensor(loss, input).to(_dtype(input)), pair
+        return _bounded(_tensor(loss, input), _dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -277,31 +278,25 @@ class _CostFunction(torch.autograd.Function):
 
 
 class _CostBlocks(torch.autograd.Function):
-    """The same at once on a CPU: block by block, with counts and weights as floats.
+    """The same for tensors of a CPU, at once: block by block, with counts and weights as floats.
 
     Forward leaves the surrogate's slope where backward makes the gradient of it.
     """
 
     @staticmethod
-    def forward(ctx, input, target, weight, options):
-        counts, ranks, absent, smooth, L, threshold, *columns = options
+    def forward(ctx, input, target, weight, options, *columns):
+        counts, ranks, absent, smooth, L, threshold = options
         keep = ctx.needs_input_grad[0]
         sums, ctx.slope = _over_blocks(input, target, weight, keep, L, threshold, columns)
-        if counts is not None:
-            sums = counts.tolist()
-        elif ranks is not None:
-            sums = _over_ranks(_tensor(sums, input), ranks).tolist()
-        loss, *ctx.pair = _scalars(sums, absent, smooth, L, threshold)
-        if ranks is not None:
-            ctx.pair = [x * _size(ranks) for x in ctx.pair]
-        ctx.save_for_backward(input, target, weight)
+        loss, *ctx.pair = _judged(sums, input, counts, ranks, absent, smooth, L, threshold)
+        ctx.save_for_backward(input, target, weight, *columns)
         ctx.options = options
-        return torch.full((), loss, dtype=_dtype(input))
+        return input.new_full((), loss, dtype=_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
-        input, target, weight = ctx.saved_tensors
-        counts, ranks, absent, smooth, L, threshold, *columns = ctx.options
+        input, target, weight, *columns = ctx.saved_tensors
+        counts, ranks, absent, smooth, L, threshold = ctx.options
         slope, ctx.slope = ctx.slope, None
         if _at_once(grad_loss) and not torch.is_grad_enabled():
             if slope is None:  # this is a second backward
@@ -314,7 +309,20 @@ class _CostBlocks(torch.autograd.Function):
             if torch.is_grad_enabled() and counts is None:
                 pair = _again(input, target, weight, ranks, absent, smooth, L, threshold, columns)
             g = _map(input, target, weight, grad_loss * pair, L, threshold, columns)
-        return g, None, None, None
+        return g, *(None,) * 4
+
+
+def _judged(sums, input, counts, ranks, absent, smooth, L, threshold):
+    """As floats, the loss and what backward maps, at counts that are given or those of all ranks."""
+    if counts is not None:
+        sums = counts.tolist()
+    elif ranks is not None:
+        sums = _over_ranks(_tensor(sums, input), ranks).tolist()
+    loss, *pair = _scalars(sums, absent, smooth, L, threshold)
+    if ranks is not None:
+        pair = [x * _size(ranks) for x in pair]
+    largest = torch.finfo(_dtype(input)).max
+    return min(max(loss, -largest), largest), *pair
 
 
 def _scalars(counts, absent, smooth, L, threshold):
@@ -332,8 +340,8 @@ def _scalars(counts, absent, smooth, L, threshold):
 
 def _again(input, target, weight, ranks, absent, smooth, L, threshold, columns):
     """What backward maps, with derivatives of its own."""
-    if ranks is not None:
-        raise NotImplementedError("there are no second derivatives over a process_group")
+    if _size(ranks) != 1:
+        raise NotImplementedError("a process_group has no second derivatives, and no torch.func")
     _, *pair = _scalars(
         _count(input, target, weight, L, threshold, columns), absent, smooth, L, threshold
     )
@@ -359,15 +367,12 @@ def _soft_block(z, L, threshold):
     return a, b, p.mul_(q).mul_(a).mul_(b)
 
 
-_ONE = torch.ones(())  # tensor - tensor takes half as long as 1 - tensor where both are small
-
-
 def _sums(soft, z, y, v, L, threshold, columns):
     """The counts, in their order, as 0-d tensors, and the surrogate's slope."""
     y = _as(y, z.dtype)
     a, b, d = soft(z, L, threshold)
     losses = [_bce(z, y)]
-    n = _ONE - y
+    n = 1 - y
     if v is not None:
         v = _as(v, z.dtype)
         y, n = y * v, n * v
@@ -391,7 +396,7 @@ def _over_blocks(input, target, weight, keep, L, threshold, columns):
     """The counts as floats and, where it is to be kept, the surrogate's slope."""
     dtype = _dtype(input)
     parts = _blocks(input, target, weight, *columns)
-    slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
+    slope = input.new_empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
     counts, n = None, 0
     for z, y, v, *cs in parts:
         sums, d = _sums(_soft_block, _as(z, dtype), y, v, L, threshold, cs)
@@ -420,7 +425,9 @@ def _settled(counts, input, target, weight, L, threshold, columns, ranks=None):
     if counts.shape != (9,):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(9,)}")
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
+        
+    ):
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -507,6 +514,12 @@ def _sides(columns, dtype, positive, negative, *more):
     return positive.clamp(-_HUGE, _HUGE), negative.clamp(-_HUGE, _HUGE)
 
 
+def _bounded(loss, dtype):
+    """To the loss's type; what is larger than all its numbers is the largest."""
+    largest = torch.finfo(dtype).max
+    return loss.clamp(-largest, largest).to(dtype)
+
+
 def _weighed(g, v):
     return g if v is None else g * v
 
@@ -541,7 +554,7 @@ def _arrange(input, target, weight, mask, ignore_index, label_smoothing, columns
         columns = {name: torch.where(weight > 0, x, 0) for name, x in columns.items()}
     columns = _amounts(input, columns)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
+        target = _as(target, _dtype(input)) * (1 - label_smoothing) + label_smoothing / 2
     return input, target, weight, columns
 
 
@@ -589,22 +602,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

@@ -34,9 +34,10 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile fbeta --name fbeta --surrogate soft
 Derivatives proved: rational functions.
@@ -52,7 +53,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'd473353ea0c48c193c8bb4eb76c44a07be345605a5a99b380cd2ca02b3d004c9', 'code_sha256': '1db0d2b1f88aca3de5c86edff69ab7da4ab87aec33a22cf7917bebf514c90e30', 'words_sha256': '413803af514864c68971a2d247c652770865d4444c2b5fe8cb05e48e5df3d8f3', 'record_sha256': 'cb9e4ce7be9357f0a31e72d5bc8ed3ecff44173c98cc2e5754e23f2beb52f676'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '8b6b0b8fd5abc79c6fb9bdf6ddfc253f41f78759e243513be2b168e4e0bbebc9', 'code_sha256': '59bb6cd8e713c659906a298df210b435034f27f9dc10bad3cad5f396ccd6a8b8', 'words_sha256': 'd22dd9f07c1d9194fb501e3c1ccd03b10e783c7d2c45c1b76b4211025410b266', 'record_sha256': 'cb9e4ce7be9357f0a31e72d5bc8ed3ecff44173c98cc2e5754e23f2beb52f676'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -145,7 +146,7 @@ def fbeta_loss(
     if counts is not None:
         counts = _settled(counts, input, target, weight, ranks)
     options = (counts, ranks, absent, smooth, beta)
-    if _at_once(input):
+    if _at_once(input, target, weight, counts):
         by_kernel = _by_kernel(input, target, weight, *options)
         if by_kernel is not None:
             return by_kernel
@@ -226,7 +227,7 @@ class _FbetaFunction(torch.autograd.Function):
             counts = _over_ranks(_count(input, target, weight), ranks)
         loss, *pair = _scalars(counts, absent, smooth, beta)
         pair = torch.stack([_tensor(x, input) for x in pair]) * _size(ranks)
-        return _tensor(loss, input).to(_dtype(input)), pair
+        return _bounded(_tensor(loss, input), _dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -248,7 +249,7 @@ class _FbetaFunction(torch.autograd.Function):
 
 
 class _FbetaBlocks(torch.autograd.Function):
-    """The same at once on a CPU: block by block, with counts and weights as floats.
+    """The same for tensors of a CPU, at once: block by block, with counts and weights as floats.
 
     Forward leaves the surrogate's slope where backward makes the gradient of it.
     """
@@ -258,16 +259,10 @@ class _FbetaBlocks(torch.autograd.Function):
         counts, ranks, absent, smooth, beta = options
         keep = ctx.needs_input_grad[0]
         sums, ctx.slope = _over_blocks(input, target, weight, keep)
-        if counts is not None:
-            sums = counts.tolist()
-        elif ranks is not None:
-            sums = _over_ranks(_tensor(sums, input), ranks).tolist()
-        loss, *ctx.pair = _scalars(sums, absent, smooth, beta)
-        if ranks is not None:
-            ctx.pair = [x * _size(ranks) for x in ctx.pair]
+        loss, *ctx.pair = _judged(sums, input, counts, ranks, absent, smooth, beta)
         ctx.save_for_backward(input, target, weight)
         ctx.options = options
-        return torch.full((), loss, dtype=_dtype(input))
+        return input.new_full((), loss, dtype=_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -285,7 +280,20 @@ class _FbetaBlocks(torch.autograd.Function):
             if torch.is_grad_enabled() and counts is None:
                 pair = _again(input, target, weight, ranks, absent, smooth, beta)
             g = _map(input, target, weight, grad_loss * pair)
-        return g, None, None, None
+        return g, *(None,) * 3
+
+
+def _judged(sums, input, counts, ranks, absent, smooth, beta):
+    """As floats, the loss and what backward maps, at counts that are given or those of all ranks."""
+    if counts is not None:
+        sums = counts.tolist()
+    elif ranks is not None:
+        sums = _over_ranks(_tensor(sums, input), ranks).tolist()
+    loss, *pair = _scalars(sums, absent, smooth, beta)
+    if ranks is not None:
+        pair = [x * _size(ranks) for x in pair]
+    largest = torch.finfo(_dtype(input)).max
+    return min(max(loss, -largest), largest), *pair
 
 
 def _scalars(counts, absent, smooth, beta):
@@ -298,8 +306,8 @@ def _scalars(counts, absent, smooth, beta):
 
 def _again(input, target, weight, ranks, absent, smooth, beta):
     """What backward maps, with derivatives of its own."""
-    if ranks is not None:
-        raise NotImplementedError("there are no second derivatives over a process_group")
+    if _size(ranks) != 1:
+        raise NotImplementedError("a process_group has no second derivatives, and no torch.func")
     _, *pair = _scalars(_count(input, target, weight), absent, smooth, beta)
     return torch.stack([_tensor(x, input) for x in pair])
 
@@ -310,14 +318,11 @@ def _soft(z):
     return p, q, p * q
 
 
-_ONE = torch.ones(())  # tensor - tensor takes half as long as 1 - tensor where both are small
-
-
 def _sums(soft, z, y, v):
     """TP, FN, FP, TN, as 0-d tensors, and the surrogate's slope."""
     y = _as(y, z.dtype)
     a, b, d = soft(z)
-    n = _ONE - y
+    n = 1 - y
     if v is not None:
         v = _as(v, z.dtype)
         y, n = y * v, n * v
@@ -337,7 +342,7 @@ def _over_blocks(input, target, weight, keep):
     """The counts as floats and, where it is to be kept, the surrogate's slope."""
     dtype = _dtype(input)
     parts = _blocks(input, target, weight)
-    slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
+    slope = input.new_empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
     counts, n = None, 0
     for z, y, v in parts:
         sums, d = _sums(_soft, _as(z, dtype), y, v)
@@ -364,7 +369,9 @@ def _settled(counts, input, target, weight, ranks=None):
     if counts.shape != (4,):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
+        
+    ):
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -417,6 +424,12 @@ def _finish(slope, target, weight, pair):
     return slope
 
 
+def _bounded(loss, dtype):
+    """To the loss's type; what is larger than all its numbers is the largest."""
+    largest = torch.finfo(dtype).max
+    return loss.clamp(-largest, largest).to(dtype)
+
+
 def _weighed(g, v):
     return g if v is None else g * v
 
@@ -448,7 +461,7 @@ def _arrange(input, target, weight, mask, ignore_index, label_smoothing):
     if mask is not None or ignore_index is not None:
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
+        target = _as(target, _dtype(input)) * (1 - label_smoothing) + label_smoothing / 2
     return input, target, weight
 
 
@@ -485,9 +498,9 @@ def _built():
             return None
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
-    except OSError:
+        return made["kernel"]()
+    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
         return None
-    return made["kernel"]()
 
 
 def _by_kernel(input, target, weight, given, ranks, absent, smooth, beta):
@@ -501,13 +514,7 @@ def _by_kernel(input, target, weight, given, ranks, absent, smooth, beta):
         raise ValueError(
             "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
         )
-    if given is not None:
-        counts = given.tolist()
-    elif ranks is not None:
-        counts = _over_ranks(_tensor(counts, input), ranks).tolist()
-    loss, *pair = _scalars(counts, absent, smooth, beta)
-    if ranks is not None:
-        pair = [x * _size(ranks) for x in pair]
+    loss, *pair = _judged(counts, input, given, ranks, absent, smooth, beta)
 
     def again(input, target, weight, grad_loss):
         weights = _tensor(pair, input)
@@ -526,22 +533,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

@@ -30,9 +30,10 @@ Tensors    input: probabilities in [0, 1]; target: labels in [0, 1], float, inte
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile gmean --name gmean --surrogate soft --from-probabilities
 Derivatives proved: rational functions, with roots as powers of their factors.
@@ -49,7 +50,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '0aeeefd013c812066d3879bd3cf8629c68a23aeff81c9c2ccc6e8b475774983e', 'code_sha256': '027a71b79239d4314804562b98181cdd7eec4bee2463c7891669d322821f3b7b', 'words_sha256': '631e631bcd3f5fafeb834f0e03792727085e13954dea822a8fe9a6003f6e9f4e', 'record_sha256': '1112c6e22f376a43db21252d3cd816bd9d000e4974a38b86e78840f0919bd5a1'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': 'e57732c225069cdec553542271d7cb4da40f9e425acc9903b2ad5b028ee35a9c', 'code_sha256': '19eaf81cc42159769b6b5f13722dbc59b260cdee45048ed8283755b60e397a97', 'words_sha256': 'a74435dffaf3e30ab868ec42909ff0bf7252903e3950ac2a8cbe7825014c5548', 'record_sha256': '1112c6e22f376a43db21252d3cd816bd9d000e4974a38b86e78840f0919bd5a1'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -133,7 +134,7 @@ def gmean_loss(
     if counts is not None:
         counts = _settled(counts, input, target, weight, ranks)
     options = (counts, ranks, absent, smooth)
-    if _at_once(input):
+    if _at_once(input, target, weight, counts):
         by_kernel = _by_kernel(input, target, weight, *options)
         if by_kernel is not None:
             return by_kernel
@@ -210,7 +211,7 @@ class _GmeanFunction(torch.autograd.Function):
             counts = _over_ranks(_count(input, target, weight), ranks)
         loss, *pair = _scalars(counts, absent, smooth)
         pair = torch.stack([_tensor(x, input) for x in pair]) * _size(ranks)
-        return _tensor(loss, input).to(_dtype(input)), pair
+        return _bounded(_tensor(loss, input), _dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -232,7 +233,7 @@ class _GmeanFunction(torch.autograd.Function):
 
 
 class _GmeanBlocks(torch.autograd.Function):
-    """The same at once on a CPU: block by block, with counts and weights as floats.
+    """The same for tensors of a CPU, at once: block by block, with counts and weights as floats.
 
     Forward leaves the surrogate's slope where backward makes the gradient of it.
     """
@@ -242,16 +243,10 @@ class _GmeanBlocks(torch.autograd.Function):
         counts, ranks, absent, smooth = options
         keep = ctx.needs_input_grad[0]
         sums, ctx.slope = _over_blocks(input, target, weight, keep)
-        if counts is not None:
-            sums = counts.tolist()
-        elif ranks is not None:
-            sums = _over_ranks(_tensor(sums, input), ranks).tolist()
-        loss, *ctx.pair = _scalars(sums, absent, smooth)
-        if ranks is not None:
-            ctx.pair = [x * _size(ranks) for x in ctx.pair]
+        loss, *ctx.pair = _judged(sums, input, counts, ranks, absent, smooth)
         ctx.save_for_backward(input, target, weight)
         ctx.options = options
-        return torch.full((), loss, dtype=_dtype(input))
+        return input.new_full((), loss, dtype=_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -269,7 +264,20 @@ class _GmeanBlocks(torch.autograd.Function):
             if torch.is_grad_enabled() and counts is None:
                 pair = _again(input, target, weight, ranks, absent, smooth)
             g = _map(input, target, weight, grad_loss * pair)
-        return g, None, None, None
+        return g, *(None,) * 3
+
+
+def _judged(sums, input, counts, ranks, absent, smooth):
+    """As floats, the loss and what backward maps, at counts that are given or those of all ranks."""
+    if counts is not None:
+        sums = counts.tolist()
+    elif ranks is not None:
+        sums = _over_ranks(_tensor(sums, input), ranks).tolist()
+    loss, *pair = _scalars(sums, absent, smooth)
+    if ranks is not None:
+        pair = [x * _size(ranks) for x in pair]
+    largest = torch.finfo(_dtype(input)).max
+    return min(max(loss, -largest), largest), *pair
 
 
 def _scalars(counts, absent, smooth):
@@ -282,8 +290,8 @@ def _scalars(counts, absent, smooth):
 
 def _again(input, target, weight, ranks, absent, smooth):
     """What backward maps, with derivatives of its own."""
-    if ranks is not None:
-        raise NotImplementedError("there are no second derivatives over a process_group")
+    if _size(ranks) != 1:
+        raise NotImplementedError("a process_group has no second derivatives, and no torch.func")
     _, *pair = _scalars(_count(input, target, weight), absent, smooth)
     return torch.stack([_tensor(x, input) for x in pair])
 
@@ -294,14 +302,11 @@ def _soft(p):
     return p, q, torch.ones_like(p)
 
 
-_ONE = torch.ones(())  # tensor - tensor takes half as long as 1 - tensor where both are small
-
-
 def _sums(soft, z, y, v):
     """TP, FN, FP, TN, as 0-d tensors, and the surrogate's slope."""
     y = _as(y, z.dtype)
     a, b, d = soft(z)
-    n = _ONE - y
+    n = 1 - y
     if v is not None:
         v = _as(v, z.dtype)
         y, n = y * v, n * v
@@ -321,7 +326,7 @@ def _over_blocks(input, target, weight, keep):
     """The counts as floats and, where it is to be kept, the surrogate's slope."""
     dtype = _dtype(input)
     parts = _blocks(input, target, weight)
-    slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
+    slope = input.new_empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
     counts, n = None, 0
     for z, y, v in parts:
         sums, d = _sums(_soft, _as(z, dtype), y, v)
@@ -348,7 +353,9 @@ def _settled(counts, input, target, weight, ranks=None):
     if counts.shape != (4,):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
+        
+    ):
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -401,6 +408,12 @@ def _finish(slope, target, weight, pair):
     return slope
 
 
+def _bounded(loss, dtype):
+    """To the loss's type; what is larger than all its numbers is the largest."""
+    largest = torch.finfo(dtype).max
+    return loss.clamp(-largest, largest).to(dtype)
+
+
 def _weighed(g, v):
     return g if v is None else g * v
 
@@ -432,7 +445,7 @@ def _arrange(input, target, weight, mask, ignore_index, label_smoothing):
     if mask is not None or ignore_index is not None:
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
+        target = _as(target, _dtype(input)) * (1 - label_smoothing) + label_smoothing / 2
     return input, target, weight
 
 
@@ -469,9 +482,9 @@ def _built():
             return None
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
-    except OSError:
+        return made["kernel"]()
+    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
         return None
-    return made["kernel"]()
 
 
 def _by_kernel(input, target, weight, given, ranks, absent, smooth):
@@ -485,13 +498,7 @@ def _by_kernel(input, target, weight, given, ranks, absent, smooth):
         raise ValueError(
             "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
         )
-    if given is not None:
-        counts = given.tolist()
-    elif ranks is not None:
-        counts = _over_ranks(_tensor(counts, input), ranks).tolist()
-    loss, *pair = _scalars(counts, absent, smooth)
-    if ranks is not None:
-        pair = [x * _size(ranks) for x in pair]
+    loss, *pair = _judged(counts, input, given, ranks, absent, smooth)
 
     def again(input, target, weight, grad_loss):
         weights = _tensor(pair, input)
@@ -510,22 +517,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

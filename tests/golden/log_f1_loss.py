@@ -31,9 +31,10 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile '# the log-likelihood of F1 -log(f1)' --name log_f1 --minimize
 Derivatives proved: rational functions; proved: rational functions, with functions as variables.
@@ -50,7 +51,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "LogF1Loss", "gradient", "log_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'b83ac49b3e81af9d8d0a3b47a909aaba9ad671b192016ddac80d7993a1de0d85', 'code_sha256': '1a9452e8eee8be4b4d0435381bd04c195dca18185193ffe7ebb83f0ddfd59326', 'words_sha256': '9cedd9305341bf59e3f37908d710d7008cfdaafa76f6dae19423362d684ec3a2', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'f2ee8d8d1a51d172211c9802a744f67d4e98c3350665497a329d3c1404e72c29', 'code_sha256': 'd5e5878e368f7e6ae25813cf677fb60a8b8bc3a18fe83a31b7d808c37e2aed23', 'words_sha256': '620997a2624af780f403c642d6066d9254487dbb18df82e74e1e90dde286cd46', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -143,7 +144,7 @@ def log_f1_loss(
     if counts is not None:
         counts = _settled(counts, input, target, weight, L, threshold, ranks)
     options = (counts, ranks, absent, smooth, L, threshold)
-    if _at_once(input):
+    if _at_once(input, target, weight, counts):
         by_kernel = _by_kernel(input, target, weight, *options)
         if by_kernel is not None:
             return by_kernel
@@ -234,7 +235,7 @@ class _LogF1Function(torch.autograd.Function):
             counts = _over_ranks(_count(input, target, weight, L, threshold), ranks)
         loss, *pair = _scalars(counts, absent, smooth, L, threshold)
         pair = torch.stack([_tensor(x, input) for x in pair]) * _size(ranks)
-        return _tensor(loss, input).to(_dtype(input)), pair
+        return _bounded(_tensor(loss, input), _dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -256,7 +257,7 @@ class _LogF1Function(torch.autograd.Function):
 
 
 class _LogF1Blocks(torch.autograd.Function):
-    """The same at once on a CPU: block by block, with counts and weights as floats.
+    """The same for tensors of a CPU, at once: block by block, with counts and weights as floats.
 
     Forward leaves the surrogate's slope where backward makes the gradient of it.
     """
@@ -266,16 +267,10 @@ class _LogF1Blocks(torch.autograd.Function):
         counts, ranks, absent, smooth, L, threshold = options
         keep = ctx.needs_input_grad[0]
         sums, ctx.slope = _over_blocks(input, target, weight, keep, L, threshold)
-        if counts is not None:
-            sums = counts.tolist()
-        elif ranks is not None:
-            sums = _over_ranks(_tensor(sums, input), ranks).tolist()
-        loss, *ctx.pair = _scalars(sums, absent, smooth, L, threshold)
-        if ranks is not None:
-            ctx.pair = [x * _size(ranks) for x in ctx.pair]
+        loss, *ctx.pair = _judged(sums, input, counts, ranks, absent, smooth, L, threshold)
         ctx.save_for_backward(input, target, weight)
         ctx.options = options
-        return torch.full((), loss, dtype=_dtype(input))
+        return input.new_full((), loss, dtype=_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -293,7 +288,20 @@ class _LogF1Blocks(torch.autograd.Function):
             if torch.is_grad_enabled() and counts is None:
                 pair = _again(input, target, weight, ranks, absent, smooth, L, threshold)
             g = _map(input, target, weight, grad_loss * pair, L, threshold)
-        return g, None, None, None
+        return g, *(None,) * 3
+
+
+def _judged(sums, input, counts, ranks, absent, smooth, L, threshold):
+    """As floats, the loss and what backward maps, at counts that are given or those of all ranks."""
+    if counts is not None:
+        sums = counts.tolist()
+    elif ranks is not None:
+        sums = _over_ranks(_tensor(sums, input), ranks).tolist()
+    loss, *pair = _scalars(sums, absent, smooth, L, threshold)
+    if ranks is not None:
+        pair = [x * _size(ranks) for x in pair]
+    largest = torch.finfo(_dtype(input)).max
+    return min(max(loss, -largest), largest), *pair
 
 
 def _scalars(counts, absent, smooth, L, threshold):
@@ -306,8 +314,8 @@ def _scalars(counts, absent, smooth, L, threshold):
 
 def _again(input, target, weight, ranks, absent, smooth, L, threshold):
     """What backward maps, with derivatives of its own."""
-    if ranks is not None:
-        raise NotImplementedError("there are no second derivatives over a process_group")
+    if _size(ranks) != 1:
+        raise NotImplementedError("a process_group has no second derivatives, and no torch.func")
     _, *pair = _scalars(_count(input, target, weight, L, threshold), absent, smooth, L, threshold)
     return torch.stack([_tensor(x, input) for x in pair])
 
@@ -331,14 +339,11 @@ def _soft_block(z, L, threshold):
     return a, b, p.mul_(q).mul_(a).mul_(b)
 
 
-_ONE = torch.ones(())  # tensor - tensor takes half as long as 1 - tensor where both are small
-
-
 def _sums(soft, z, y, v, L, threshold):
     """TP, FN, FP, TN, as 0-d tensors, and the surrogate's slope."""
     y = _as(y, z.dtype)
     a, b, d = soft(z, L, threshold)
-    n = _ONE - y
+    n = 1 - y
     if v is not None:
         v = _as(v, z.dtype)
         y, n = y * v, n * v
@@ -358,7 +363,7 @@ def _over_blocks(input, target, weight, keep, L, threshold):
     """The counts as floats and, where it is to be kept, the surrogate's slope."""
     dtype = _dtype(input)
     parts = _blocks(input, target, weight)
-    slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
+    slope = input.new_empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
     counts, n = None, 0
     for z, y, v in parts:
         sums, d = _sums(_soft_block, _as(z, dtype), y, v, L, threshold)
@@ -385,7 +390,9 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
     if counts.shape != (4,):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
+        
+    ):
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -438,6 +445,12 @@ def _finish(slope, target, weight, pair):
     return slope
 
 
+def _bounded(loss, dtype):
+    """To the loss's type; what is larger than all its numbers is the largest."""
+    largest = torch.finfo(dtype).max
+    return loss.clamp(-largest, largest).to(dtype)
+
+
 def _weighed(g, v):
     return g if v is None else g * v
 
@@ -469,7 +482,7 @@ def _arrange(input, target, weight, mask, ignore_index, label_smoothing):
     if mask is not None or ignore_index is not None:
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
+        target = _as(target, _dtype(input)) * (1 - label_smoothing) + label_smoothing / 2
     return input, target, weight
 
 
@@ -506,9 +519,9 @@ def _built():
             return None
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
-    except OSError:
+        return made["kernel"]()
+    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
         return None
-    return made["kernel"]()
 
 
 def _by_kernel(input, target, weight, given, ranks, absent, smooth, L, threshold):
@@ -522,13 +535,7 @@ def _by_kernel(input, target, weight, given, ranks, absent, smooth, L, threshold
         raise ValueError(
             "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
         )
-    if given is not None:
-        counts = given.tolist()
-    elif ranks is not None:
-        counts = _over_ranks(_tensor(counts, input), ranks).tolist()
-    loss, *pair = _scalars(counts, absent, smooth, L, threshold)
-    if ranks is not None:
-        pair = [x * _size(ranks) for x in pair]
+    loss, *pair = _judged(counts, input, given, ranks, absent, smooth, L, threshold)
 
     def again(input, target, weight, grad_loss):
         weights = _tensor(pair, input)
@@ -547,22 +554,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

@@ -55,7 +55,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MacroF1Loss", "gradient", "macro_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '1eb5e33dbf107b86140c98ca90ac2449819b523a6f6c228b5b583f5864008bea', 'code_sha256': 'f91b9737e1fe5ec0efb7222eb33fb9a99e254b4613fd5531dedf7a5a550b8ec7', 'words_sha256': 'c737f8c3ca32345175a1fb356491c4ad4824120624d84bf6d394cbed1cafd3fb', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '5cf91b0132284eeb506d83f04c9b1772a23cc8e92cbea18e72d655a360730d8c', 'code_sha256': '29c94bee89b66a321f16227ffe6158487bc6d91104dc8218e698ac96ab12c9b4', 'words_sha256': 'c737f8c3ca32345175a1fb356491c4ad4824120624d84bf6d394cbed1cafd3fb', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -142,10 +142,10 @@ def macro_f1_loss(
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    group = None if process_group is None else _group(process_group)
+    ranks = None if process_group is None else _group(process_group)
     if counts is not None:
-        counts = _settled(counts, input, target, weight, label_smoothing, group)
-    arguments = (counts, class_weight, label_smoothing, absent, smooth, group)
+        counts = _settled(counts, input, target, weight, label_smoothing, ranks)
+    arguments = (counts, class_weight, label_smoothing, absent, smooth, ranks)
     at_once = _at_once(input, target, weight)
     if at_once:
         return _MacroF1Blocks.apply(input, target, weight, *arguments)
@@ -241,12 +241,12 @@ class _MacroF1Function(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth, group):
+    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth, ranks):
         counts = given
         if given is None:
             counts = _count(input, target, weight, label_smoothing)
-            counts = _over_ranks(counts, group)
-        loss, pair, share = _scalars(counts, class_weight, absent, smooth, group)
+            counts = _over_ranks(counts, ranks)
+        loss, pair, share = _scalars(counts, class_weight, absent, smooth, ranks)
         return loss.to(_dtype(input)), share.to(_dtype(input)), pair
 
     @staticmethod
@@ -282,23 +282,23 @@ class _MacroF1Blocks(torch.autograd.Function):
         label_smoothing,
         absent,
         smooth,
-        group,
+        ranks,
     ):
         counts, ctx.kept = given, None
         if given is None:
             keep = ctx.needs_input_grad[0]
             counts, ctx.kept = _over_blocks(input, target, weight, keep, label_smoothing)
-            counts = _over_ranks(counts, group)
+            counts = _over_ranks(counts, ranks)
         policy = None if _complete(counts) else absent
-        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, group)
-        ctx.settings = label_smoothing, absent, smooth, group
+        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, ranks)
+        ctx.settings = label_smoothing, absent, smooth, ranks
         ctx.save_for_backward(input, target, weight, given, class_weight)
         return loss.to(_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
         input, target, weight, given, class_weight = ctx.saved_tensors
-        label_smoothing, absent, smooth, group = ctx.settings
+        label_smoothing, absent, smooth, ranks = ctx.settings
         if torch.is_grad_enabled() or not _at_once(grad_loss):
             g = _traced(grad_loss, ctx.pair, *ctx.saved_tensors, *ctx.settings)
         else:
@@ -326,14 +326,14 @@ def _traced(
     label_smoothing,
     absent,
     smooth,
-    group,
+    ranks,
 ):
     """The gradient by operations that compilers, transforms and autograd can follow."""
     if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
-        if group is not None:
+        if ranks is not None:
             raise NotImplementedError("there are no second derivatives over a process_group")
         counts = _count(input, target, weight, label_smoothing)
-        pair = _scalars(counts, class_weight, absent, smooth, group)[1]
+        pair = _scalars(counts, class_weight, absent, smooth, ranks)[1]
     pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
     return _narrow(_map(input, target, weight, pair, label_smoothing), input.dtype)
 
@@ -364,7 +364,7 @@ def _summed(input, target, weight, label_smoothing):
         return _count(input, target, weight, label_smoothing)
 
 
-def _scalars(counts, class_weight, absent, smooth, group):
+def _scalars(counts, class_weight, absent, smooth, ranks):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
     options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
@@ -372,7 +372,7 @@ def _scalars(counts, class_weight, absent, smooth, group):
     plus, minus = weights(*cells, **options)
     pair = [-plus, -minus]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
-    return loss, pair if group is None else pair * _size(group), loss.new_ones(())
+    return loss, pair if ranks is None else pair * _size(ranks), loss.new_ones(())
 
 
 def _sums(z, y, v):

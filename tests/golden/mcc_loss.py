@@ -41,9 +41,10 @@ Tensors    input: logits; target: labels in [0, 1], float, integer or bool, of t
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile mcc --name mcc
 Derivatives proved: rational functions, with roots as powers of their factors.
@@ -60,7 +61,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MccLoss", "gradient", "mcc_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '22a50a20d98102eade704ff0794696a42b98d185f483b01422abf3140e000e50', 'code_sha256': '1c282b250925d1f7fb54a7df98b81d5adf24b3a3e582b34787cd583ffc1aee9a', 'words_sha256': '45012a2888fede9cddaa61f7b92d534f36c776c6c74de2b865704e1c41a2f1b4', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '183c46465b186f38618e8d2ad18f16fef0ae2f22aeebc944c2ffed683fdfd0f5', 'code_sha256': 'fa4662def6b34b1eff487b33b69d93c061b86d3a4f0cf1319f8768aaddfd912f', 'words_sha256': '1de2e1c15e10be1b8bb36f3db731ee5aabaca365f51f1030dd4715c8bdc92471', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -167,7 +168,7 @@ def mcc_loss(
     if counts is not None:
         counts = _settled(counts, input, target, weight, L, threshold, ranks)
     options = (counts, ranks, absent, smooth, L, threshold)
-    if _at_once(input):
+    if _at_once(input, target, weight, counts):
         by_kernel = _by_kernel(input, target, weight, *options)
         if by_kernel is not None:
             return by_kernel
@@ -258,7 +259,7 @@ class _MccFunction(torch.autograd.Function):
             counts = _over_ranks(_count(input, target, weight, L, threshold), ranks)
         loss, *pair = _scalars(counts, absent, smooth, L, threshold)
         pair = torch.stack([_tensor(x, input) for x in pair]) * _size(ranks)
-        return _tensor(loss, input).to(_dtype(input)), pair
+        return _bounded(_tensor(loss, input), _dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -280,7 +281,7 @@ class _MccFunction(torch.autograd.Function):
 
 
 class _MccBlocks(torch.autograd.Function):
-    """The same at once on a CPU: block by block, with counts and weights as floats.
+    """The same for tensors of a CPU, at once: block by block, with counts and weights as floats.
 
     Forward leaves the surrogate's slope where backward makes the gradient of it.
     """
@@ -290,16 +291,10 @@ class _MccBlocks(torch.autograd.Function):
         counts, ranks, absent, smooth, L, threshold = options
         keep = ctx.needs_input_grad[0]
         sums, ctx.slope = _over_blocks(input, target, weight, keep, L, threshold)
-        if counts is not None:
-            sums = counts.tolist()
-        elif ranks is not None:
-            sums = _over_ranks(_tensor(sums, input), ranks).tolist()
-        loss, *ctx.pair = _scalars(sums, absent, smooth, L, threshold)
-        if ranks is not None:
-            ctx.pair = [x * _size(ranks) for x in ctx.pair]
+        loss, *ctx.pair = _judged(sums, input, counts, ranks, absent, smooth, L, threshold)
         ctx.save_for_backward(input, target, weight)
         ctx.options = options
-        return torch.full((), loss, dtype=_dtype(input))
+        return input.new_full((), loss, dtype=_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -317,7 +312,20 @@ class _MccBlocks(torch.autograd.Function):
             if torch.is_grad_enabled() and counts is None:
                 pair = _again(input, target, weight, ranks, absent, smooth, L, threshold)
             g = _map(input, target, weight, grad_loss * pair, L, threshold)
-        return g, None, None, None
+        return g, *(None,) * 3
+
+
+def _judged(sums, input, counts, ranks, absent, smooth, L, threshold):
+    """As floats, the loss and what backward maps, at counts that are given or those of all ranks."""
+    if counts is not None:
+        sums = counts.tolist()
+    elif ranks is not None:
+        sums = _over_ranks(_tensor(sums, input), ranks).tolist()
+    loss, *pair = _scalars(sums, absent, smooth, L, threshold)
+    if ranks is not None:
+        pair = [x * _size(ranks) for x in pair]
+    largest = torch.finfo(_dtype(input)).max
+    return min(max(loss, -largest), largest), *pair
 
 
 def _scalars(counts, absent, smooth, L, threshold):
@@ -330,8 +338,8 @@ def _scalars(counts, absent, smooth, L, threshold):
 
 def _again(input, target, weight, ranks, absent, smooth, L, threshold):
     """What backward maps, with derivatives of its own."""
-    if ranks is not None:
-        raise NotImplementedError("there are no second derivatives over a process_group")
+    if _size(ranks) != 1:
+        raise NotImplementedError("a process_group has no second derivatives, and no torch.func")
     _, *pair = _scalars(_count(input, target, weight, L, threshold), absent, smooth, L, threshold)
     return torch.stack([_tensor(x, input) for x in pair])
 
@@ -355,14 +363,11 @@ def _soft_block(z, L, threshold):
     return a, b, p.mul_(q).mul_(a).mul_(b)
 
 
-_ONE = torch.ones(())  # tensor - tensor takes half as long as 1 - tensor where both are small
-
-
 def _sums(soft, z, y, v, L, threshold):
     """TP, FN, FP, TN, as 0-d tensors, and the surrogate's slope."""
     y = _as(y, z.dtype)
     a, b, d = soft(z, L, threshold)
-    n = _ONE - y
+    n = 1 - y
     if v is not None:
         v = _as(v, z.dtype)
         y, n = y * v, n * v
@@ -382,7 +387,7 @@ def _over_blocks(input, target, weight, keep, L, threshold):
     """The counts as floats and, where it is to be kept, the surrogate's slope."""
     dtype = _dtype(input)
     parts = _blocks(input, target, weight)
-    slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
+    slope = input.new_empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
     counts, n = None, 0
     for z, y, v in parts:
         sums, d = _sums(_soft_block, _as(z, dtype), y, v, L, threshold)
@@ -409,7 +414,9 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
     if counts.shape != (4,):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
+        
+    ):
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -462,6 +469,12 @@ def _finish(slope, target, weight, pair):
     return slope
 
 
+def _bounded(loss, dtype):
+    """To the loss's type; what is larger than all its numbers is the largest."""
+    largest = torch.finfo(dtype).max
+    return loss.clamp(-largest, largest).to(dtype)
+
+
 def _weighed(g, v):
     return g if v is None else g * v
 
@@ -493,7 +506,7 @@ def _arrange(input, target, weight, mask, ignore_index, label_smoothing):
     if mask is not None or ignore_index is not None:
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
+        target = _as(target, _dtype(input)) * (1 - label_smoothing) + label_smoothing / 2
     return input, target, weight
 
 
@@ -530,9 +543,9 @@ def _built():
             return None
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
-    except OSError:
+        return made["kernel"]()
+    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
         return None
-    return made["kernel"]()
 
 
 def _by_kernel(input, target, weight, given, ranks, absent, smooth, L, threshold):
@@ -546,13 +559,7 @@ def _by_kernel(input, target, weight, given, ranks, absent, smooth, L, threshold
         raise ValueError(
             "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
         )
-    if given is not None:
-        counts = given.tolist()
-    elif ranks is not None:
-        counts = _over_ranks(_tensor(counts, input), ranks).tolist()
-    loss, *pair = _scalars(counts, absent, smooth, L, threshold)
-    if ranks is not None:
-        pair = [x * _size(ranks) for x in pair]
+    loss, *pair = _judged(counts, input, given, ranks, absent, smooth, L, threshold)
 
     def again(input, target, weight, grad_loss):
         weights = _tensor(pair, input)
@@ -571,22 +578,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

@@ -62,7 +62,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "RkLoss", "gradient", "rk_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': '0fc5359b8952b09cfc7094de75339f7aba77cbe63ef8636b53981f23c133105d', 'code_sha256': '9957f15785a087dade97cd28b1df1ba712672819663d12b26fc1cf6f1a00eec9', 'words_sha256': 'fc55869f795d83b7e854b64ec12074468b77d1c0047d1e65431cdf2a998ee6a0', 'record_sha256': '406458080888ad8d4c46b5a4b54f4e1037105145a235d6efe469369487961ace'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': 'b2b5a826d0ab7af1fcf5da054c3a991dec07228e4000c1841e80129eeca48476', 'code_sha256': '44ac886dfbc2d83a9b61969f09922d614826edd7f3a82880d71e0af705586a88', 'words_sha256': 'fc55869f795d83b7e854b64ec12074468b77d1c0047d1e65431cdf2a998ee6a0', 'record_sha256': '406458080888ad8d4c46b5a4b54f4e1037105145a235d6efe469369487961ace'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -168,10 +168,10 @@ def rk_loss(
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    group = None if process_group is None else _group(process_group)
+    ranks = None if process_group is None else _group(process_group)
     if counts is not None:
-        counts = _settled(counts, input, target, weight, label_smoothing, group)
-    arguments = (counts, class_weight, label_smoothing, absent, smooth, group)
+        counts = _settled(counts, input, target, weight, label_smoothing, ranks)
+    arguments = (counts, class_weight, label_smoothing, absent, smooth, ranks)
     at_once = _at_once(input, target, weight)
     if at_once:
         return _RkBlocks.apply(input, target, weight, *arguments)
@@ -251,12 +251,12 @@ class _RkFunction(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth, group):
+    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth, ranks):
         counts = given
         if given is None:
             counts = _count(input, target, weight, label_smoothing)
-            counts = _over_ranks(counts, group)
-        loss, pair, share = _scalars(counts, class_weight, absent, smooth, group)
+            counts = _over_ranks(counts, ranks)
+        loss, pair, share = _scalars(counts, class_weight, absent, smooth, ranks)
         return loss.to(_dtype(input)), share.to(_dtype(input)), pair
 
     @staticmethod
@@ -292,23 +292,23 @@ class _RkBlocks(torch.autograd.Function):
         label_smoothing,
         absent,
         smooth,
-        group,
+        ranks,
     ):
         counts, ctx.kept = given, None
         if given is None:
             keep = ctx.needs_input_grad[0]
             counts, ctx.kept = _over_blocks(input, target, weight, keep, label_smoothing)
-            counts = _over_ranks(counts, group)
+            counts = _over_ranks(counts, ranks)
         policy = None if _complete(counts) else absent
-        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, group)
-        ctx.settings = label_smoothing, absent, smooth, group
+        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, ranks)
+        ctx.settings = label_smoothing, absent, smooth, ranks
         ctx.save_for_backward(input, target, weight, given, class_weight)
         return loss.to(_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
         input, target, weight, given, class_weight = ctx.saved_tensors
-        label_smoothing, absent, smooth, group = ctx.settings
+        label_smoothing, absent, smooth, ranks = ctx.settings
         if torch.is_grad_enabled() or not _at_once(grad_loss):
             g = _traced(grad_loss, ctx.pair, *ctx.saved_tensors, *ctx.settings)
         else:
@@ -336,14 +336,14 @@ def _traced(
     label_smoothing,
     absent,
     smooth,
-    group,
+    ranks,
 ):
     """The gradient by operations that compilers, transforms and autograd can follow."""
     if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
-        if group is not None:
+        if ranks is not None:
             raise NotImplementedError("there are no second derivatives over a process_group")
         counts = _count(input, target, weight, label_smoothing)
-        pair = _scalars(counts, class_weight, absent, smooth, group)[1]
+        pair = _scalars(counts, class_weight, absent, smooth, ranks)[1]
     pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
     return _narrow(_map(input, target, weight, pair, label_smoothing), input.dtype)
 
@@ -374,7 +374,7 @@ def _summed(input, target, weight, label_smoothing):
         return _count(input, target, weight, label_smoothing)
 
 
-def _scalars(counts, class_weight, absent, smooth, group):
+def _scalars(counts, class_weight, absent, smooth, ranks):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
     options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
@@ -382,7 +382,7 @@ def _scalars(counts, class_weight, absent, smooth, group):
     plus, minus = weights(*cells, **options)
     pair = [-plus, -minus]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
-    return loss, pair if group is None else pair * _size(group), loss.new_ones(())
+    return loss, pair if ranks is None else pair * _size(ranks), loss.new_ones(())
 
 
 def _sums(z, y, v):

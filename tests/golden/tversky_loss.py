@@ -36,9 +36,10 @@ Tensors    input: probabilities in [0, 1]; target: labels in [0, 1], float, inte
            loss.counts(...) gives it and as it adds over batches) in place of the batch's own, or at
            the running mean of a `Counts`, which takes in the batch's: for batches with few
            positives.
-           process_group: the ranks that share one batch, a ProcessGroup or 'world'. Their counts
-           are summed: each has the loss of the whole batch, and its part of the gradient times the
-           number of ranks, by which DDP and FSDP divide.
+           process_group: the ranks that share one batch, a ProcessGroup or 'world'; each must call.
+           Their counts are summed: each has the loss of the whole batch, whose classes are absent
+           where all ranks lack them, and its part of the gradient times the number of ranks, by
+           which DDP and FSDP divide. There are no second derivatives then, nor torch.func.
 
 Made by metricc 0.1.0:  metricc compile tversky --name tversky --from-probabilities
 Derivatives proved: rational functions.
@@ -54,7 +55,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "TverskyLoss", "gradient", "tversky_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'd1f52e9416f11dfe746901ac9392d3087c24b350c5330a4c7dfa4300835ac3e1', 'code_sha256': '454df9284a2b88395681a0bbd789d94feece786a4745caa8b93a7ff66a62ef1a', 'words_sha256': '818a431b5902b81262fcf3a42e23275fa2c1a1a454da15f96a164392f906c160', 'record_sha256': '8132ec046eddd36d40f0724511e21355c7aba21cc149dc9f08c870a07c971be6'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'd0e39ba2709742944f972036d65e5096feb0a9ad03baca9be780ceff8ab7f495', 'code_sha256': 'ecf49893e3982bf11bbc24c5f7b90de1fa1459882060ed578a88baf03d30fdfb', 'words_sha256': '46ffdc6978027c02f40871f82ee0470fa6fd9150681d257918f027dea2408e82', 'record_sha256': '8132ec046eddd36d40f0724511e21355c7aba21cc149dc9f08c870a07c971be6'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -153,7 +154,7 @@ def tversky_loss(
     if counts is not None:
         counts = _settled(counts, input, target, weight, L, threshold, ranks)
     options = (counts, ranks, absent, smooth, alpha, beta, L, threshold)
-    if _at_once(input):
+    if _at_once(input, target, weight, counts):
         by_kernel = _by_kernel(input, target, weight, *options)
         if by_kernel is not None:
             return by_kernel
@@ -250,7 +251,7 @@ class _TverskyFunction(torch.autograd.Function):
             counts = _over_ranks(_count(input, target, weight, L, threshold), ranks)
         loss, *pair = _scalars(counts, absent, smooth, alpha, beta, L, threshold)
         pair = torch.stack([_tensor(x, input) for x in pair]) * _size(ranks)
-        return _tensor(loss, input).to(_dtype(input)), pair
+        return _bounded(_tensor(loss, input), _dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -272,7 +273,7 @@ class _TverskyFunction(torch.autograd.Function):
 
 
 class _TverskyBlocks(torch.autograd.Function):
-    """The same at once on a CPU: block by block, with counts and weights as floats.
+    """The same for tensors of a CPU, at once: block by block, with counts and weights as floats.
 
     Forward leaves the surrogate's slope where backward makes the gradient of it.
     """
@@ -282,16 +283,12 @@ class _TverskyBlocks(torch.autograd.Function):
         counts, ranks, absent, smooth, alpha, beta, L, threshold = options
         keep = ctx.needs_input_grad[0]
         sums, ctx.slope = _over_blocks(input, target, weight, keep, L, threshold)
-        if counts is not None:
-            sums = counts.tolist()
-        elif ranks is not None:
-            sums = _over_ranks(_tensor(sums, input), ranks).tolist()
-        loss, *ctx.pair = _scalars(sums, absent, smooth, alpha, beta, L, threshold)
-        if ranks is not None:
-            ctx.pair = [x * _size(ranks) for x in ctx.pair]
+        loss, *ctx.pair = _judged(
+            sums, input, counts, ranks, absent, smooth, alpha, beta, L, threshold
+        )
         ctx.save_for_backward(input, target, weight)
         ctx.options = options
-        return torch.full((), loss, dtype=_dtype(input))
+        return input.new_full((), loss, dtype=_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -311,7 +308,20 @@ class _TverskyBlocks(torch.autograd.Function):
                     input, target, weight, ranks, absent, smooth, alpha, beta, L, threshold
                 )
             g = _map(input, target, weight, grad_loss * pair, L, threshold)
-        return g, None, None, None
+        return g, *(None,) * 3
+
+
+def _judged(sums, input, counts, ranks, absent, smooth, alpha, beta, L, threshold):
+    """As floats, the loss and what backward maps, at counts that are given or those of all ranks."""
+    if counts is not None:
+        sums = counts.tolist()
+    elif ranks is not None:
+        sums = _over_ranks(_tensor(sums, input), ranks).tolist()
+    loss, *pair = _scalars(sums, absent, smooth, alpha, beta, L, threshold)
+    if ranks is not None:
+        pair = [x * _size(ranks) for x in pair]
+    largest = torch.finfo(_dtype(input)).max
+    return min(max(loss, -largest), largest), *pair
 
 
 def _scalars(counts, absent, smooth, alpha, beta, L, threshold):
@@ -324,8 +334,8 @@ def _scalars(counts, absent, smooth, alpha, beta, L, threshold):
 
 def _again(input, target, weight, ranks, absent, smooth, alpha, beta, L, threshold):
     """What backward maps, with derivatives of its own."""
-    if ranks is not None:
-        raise NotImplementedError("there are no second derivatives over a process_group")
+    if _size(ranks) != 1:
+        raise NotImplementedError("a process_group has no second derivatives, and no torch.func")
     _, *pair = _scalars(
         _count(input, target, weight, L, threshold), absent, smooth, alpha, beta, L, threshold
     )
@@ -339,14 +349,11 @@ def _soft(p, L, threshold):
     return a, b, a * b
 
 
-_ONE = torch.ones(())  # tensor - tensor takes half as long as 1 - tensor where both are small
-
-
 def _sums(soft, z, y, v, L, threshold):
     """TP, FN, FP, TN, as 0-d tensors, and the surrogate's slope."""
     y = _as(y, z.dtype)
     a, b, d = soft(z, L, threshold)
-    n = _ONE - y
+    n = 1 - y
     if v is not None:
         v = _as(v, z.dtype)
         y, n = y * v, n * v
@@ -366,7 +373,7 @@ def _over_blocks(input, target, weight, keep, L, threshold):
     """The counts as floats and, where it is to be kept, the surrogate's slope."""
     dtype = _dtype(input)
     parts = _blocks(input, target, weight)
-    slope = torch.empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
+    slope = input.new_empty(input.numel(), dtype=dtype) if keep and len(parts) > 1 else None
     counts, n = None, 0
     for z, y, v in parts:
         sums, d = _sums(_soft, _as(z, dtype), y, v, L, threshold)
@@ -393,7 +400,9 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
     if counts.shape != (4,):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
-    if _at_once(input) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
+    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
+        
+    ):
         raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
@@ -446,6 +455,12 @@ def _finish(slope, target, weight, pair):
     return slope
 
 
+def _bounded(loss, dtype):
+    """To the loss's type; what is larger than all its numbers is the largest."""
+    largest = torch.finfo(dtype).max
+    return loss.clamp(-largest, largest).to(dtype)
+
+
 def _weighed(g, v):
     return g if v is None else g * v
 
@@ -477,7 +492,7 @@ def _arrange(input, target, weight, mask, ignore_index, label_smoothing):
     if mask is not None or ignore_index is not None:
         input, target, weight = _kept(input, target, weight, mask, ignore_index)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / 2
+        target = _as(target, _dtype(input)) * (1 - label_smoothing) + label_smoothing / 2
     return input, target, weight
 
 
@@ -514,9 +529,9 @@ def _built():
             return None
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
-    except OSError:
+        return made["kernel"]()
+    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
         return None
-    return made["kernel"]()
 
 
 def _by_kernel(input, target, weight, given, ranks, absent, smooth, alpha, beta, L, threshold):
@@ -530,13 +545,7 @@ def _by_kernel(input, target, weight, given, ranks, absent, smooth, alpha, beta,
         raise ValueError(
             "target must be in [0, 1] (ignore_index leaves labels out), weight at least 0"
         )
-    if given is not None:
-        counts = given.tolist()
-    elif ranks is not None:
-        counts = _over_ranks(_tensor(counts, input), ranks).tolist()
-    loss, *pair = _scalars(counts, absent, smooth, alpha, beta, L, threshold)
-    if ranks is not None:
-        pair = [x * _size(ranks) for x in pair]
+    loss, *pair = _judged(counts, input, given, ranks, absent, smooth, alpha, beta, L, threshold)
 
     def again(input, target, weight, grad_loss):
         weights = _tensor(pair, input)
@@ -557,22 +566,20 @@ def _narrow(g, dtype):
     return g.clamp(-largest, largest).to(dtype)
 
 
-def _at_once(tensor):
-    """Whether this is memory of a CPU: not compiled, transformed or on another device."""
+def _at_once(*tensors):
+    """Whether all are memory of a CPU: not compiled, transformed, fake or spread over devices."""
+    if torch.compiler.is_compiling():
+        return False
     try:
-        return tensor.is_cpu and not torch.compiler.is_compiling() and tensor.data_ptr() >= 0
-    except RuntimeError:  # what functorch wraps, and fake tensors, have no memory
+        return all(
+            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
+        )
+    except RuntimeError:  # functorch wraps what has no memory of its own
         return False
 
 
-def _eager(input):
-    return _at_once(input) and not torch.is_grad_enabled()
-
-
 def _group(process_group):
-    """The ranks that share one batch; None where this process is alone."""
-    if process_group is None:
-        return None
+    """The ranks that share one batch."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         raise ValueError("process_group: call torch.distributed.init_process_group() first")
     group = torch.distributed.group.WORLD if process_group == "world" else process_group

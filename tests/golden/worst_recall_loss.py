@@ -49,7 +49,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '525ec7a9c28d1e10e3256a547d15b85564a6881cc785ad130013d4b1f85c2837', 'code_sha256': 'b010c418e2ce6cbcdfec759c4e1b86b40f5fbabc1221fc8fee3c582d70095fea', 'words_sha256': '6511bf47b944bf674cbd1d7f704a673de2a9b1f3320d8a5f578afa906c129e8d', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '6bd118eb31b90634119af5aa16f2f7620874a41b96674f8bf6a26c7ee7c721dd', 'code_sha256': 'd783ff31d007ca61a602150aadb438ad3ac61f4e8f2d140bc5b799ae9cad734b', 'words_sha256': '6511bf47b944bf674cbd1d7f704a673de2a9b1f3320d8a5f578afa906c129e8d', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -131,10 +131,10 @@ def worst_recall_loss(
     _policy(absent, smooth, label_smoothing)
     target, weight = _arrange(input, target, weight, mask, ignore_index)
     class_weight = _shares(input, class_weight, classes, exclude_background)
-    group = None if process_group is None else _group(process_group)
+    ranks = None if process_group is None else _group(process_group)
     if counts is not None:
-        counts = _settled(counts, input, target, weight, label_smoothing, group)
-    arguments = (counts, class_weight, label_smoothing, absent, smooth, group)
+        counts = _settled(counts, input, target, weight, label_smoothing, ranks)
+    arguments = (counts, class_weight, label_smoothing, absent, smooth, ranks)
     at_once = _at_once(input, target, weight)
     if at_once:
         return _WorstRecallBlocks.apply(input, target, weight, *arguments)
@@ -214,12 +214,12 @@ class _WorstRecallFunction(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth, group):
+    def forward(input, target, weight, given, class_weight, label_smoothing, absent, smooth, ranks):
         counts = given
         if given is None:
             counts = _count(input, target, weight, label_smoothing)
-            counts = _over_ranks(counts, group)
-        loss, pair, share = _scalars(counts, class_weight, absent, smooth, group)
+            counts = _over_ranks(counts, ranks)
+        loss, pair, share = _scalars(counts, class_weight, absent, smooth, ranks)
         return loss.to(_dtype(input)), share.to(_dtype(input)), pair
 
     @staticmethod
@@ -255,23 +255,23 @@ class _WorstRecallBlocks(torch.autograd.Function):
         label_smoothing,
         absent,
         smooth,
-        group,
+        ranks,
     ):
         counts, ctx.kept = given, None
         if given is None:
             keep = ctx.needs_input_grad[0]
             counts, ctx.kept = _over_blocks(input, target, weight, keep, label_smoothing)
-            counts = _over_ranks(counts, group)
+            counts = _over_ranks(counts, ranks)
         policy = None if _complete(counts) else absent
-        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, group)
-        ctx.settings = label_smoothing, absent, smooth, group
+        loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, ranks)
+        ctx.settings = label_smoothing, absent, smooth, ranks
         ctx.save_for_backward(input, target, weight, given, class_weight)
         return loss.to(_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss):
         input, target, weight, given, class_weight = ctx.saved_tensors
-        label_smoothing, absent, smooth, group = ctx.settings
+        label_smoothing, absent, smooth, ranks = ctx.settings
         if torch.is_grad_enabled() or not _at_once(grad_loss):
             g = _traced(grad_loss, ctx.pair, *ctx.saved_tensors, *ctx.settings)
         else:
@@ -296,14 +296,14 @@ def _traced(
     label_smoothing,
     absent,
     smooth,
-    group,
+    ranks,
 ):
     """The gradient by operations that compilers, transforms and autograd can follow."""
     if torch.is_grad_enabled() and given is None:  # create_graph: the weights have gradients
-        if group is not None:
+        if ranks is not None:
             raise NotImplementedError("there are no second derivatives over a process_group")
         counts = _count(input, target, weight, label_smoothing)
-        pair = _scalars(counts, class_weight, absent, smooth, group)[1]
+        pair = _scalars(counts, class_weight, absent, smooth, ranks)[1]
     pair = (pair * grad_loss).clamp(-_HUGE, _HUGE)
     return _narrow(_map(input, target, weight, pair, label_smoothing), input.dtype)
 
@@ -334,7 +334,7 @@ def _summed(input, target, weight, label_smoothing):
         return _count(input, target, weight, label_smoothing)
 
 
-def _scalars(counts, class_weight, absent, smooth, group):
+def _scalars(counts, class_weight, absent, smooth, ranks):
     """The loss, what backward maps over the batch, and how each loss counts in a mean."""
     cells = counts[:4]
     options = {"class_weight": class_weight, "absent": absent, "smooth": smooth}
@@ -342,7 +342,7 @@ def _scalars(counts, class_weight, absent, smooth, group):
     plus, minus = weights(*cells, **options)
     pair = [-plus, -minus]
     pair = torch.stack([_tensor(w, cells[0]).expand_as(cells[0]) for w in pair])
-    return loss, pair if group is None else pair * _size(group), loss.new_ones(())
+    return loss, pair if ranks is None else pair * _size(ranks), loss.new_ones(())
 
 
 def _soft(z):
