@@ -72,18 +72,27 @@ static void row_<<t>>(const <<t>> *zs, const <<t>> *ys, const <<t>> *vs, <<t>> *
     sums[0] += tp, sums[1] += fn, sums[2] += fp, sums[3] += tn;
 }
 
-/* m elements of as many places in a sample: their terms go to `few`, four a place. */
-static void places_<<t>>(const <<t>> *zs, const <<t>> *ys, const <<t>> *vs, <<t>> *slope, int64_t m, <<t>> c0, <<t>> c1,
+/* m elements of as many places in a sample: their terms go to four rows of sums, one a place. */
+static void places_<<t>>(const <<t>> *restrict zs, const <<t>> *restrict ys, const <<t>> *restrict vs, <<t>> *restrict slope, int64_t m, <<t>> c0, <<t>> c1,
                          <<t>> *restrict tp, <<t>> *restrict fn, <<t>> *restrict fp, <<t>> *restrict tn)
 {
+    if (vs)
 #pragma omp simd
-    for (int64_t i = 0; i < m; i++) {
-        <<t>> v = vs ? vs[i] : 1, y = v == 0 ? 0 : ys[i], no = 1 - y, a, b, d;
-        soft_<<t>>(v == 0 ? 0 : zs[i], c0, c1, &a, &b, &d);
-        y *= v, no *= v;
-        tp[i] += y * a, fn[i] += y * b, fp[i] += no * a, tn[i] += no * b;
-        slope[i] = d;
-    }
+        for (int64_t i = 0; i < m; i++) {
+            <<t>> v = vs[i], y = v == 0 ? 0 : ys[i], no = 1 - y, a, b, d;
+            soft_<<t>>(v == 0 ? 0 : zs[i], c0, c1, &a, &b, &d);
+            y *= v, no *= v;
+            tp[i] += y * a, fn[i] += y * b, fp[i] += no * a, tn[i] += no * b;
+            slope[i] = d;
+        }
+    else
+#pragma omp simd
+        for (int64_t i = 0; i < m; i++) {
+            <<t>> y = ys[i], no = 1 - y, a, b, d;
+            soft_<<t>>(zs[i], c0, c1, &a, &b, &d);
+            tp[i] += y * a, fn[i] += y * b, fp[i] += no * a, tn[i] += no * b;
+            slope[i] = d;
+        }
 }
 
 /* The weights of m elements from `place` on in a sample, which has C M. */
@@ -159,11 +168,15 @@ static void finish_<<t>>(const void *given, int64_t from, int64_t to, double *su
             const <<t>> *ys = as_<<t>>(job->y, job->y_type, at, m, y_room);
             const <<t>> *vs = weights_<<t>>(job, n, place, m, v_room);
             <<t>> *slope = (<<t>> *)job->kept + at;
+            if (vs)
 #pragma omp simd
-            for (int64_t k = 0; k < m; k++) {
-                <<t>> v = vs ? vs[k] : 1, y = v == 0 ? 0 : ys[k];
-                slope[k] = slope[k] * (y * plus[k] - (1 - y) * minus[k]) * v;
-            }
+                for (int64_t k = 0; k < m; k++) {
+                    <<t>> y = vs[k] == 0 ? 0 : ys[k];
+                    slope[k] = slope[k] * (y * plus[k] - (1 - y) * minus[k]) * vs[k];
+                }
+            else
+#pragma omp simd
+                for (int64_t k = 0; k < m; k++) slope[k] *= ys[k] * plus[k] - (1 - ys[k]) * minus[k];
         }
     }
 }
@@ -296,10 +309,10 @@ static void finish_<<t>>(const void *given, int64_t from, int64_t to, double *su
         for (int64_t k = 0; k < C; k++) {
             <<t>> *row = p + k * at.stride, plus = (<<t>>)job->plus[k], minus = -(<<t>>)job->minus[k];
 #pragma omp simd
-            for (int64_t i = 0; i < w; i++) {
-                <<t>> g = row[i] * ((own[i] == k ? plus : minus) - base[i] - dot[i]);
-                row[i] = vs ? g * vs[i] : g;
-            }
+            for (int64_t i = 0; i < w; i++) row[i] *= (own[i] == k ? plus : minus) - base[i] - dot[i];
+            if (vs)
+#pragma omp simd
+                for (int64_t i = 0; i < w; i++) row[i] *= vs[i];
             if (panel)
                 for (int64_t i = 0; i < w; i++) kept[places[i] + k * M] = row[i];
         }
