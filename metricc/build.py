@@ -18,12 +18,12 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from metricc.emit import c, c_kernel, c_node
-from metricc.errors import fail, reason
+from metricc.errors import MetriccError, fail, reason
 from metricc.save import record
 from metricc.version import __version__
 
@@ -85,12 +85,19 @@ def build(path: Path, *, node: bool = False, force: bool = False) -> Built:
         ("LABELS", options["task"] == "multiclass"),
     ):
         module = module.replace(f"{name} = False", f"{name} = {holds}", 1)
+
+    def of_size(library: Path) -> str:
+        size = library.stat().st_size if library.exists() else 0
+        return module.replace("SIZE = 0", f"SIZE = {size}", 1)
+
     folder = path.parent / "__pycache__"
     library = folder / f"{marks['LIBRARY']}.{c_kernel.machine()}.so"
     found = folder / f"{stem}.py"
     new = []
     try:
-        if force or not library.exists() or not _holds(found, module):
+        there = library.exists() and _holds(found, of_size(library))
+        trial = _TRIAL.format(trial=c.trial(options))
+        if force or not there or _fails(library, trial):
             compiler = _compiler("CC")
             folder.mkdir(exist_ok=True)
             _clear(folder, path.stem, stem)
@@ -98,14 +105,15 @@ def build(path: Path, *, node: bool = False, force: bool = False) -> Built:
                 source, made = room / f"{marks['LIBRARY']}.c", room / library.name
                 source.write_text(code, encoding="utf-8", newline="\n")
                 _compile("CC", compiler, _commands(source, made))
-                _try(made, _TRIAL.format(trial=c.trial(options)), "CC")
+                _try(made, trial, "CC")
                 loader = room / found.name
-                loader.write_text(module, encoding="utf-8", newline="\n")
+                loader.write_text(of_size(made), encoding="utf-8", newline="\n")
                 source.replace(folder / source.name)
                 made.replace(library)
                 loader.replace(found)  # last: who finds it finds the library
             new.append(library)
-        extension = _node(folder, marks["NODE"], force, new) if node else None
+        wanted = node and options["task"] == "binary"  # others have no use for it
+        extension = _node(folder, marks["NODE"], force, new) if wanted else None
     except OSError as error:
         fact = f"cannot write {error.filename or folder}: {reason(error)}"
         raise fail("MC0503", fact, "check that the folder can be written") from None
@@ -121,6 +129,16 @@ def _node(folder: Path, mark: str, force: bool, new: list[Path]) -> Path:
     path = folder / f"{mark}.{c_kernel.torch_and_python(torch)}.so"
     if path.exists() and not force:
         return path
+    try:
+        return _made_node(folder, mark, path, torch, new)
+    except MetriccError as error:
+        start = "its kernel is there, without the node; "
+        told = (replace(d, hint=f"{start}{d.hint}") for d in error.diagnostics)
+        raise MetriccError(*told) from None
+
+
+def _made_node(folder: Path, mark: str, path: Path, torch: Any, new: list[Path]) -> Path:
+    """The node, compiled."""
     compiler = _compiler("CXX")
     with _room(folder) as room:
         source, made = room / f"{mark}.cpp", room / path.name
@@ -224,13 +242,26 @@ def _compile(variable: str, compiler: list[str], tries: list[list[str]]) -> None
 
 
 def _try(library: Path, trial: str, variable: str) -> None:
-    """Run a library in a process of its own: instructions that this machine lacks end it."""
-    command = [sys.executable, "-c", trial, str(library)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
+    """Raise `MetriccError` (MC0516) for a library that does not run."""
+    if told := _fails(library, trial):
         hint = f"set {variable} to another compiler; the file works without"
-        last = [*done.stderr.strip().splitlines(), f"exit code {done.returncode}"]
-        raise fail("MC0516", f"what was compiled does not run here: {last[-1]}", hint)
+        raise fail("MC0516", f"what was compiled does not run here: {told}", hint)
+
+
+def _fails(library: Path, trial: str) -> str:
+    """What goes wrong with a library in another process: a wrong instruction ends it."""
+    command = [sys.executable, "-c", trial, str(library.resolve())]
+    try:  # not in the user's folder, whose files would be imported
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, cwd=library.parent
+        )
+    except subprocess.TimeoutExpired:
+        return "it runs for more than 60 s"
+    except OSError as error:
+        return f"cannot run {sys.executable}: {reason(error)}"
+    if done.returncode == 0:
+        return ""
+    return [*done.stderr.strip().splitlines(), f"exit code {done.returncode}"][-1]
 
 
 def _clear(folder: Path, stem: str, kept: str) -> None:

@@ -269,7 +269,9 @@ SKIP_ALL = "torch.where(present.sum(-1, keepdim=True) > 0, present, share)"
         pytest.param(
             "macro(f1)", LABEL, "background and k == 0", "background and k == 1", id="background"
         ),
-        pytest.param("macro(f1)", LABEL, "in zip(rows, *cut)", "in zip(rows[1:], *cut)", id="blocks"),
+        pytest.param(
+            "macro(f1)", LABEL, "in zip(rows, *cut)", "in zip(rows[1:], *cut)", id="blocks"
+        ),
         pytest.param(
             "weighted(f1)", LABEL, "_support(TP, FN, class_weight)", "class_weight", id="support"
         ),

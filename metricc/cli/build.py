@@ -39,6 +39,8 @@ def build(file: Path, node: bool, force: bool, form: str) -> None:
         print_json({**named, "new": [str(path) for path in built.new]})
     else:
         click.echo(told(file, built))
+        if node and built.node is None:
+            click.echo(f"{file}: the autograd node is for binary losses, and was not compiled")
 
 
 def told(file: Path, built: Built) -> str:

@@ -20,8 +20,8 @@ SURROGATE_HELP = """amplified (default), soft (default of multiclass and gbdt),
 score_oriented(uniform), score_oriented(cosine), heaviside or straight_through; with other defaults:
 "amplified(L=73)"; or a formula in p: "p^2*(3 - 2*p)"."""
 NAME_HELP = """Its name. Default: FILE's, without _loss or _objective; else the metric's."""
-TARGET_HELP = """What to generate: torch, a PyTorch loss (default); triton, the same with kernels for
-CUDA in it; or gbdt, a NumPy objective for LightGBM and XGBoost."""
+TARGET_HELP = """What to generate: torch, a PyTorch loss (default); triton, the same with CUDA
+kernels; or gbdt, a NumPy objective for LightGBM and XGBoost."""
 DIFF_LINES = 40
 
 
@@ -66,7 +66,7 @@ def compile_formula(
     if check and output is None:
         raise click.UsageError("--check compares with a file: name it with -o")
     if kernel and (check or output is None):
-        raise click.UsageError("--build builds beside a file: write one with -o")
+        raise click.UsageError("--build goes with a file that is written: -o, and no --check")
     if name is None and output is not None:
         name = output.stem.removesuffix("_loss").removesuffix("_objective")
     compiled = compiler.compile(formula, name=name, **options)

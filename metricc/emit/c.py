@@ -36,13 +36,16 @@ def uncovered(options: Mapping[str, Any], forms: Mapping[str, Any]) -> str:
     partials = {name.removeprefix("M_") for name in names if name.startswith("M_")}
     partials -= {"TP", "FN", "FP", "TN"}
     partials = {name for name in partials if not re.fullmatch(r"r\d+", name)}  # tables' terms
+    if columns := sorted({name[3:] for name in partials if name.startswith("TP_")}):
+        return f"the column {columns[0]}"
     if partials:
         return f"{', '.join(sorted(partials))} beside the counts"
     soft = _named(str(options.get("surrogate")))
     if options.get("task") == "multiclass" and options.get("from_probabilities"):
         return "probabilities of classes"
     if not covers(soft, SOFTMAX if options.get("task") == "multiclass" else LOGITS):
-        return f"the surrogate {options.get('surrogate')}"
+        where = " in multiclass" if options.get("task") == "multiclass" else ""
+        return f"the surrogate {options.get('surrogate')}{where}"
     return ""
 
 

@@ -233,7 +233,7 @@ static void count_<<t>>(const void *given, int64_t from, int64_t to, double *sum
             if (vs)
                 for (int64_t i = 0; i < w; i++) row[i] = vs[i] == 0 ? 0 : row[i]; /* it may be NaN */
 #pragma omp simd
-            for (int64_t i = 0; i < w; i++) top[i] = row[i] <= top[i] ? top[i] : row[i]; /* a NaN stays */
+            for (int64_t i = 0; i < w; i++) top[i] = row[i] <= top[i] ? top[i] : row[i]; /* NaN stays in `total` */
         }
         for (int64_t k = 0; k < C; k++) {
             <<t>> *row = panel + k * W;
@@ -256,6 +256,10 @@ static void count_<<t>>(const void *given, int64_t from, int64_t to, double *sum
         }
         for (int64_t i = 0; i < w; i++) { /* the label's own class */
             int64_t k = labels[at.at + i];
+            if (k < 0 || k >= C) { /* somebody changed them since they were checked */
+                sums[0] = NAN;
+                continue;
+            }
             double v = vs ? vs[i] : 1;
             sums[4 * k] += v * panel[k * W + i];
             sums[4 * k + 3] += v; /* the weight of the positives */
@@ -272,7 +276,10 @@ static void count_<<t>>(const void *given, int64_t from, int64_t to, double *sum
                 for (int64_t i = 0; i < w; i++) total[i] += row[i], fp += row[i];
             sums[4 * k + 2] += fp;
         }
-        for (int64_t i = 0; i < w; i++) sums[4 * labels[at.at + i] + 1] += (vs ? vs[i] : 1) * total[i];
+        for (int64_t i = 0; i < w; i++) {
+            int64_t k = labels[at.at + i];
+            if (k >= 0 && k < C) sums[4 * k + 1] += (vs ? vs[i] : 1) * total[i];
+        }
     }
     free(panel);
 }
@@ -282,8 +289,7 @@ static void finish_<<t>>(const void *given, int64_t from, int64_t to, double *su
 {
     const Tables *job = given;
     int64_t C = job->C, M = job->M, W = width(C), places[512];
-    <<t>> *panel = job->M >= SHORT ? NULL : malloc((size_t)(C * W) * sizeof *panel);
-    if (!panel && job->M < SHORT) abort(); /* there was as much memory a moment ago */
+    <<t>> few[PANEL], *panel = M >= SHORT ? NULL : few; /* of a few classes alone: see FEW_CLASSES */
     <<t>> base[512], dot[512], v_room[512];
     int32_t own[512];
     (void)sums;
@@ -317,7 +323,6 @@ static void finish_<<t>>(const void *given, int64_t from, int64_t to, double *su
                 for (int64_t i = 0; i < w; i++) kept[places[i] + k * M] = row[i];
         }
     }
-    free(panel);
 }
 """
 

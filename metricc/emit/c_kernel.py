@@ -20,7 +20,8 @@ LIBRARY = ""  # the library's name up to the machine's; `metricc build` writes i
 NODE = ""  # likewise that of an autograd node in C++, up to the version of torch
 CLASSES = False  # whether there is a table for each class; likewise
 LABELS = False  # and whether targets are numbers of classes; likewise
-MOST_CLASSES = 4096  # more take panels that no cache holds
+SIZE = 0  # of the library, in bytes: a part of it would end the process; likewise
+MOST_CLASSES = 4096  # of a softmax: more take panels that no cache holds
 # Of a softmax over short rows, which are copied to panels: torch is faster at more.
 FEW_CLASSES = 8
 SHORT = 16  # elements of a row below which it is short
@@ -52,8 +53,11 @@ def kernel() -> Any:
     import torch
 
     here = Path(__file__)
+    path = here.with_name(f"{LIBRARY}.{machine()}.so")
     try:
-        library = ctypes.CDLL(str(here.with_name(f"{LIBRARY}.{machine()}.so")))
+        if path.stat().st_size != SIZE:
+            return None
+        library = ctypes.CDLL(str(path))
     except OSError:
         return None
     if CLASSES:
@@ -122,6 +126,8 @@ class Kernel(Library):
 
         The slope is None where no gradient is wanted. `a` and `b` are the surrogate's arguments.
         """
+        if input.is_neg() or target.is_neg():  # memory that torch reads with another sign
+            return None
         keep = input.requires_grad and self._graded()
         if self._extension is not None:
             address = self._addresses[0]
@@ -139,7 +145,7 @@ class Kernel(Library):
         if weight is not None:
             v, v_type = weight.data_ptr(), self._floats[weight.dtype]
         n = input.numel()
-        slope = self._empty(input.shape, dtype=input.dtype) if keep else None
+        slope = self._empty(input.shape, dtype=input.dtype, device="cpu") if keep else None
         room = None if slope is None else slope.data_ptr()
         sums, z, y = self._sums(), input.data_ptr(), target.data_ptr()
         if self._count(z, y, y_type, v, v_type, room, n, wide, a, b, self._team(n), sums):
@@ -212,11 +218,13 @@ class Classes(Library):
         wide = self._floats.get(input.dtype)
         if wide is None or label_smoothing or not input.is_contiguous():
             return None
+        if input.is_neg() or target.is_neg():  # memory that torch reads with another sign
+            return None
         if not self._takes(target, weight) or not self._fit(input, target):
             return None
         shape = self._shape(input)
-        counts = self._empty((4, shape[1]), dtype=self._float64)
-        kept = self._empty(input.shape, dtype=input.dtype) if keep else None
+        counts = self._empty((4, shape[1]), dtype=self._float64, device="cpu")
+        kept = self._empty(input.shape, dtype=input.dtype, device="cpu") if keep else None
         room = None if kept is None else kept.data_ptr()
         given, threads = self._given(target, weight), self._team(input.numel())
         z, sums = input.data_ptr(), counts.data_ptr()
@@ -253,9 +261,9 @@ class Classes(Library):
         """Whether there is something to count, in classes that are not too many for a panel."""
         N, C, M = self._shape(input)
         if not LABELS:
-            return bool(N and M and C <= MOST_CLASSES and target.shape == input.shape)
+            return bool(N and C and M and target.shape == input.shape)
         most = FEW_CLASSES if M < SHORT else MOST_CLASSES
-        return bool(N and M and target.dtype == self._labels and most >= C)
+        return bool(N and C and M and target.dtype == self._labels and most >= C)
 
     def _given(self, target: Any, weight: Any) -> tuple[Any, ...]:
         y = target.data_ptr(), self._types[target.dtype]
@@ -272,7 +280,7 @@ def _python_node(torch: Any) -> Any:
         ) -> Any:
             ctx.save_for_backward(input, target, weight)
             ctx.kept = kept
-            return torch.full((), loss, dtype=input.dtype)
+            return input.new_full((), loss)
 
         @staticmethod
         def backward(ctx: Any, grad: Any) -> Any:

@@ -144,7 +144,7 @@ KNOWN = "    w_plus, w_minus = _known(w_plus), _known(w_minus)\n"
 ELEMENT_SUMS = """
     sums += tuple(l.sum() if v is None else torch.dot(l, v) for l, _ in losses)"""
 SUMMED_AT_ONCE = """\
-        if _at_once(input):
+        if _at_once(input, target, weight):
             counts, _ = _over_blocks(input, target, weight, False<<settled_args>>)
             return _tensor(counts, input)
 """

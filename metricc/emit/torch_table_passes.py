@@ -114,7 +114,7 @@ def _complete(counts):
 '''
 
 SUMMED_AT_ONCE = """\
-        if _at_once(input):
+        if _at_once(input, target, weight):
             return _over_blocks(input, target, weight, False<<settled_args>>)[0]
 """
 

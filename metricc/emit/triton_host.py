@@ -50,12 +50,11 @@ def _on_gpu(*tensors):
     if not tensors[0].is_cuda and isinstance(_gpu_map, triton.JITFunction):
         return False  # under the interpreter it is none
     try:
-        for tensor in tensors:
-            if tensor is not None:
-                tensor.data_ptr()
+        return all(
+            t is None or ((t.data_ptr() != 0 or not t.numel()) and not t.is_neg()) for t in tensors
+        )
     except RuntimeError:  # a transform's wrapper
         return False
-    return True
 
 
 def _most_programs(device):

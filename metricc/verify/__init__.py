@@ -9,6 +9,7 @@ boosting     gradient, Hessian and metric of an objective for boosting, and how 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,15 +51,21 @@ def check_source(
             checks += attempt("scalars", derivation.checks, module, plan)
             checks += attempt("batches", tested.checks, module, plan, options, surrogate)
             with _kernel_of(path, module) as found:
-                if found:
+                if found is None:
+                    told = "there is one that does not run: metricc build --force"
+                    checks.append(ir.Check("with the built kernel", told, "any", None))
+                elif found:
                     again = attempt("batches", tested.checks, module, plan, options, surrogate)
                     checks += _together(again)
     return ir.Report(options.name, tuple(checks))
 
 
 @contextmanager
-def _kernel_of(path: Path | None, module: ModuleType) -> Iterator[bool]:
-    """The module with the kernel that the file at `path` finds, and whether it finds one."""
+def _kernel_of(path: Path | None, module: ModuleType) -> Iterator[bool | None]:
+    """The module with the kernel that the file at `path` finds, and whether it finds one.
+
+    None where there is one for this text that it does not take.
+    """
     looks = getattr(getattr(module, "_built", None), "__wrapped__", None)
     if path is None or looks is None:
         yield False
@@ -68,7 +75,9 @@ def _kernel_of(path: Path | None, module: ModuleType) -> Iterator[bool]:
         module.__file__ = str(path)
         kernel = looks()
         vars(module)["_built"] = lambda: kernel
-        yield kernel is not None
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        there = (path.parent / "__pycache__" / f"{path.stem}.{digest}.py").exists()
+        yield True if kernel is not None else None if there else False
     finally:
         vars(module)["_built"], module.__file__ = usual, place
 
