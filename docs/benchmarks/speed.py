@@ -2,7 +2,7 @@
 
     python docs/benchmarks/speed.py --markdown docs/speed.md
 
-All arms run in one process, float32, L = 10, in turns of a few calls: one thread up to n =
+All arms run in one process, float32, L = 10, in turns of 3 to 20 calls: one thread up to n =
 32,768, two above. A figure is the median of seven medians; ratios are medians of ratios within
 a round, with the least and the greatest. `naive` is the loss spelled with torch's operations
 under autograd, `bce` is `binary_cross_entropy_with_logits`, `compiled` is
@@ -145,8 +145,8 @@ def measure(losses: dict[str, Loss], n: int, seconds: float) -> dict[str, list[f
     steps = {name: lambda loss=loss: step(loss, z, y) for name, loss in losses.items()}
     steps["floor"] = lambda: floor(z, y)
     once = min(sum(call() for call in steps.values()) for _ in range(3))
-    turn = max(1, min(20, int(0.02 / once * len(steps))))
-    turns = max(2, min(60, int(seconds / ROUNDS / once / turn)))
+    turn = max(3, min(20, int(0.02 / once * len(steps))))
+    turns = max(1, min(60, int(seconds / ROUNDS / once / turn)))
     medians: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):
         times: dict[str, list[float]] = {name: [] for name in steps}

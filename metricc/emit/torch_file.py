@@ -138,7 +138,7 @@ __all__ = [<<exports>>]
 
 METRICC = {}
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -261,11 +261,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

@@ -116,8 +116,10 @@ def _judged(sums, input, counts, ranks, absent, smooth<<pair_args>>):
     loss, *pair = _scalars(sums, absent, smooth<<pair_args>>)
     if ranks is not None:
         pair = [x * _size(ranks) for x in pair]
-    largest = torch.finfo(_dtype(input)).max
-    return min(max(loss, -largest), largest), *pair
+    if not -3e38 < loss < 3e38:
+        largest = torch.finfo(_dtype(input)).max
+        loss = min(max(loss, -largest), largest)
+    return loss, *pair
 
 
 def _scalars(counts, absent, smooth<<pair_args>>):

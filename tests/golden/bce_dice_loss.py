@@ -50,9 +50,9 @@ from torch import Tensor
 
 __all__ = ["BceDiceLoss", "bce_dice_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': 'f2b36ca16f98281d651a1facab510526c1c37188cb5fd33bd27af2b9d67d3161', 'code_sha256': '9fdb686570a0f435a166481d72b440d4ccd60f40d16147c30fcafe2ff0a0e8e0', 'words_sha256': '06e8a224840b6568fd3925fbe33bef4f41ec82ea8be25aa0932b1513b5e26be0', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '6519ae9562ef34ab3f42644ed5476800f913b91ae30a3c779de2006239ab0339', 'code_sha256': '9d25c227bbab64d89438ff70d43e811e8f9d034e1f77ba3cacde8b149b8a8c15', 'words_sha256': '06e8a224840b6568fd3925fbe33bef4f41ec82ea8be25aa0932b1513b5e26be0', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -586,11 +586,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

@@ -61,9 +61,9 @@ from torch import Tensor
 
 __all__ = ["CostLoss", "Counts", "cost_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': 'c71e8af88b119f577ba31ceb499ac412885ddc921e1893fd655cac84dd6eb2e3', 'code_sha256': 'f78054e9732661f290420fd7f4de0c1f6cbb3d20240c417afcc0a07e9f62669d', 'words_sha256': 'c18c4ac99f66528dc23be5cdb767069372d0c3a735eadf26caf25b87f0cf7547', 'record_sha256': '4d2fc6ccb7b49d933ebcded19e305946af0e92e583e2ca2dcb5b22084cb37afc'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': 'c14e41bc1c48e9ba6f1ef9f8f5ec13c7d3318a6bdfcf31474deb2e0ac99039e2', 'code_sha256': '7fe9d9391df940cd554d4b1e92ad56da9381dbec1c914f29a7ca45fbdd71e432', 'words_sha256': 'c18c4ac99f66528dc23be5cdb767069372d0c3a735eadf26caf25b87f0cf7547', 'record_sha256': '4d2fc6ccb7b49d933ebcded19e305946af0e92e583e2ca2dcb5b22084cb37afc'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -321,8 +321,10 @@ def _judged(sums, input, counts, ranks, absent, smooth, L, threshold):
     loss, *pair = _scalars(sums, absent, smooth, L, threshold)
     if ranks is not None:
         pair = [x * _size(ranks) for x in pair]
-    largest = torch.finfo(_dtype(input)).max
-    return min(max(loss, -largest), largest), *pair
+    if not -3e38 < loss < 3e38:
+        largest = torch.finfo(_dtype(input)).max
+        loss = min(max(loss, -largest), largest)
+    return loss, *pair
 
 
 def _scalars(counts, absent, smooth, L, threshold):
@@ -435,7 +437,7 @@ def _settled(counts, input, target, weight, L, threshold, columns, ranks=None):
 def _summed(input, target, weight, L, threshold, columns):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             counts, _ = _over_blocks(input, target, weight, False, L, threshold, columns)
             return _tensor(counts, input)
         return _count(input, target, weight, L, threshold, columns)
@@ -607,11 +609,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

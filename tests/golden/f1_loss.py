@@ -51,9 +51,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '77bd1f6ca9c4022b094ca4530646d73b631008a2bbe2336374d83fbc3cb2bd73', 'code_sha256': '99d0d64efdb72c758ae7781d94a6cdde0eade27d9e3190dd55ed87bd72193bf2', 'words_sha256': '499c32c58cca5116ca9b656d02044e16c556380b61fb793c0d33d1be2ce7cb65', 'record_sha256': '388d54fba502c022fb2475fb7178feb6d939084b3b2fcd6e22dd0f5ccaf6a813'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '9b13dc89012222d2413c29ee2b7571881336377ccd8a947962fa86f7c09bb323', 'code_sha256': '1eb4054782ca6c0fbd4ca97d0f749f7e4a462ea807e2248ce984c012a2ce52f3', 'words_sha256': '499c32c58cca5116ca9b656d02044e16c556380b61fb793c0d33d1be2ce7cb65', 'record_sha256': '388d54fba502c022fb2475fb7178feb6d939084b3b2fcd6e22dd0f5ccaf6a813'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -300,8 +300,10 @@ def _judged(sums, input, counts, ranks, absent, smooth, L, threshold):
     loss, *pair = _scalars(sums, absent, smooth, L, threshold)
     if ranks is not None:
         pair = [x * _size(ranks) for x in pair]
-    largest = torch.finfo(_dtype(input)).max
-    return min(max(loss, -largest), largest), *pair
+    if not -3e38 < loss < 3e38:
+        largest = torch.finfo(_dtype(input)).max
+        loss = min(max(loss, -largest), largest)
+    return loss, *pair
 
 
 def _scalars(counts, absent, smooth, L, threshold):
@@ -400,7 +402,7 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
 def _summed(input, target, weight, L, threshold):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             counts, _ = _over_blocks(input, target, weight, False, L, threshold)
             return _tensor(counts, input)
         return _count(input, target, weight, L, threshold)
@@ -520,7 +522,7 @@ def _built():
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
         return made["kernel"]()
-    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
+    except Exception:  # there is none, or what is left of one
         return None
 
 
@@ -559,11 +561,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

@@ -53,9 +53,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '8b6b0b8fd5abc79c6fb9bdf6ddfc253f41f78759e243513be2b168e4e0bbebc9', 'code_sha256': '59bb6cd8e713c659906a298df210b435034f27f9dc10bad3cad5f396ccd6a8b8', 'words_sha256': 'd22dd9f07c1d9194fb501e3c1ccd03b10e783c7d2c45c1b76b4211025410b266', 'record_sha256': 'cb9e4ce7be9357f0a31e72d5bc8ed3ecff44173c98cc2e5754e23f2beb52f676'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '397b85ae29f4bf82a7212f2b5aada6cb1d2b3b6951449d0721eedaa410988459', 'code_sha256': '600ed5d14a106cf3376e5aba41f0a25d6e712f6e93a12f5f6fb56f14ae4c7094', 'words_sha256': 'd22dd9f07c1d9194fb501e3c1ccd03b10e783c7d2c45c1b76b4211025410b266', 'record_sha256': 'cb9e4ce7be9357f0a31e72d5bc8ed3ecff44173c98cc2e5754e23f2beb52f676'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -292,8 +292,10 @@ def _judged(sums, input, counts, ranks, absent, smooth, beta):
     loss, *pair = _scalars(sums, absent, smooth, beta)
     if ranks is not None:
         pair = [x * _size(ranks) for x in pair]
-    largest = torch.finfo(_dtype(input)).max
-    return min(max(loss, -largest), largest), *pair
+    if not -3e38 < loss < 3e38:
+        largest = torch.finfo(_dtype(input)).max
+        loss = min(max(loss, -largest), largest)
+    return loss, *pair
 
 
 def _scalars(counts, absent, smooth, beta):
@@ -379,7 +381,7 @@ def _settled(counts, input, target, weight, ranks=None):
 def _summed(input, target, weight):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             counts, _ = _over_blocks(input, target, weight, False)
             return _tensor(counts, input)
         return _count(input, target, weight)
@@ -499,7 +501,7 @@ def _built():
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
         return made["kernel"]()
-    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
+    except Exception:  # there is none, or what is left of one
         return None
 
 
@@ -538,11 +540,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

@@ -50,9 +50,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': 'e57732c225069cdec553542271d7cb4da40f9e425acc9903b2ad5b028ee35a9c', 'code_sha256': '19eaf81cc42159769b6b5f13722dbc59b260cdee45048ed8283755b60e397a97', 'words_sha256': 'a74435dffaf3e30ab868ec42909ff0bf7252903e3950ac2a8cbe7825014c5548', 'record_sha256': '1112c6e22f376a43db21252d3cd816bd9d000e4974a38b86e78840f0919bd5a1'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '57185d63c244d8cca705dcfe8c9e5689f676f12f06411c607f061a1698638351', 'code_sha256': '515ae85111050d8e0ed2ddcb7fcf07a9d6486491fde7ed0fc51fd0a05d952a13', 'words_sha256': 'a74435dffaf3e30ab868ec42909ff0bf7252903e3950ac2a8cbe7825014c5548', 'record_sha256': '1112c6e22f376a43db21252d3cd816bd9d000e4974a38b86e78840f0919bd5a1'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -276,8 +276,10 @@ def _judged(sums, input, counts, ranks, absent, smooth):
     loss, *pair = _scalars(sums, absent, smooth)
     if ranks is not None:
         pair = [x * _size(ranks) for x in pair]
-    largest = torch.finfo(_dtype(input)).max
-    return min(max(loss, -largest), largest), *pair
+    if not -3e38 < loss < 3e38:
+        largest = torch.finfo(_dtype(input)).max
+        loss = min(max(loss, -largest), largest)
+    return loss, *pair
 
 
 def _scalars(counts, absent, smooth):
@@ -363,7 +365,7 @@ def _settled(counts, input, target, weight, ranks=None):
 def _summed(input, target, weight):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             counts, _ = _over_blocks(input, target, weight, False)
             return _tensor(counts, input)
         return _count(input, target, weight)
@@ -483,7 +485,7 @@ def _built():
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
         return made["kernel"]()
-    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
+    except Exception:  # there is none, or what is left of one
         return None
 
 
@@ -522,11 +524,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

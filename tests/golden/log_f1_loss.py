@@ -51,9 +51,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "LogF1Loss", "gradient", "log_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'f2ee8d8d1a51d172211c9802a744f67d4e98c3350665497a329d3c1404e72c29', 'code_sha256': 'd5e5878e368f7e6ae25813cf677fb60a8b8bc3a18fe83a31b7d808c37e2aed23', 'words_sha256': '620997a2624af780f403c642d6066d9254487dbb18df82e74e1e90dde286cd46', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'a0d2e085730719422df20d44aa1297e8697d889a33cd751da5941e08198b4ee6', 'code_sha256': '07fa2c3a4898ef179c9304ea33a47f04e4dbdaa84e52a9526a9fa3b18df7b93d', 'words_sha256': '620997a2624af780f403c642d6066d9254487dbb18df82e74e1e90dde286cd46', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -300,8 +300,10 @@ def _judged(sums, input, counts, ranks, absent, smooth, L, threshold):
     loss, *pair = _scalars(sums, absent, smooth, L, threshold)
     if ranks is not None:
         pair = [x * _size(ranks) for x in pair]
-    largest = torch.finfo(_dtype(input)).max
-    return min(max(loss, -largest), largest), *pair
+    if not -3e38 < loss < 3e38:
+        largest = torch.finfo(_dtype(input)).max
+        loss = min(max(loss, -largest), largest)
+    return loss, *pair
 
 
 def _scalars(counts, absent, smooth, L, threshold):
@@ -400,7 +402,7 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
 def _summed(input, target, weight, L, threshold):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             counts, _ = _over_blocks(input, target, weight, False, L, threshold)
             return _tensor(counts, input)
         return _count(input, target, weight, L, threshold)
@@ -520,7 +522,7 @@ def _built():
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
         return made["kernel"]()
-    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
+    except Exception:  # there is none, or what is left of one
         return None
 
 
@@ -559,11 +561,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

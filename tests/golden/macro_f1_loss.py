@@ -55,9 +55,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "MacroF1Loss", "gradient", "macro_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '5cf91b0132284eeb506d83f04c9b1772a23cc8e92cbea18e72d655a360730d8c', 'code_sha256': '29c94bee89b66a321f16227ffe6158487bc6d91104dc8218e698ac96ab12c9b4', 'words_sha256': 'c737f8c3ca32345175a1fb356491c4ad4824120624d84bf6d394cbed1cafd3fb', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': 'da09bdd20f0c4d840e95683c8a0d56c2bf651ce50c1021fe7dd6ccda823fc129', 'code_sha256': '426158fc2468b2e37abc89d0ccb9f6d40b14c3d74bb24b3fbee0e040c2f4bb0e', 'words_sha256': 'c737f8c3ca32345175a1fb356491c4ad4824120624d84bf6d394cbed1cafd3fb', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -231,7 +231,7 @@ def _built():
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
         return made["kernel"]()
-    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
+    except Exception:  # there is none, or what is left of one
         return None
 
 
@@ -359,7 +359,7 @@ def _settled(counts, input, target, weight, label_smoothing, ranks=None):
 def _summed(input, target, weight, label_smoothing):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             return _over_blocks(input, target, weight, False, label_smoothing)[0]
         return _count(input, target, weight, label_smoothing)
 
@@ -712,11 +712,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

@@ -61,9 +61,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "MccLoss", "gradient", "mcc_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '183c46465b186f38618e8d2ad18f16fef0ae2f22aeebc944c2ffed683fdfd0f5', 'code_sha256': 'fa4662def6b34b1eff487b33b69d93c061b86d3a4f0cf1319f8768aaddfd912f', 'words_sha256': '1de2e1c15e10be1b8bb36f3db731ee5aabaca365f51f1030dd4715c8bdc92471', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '0bced30faed8a31c68d72c77b4b557be99dae6bc20a7884bed89a1ea8c42eeb5', 'code_sha256': '165f0dd02d4e3dfbc378d5f8b35b9b563b6e2f1aa90ce7036d07d3fc60c54757', 'words_sha256': '1de2e1c15e10be1b8bb36f3db731ee5aabaca365f51f1030dd4715c8bdc92471', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -324,8 +324,10 @@ def _judged(sums, input, counts, ranks, absent, smooth, L, threshold):
     loss, *pair = _scalars(sums, absent, smooth, L, threshold)
     if ranks is not None:
         pair = [x * _size(ranks) for x in pair]
-    largest = torch.finfo(_dtype(input)).max
-    return min(max(loss, -largest), largest), *pair
+    if not -3e38 < loss < 3e38:
+        largest = torch.finfo(_dtype(input)).max
+        loss = min(max(loss, -largest), largest)
+    return loss, *pair
 
 
 def _scalars(counts, absent, smooth, L, threshold):
@@ -424,7 +426,7 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
 def _summed(input, target, weight, L, threshold):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             counts, _ = _over_blocks(input, target, weight, False, L, threshold)
             return _tensor(counts, input)
         return _count(input, target, weight, L, threshold)
@@ -544,7 +546,7 @@ def _built():
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
         return made["kernel"]()
-    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
+    except Exception:  # there is none, or what is left of one
         return None
 
 
@@ -583,11 +585,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

@@ -62,9 +62,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "RkLoss", "gradient", "rk_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': 'b2b5a826d0ab7af1fcf5da054c3a991dec07228e4000c1841e80129eeca48476', 'code_sha256': '44ac886dfbc2d83a9b61969f09922d614826edd7f3a82880d71e0af705586a88', 'words_sha256': 'fc55869f795d83b7e854b64ec12074468b77d1c0047d1e65431cdf2a998ee6a0', 'record_sha256': '406458080888ad8d4c46b5a4b54f4e1037105145a235d6efe469369487961ace'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': '4b8417f07b837bcb52973b9e22de3335a4c52eeabb3a7a7a26ad8252c53230e8', 'code_sha256': 'a324ef869cf4bf699c9f6ad98ad0e3a18e928cde44246d77ef96b3ef871707a2', 'words_sha256': 'fc55869f795d83b7e854b64ec12074468b77d1c0047d1e65431cdf2a998ee6a0', 'record_sha256': '406458080888ad8d4c46b5a4b54f4e1037105145a235d6efe469369487961ace'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -369,7 +369,7 @@ def _settled(counts, input, target, weight, label_smoothing, ranks=None):
 def _summed(input, target, weight, label_smoothing):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             return _over_blocks(input, target, weight, False, label_smoothing)[0]
         return _count(input, target, weight, label_smoothing)
 
@@ -711,11 +711,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

@@ -55,9 +55,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "TverskyLoss", "gradient", "tversky_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'd0e39ba2709742944f972036d65e5096feb0a9ad03baca9be780ceff8ab7f495', 'code_sha256': 'ecf49893e3982bf11bbc24c5f7b90de1fa1459882060ed578a88baf03d30fdfb', 'words_sha256': '46ffdc6978027c02f40871f82ee0470fa6fd9150681d257918f027dea2408e82', 'record_sha256': '8132ec046eddd36d40f0724511e21355c7aba21cc149dc9f08c870a07c971be6'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'ae5c9d9bb7c5de5d14455624ae5897ba29fa2ccfc7e83edd6696cf706dd9daf7', 'code_sha256': 'c36727eacbb920deae257df4af22e4afe606244743341f146636948eacc05357', 'words_sha256': '46ffdc6978027c02f40871f82ee0470fa6fd9150681d257918f027dea2408e82', 'record_sha256': '8132ec046eddd36d40f0724511e21355c7aba21cc149dc9f08c870a07c971be6'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -320,8 +320,10 @@ def _judged(sums, input, counts, ranks, absent, smooth, alpha, beta, L, threshol
     loss, *pair = _scalars(sums, absent, smooth, alpha, beta, L, threshold)
     if ranks is not None:
         pair = [x * _size(ranks) for x in pair]
-    largest = torch.finfo(_dtype(input)).max
-    return min(max(loss, -largest), largest), *pair
+    if not -3e38 < loss < 3e38:
+        largest = torch.finfo(_dtype(input)).max
+        loss = min(max(loss, -largest), largest)
+    return loss, *pair
 
 
 def _scalars(counts, absent, smooth, alpha, beta, L, threshold):
@@ -410,7 +412,7 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
 def _summed(input, target, weight, L, threshold):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             counts, _ = _over_blocks(input, target, weight, False, L, threshold)
             return _tensor(counts, input)
         return _count(input, target, weight, L, threshold)
@@ -530,7 +532,7 @@ def _built():
         made = {"__name__": kernel.stem, "__file__": str(kernel)}
         exec(compile(kernel.read_bytes(), kernel, "exec"), made)
         return made["kernel"]()
-    except (OSError, SyntaxError, KeyError):  # there is none, or what is left of one
+    except Exception:  # there is none, or what is left of one
         return None
 
 
@@ -571,11 +573,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):

@@ -49,9 +49,9 @@ from torch import Tensor
 
 __all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '6bd118eb31b90634119af5aa16f2f7620874a41b96674f8bf6a26c7ee7c721dd', 'code_sha256': 'd783ff31d007ca61a602150aadb438ad3ac61f4e8f2d140bc5b799ae9cad734b', 'words_sha256': '6511bf47b944bf674cbd1d7f704a673de2a9b1f3320d8a5f578afa906c129e8d', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '2aaee2bd733c96713ecdc4e335359b8dc003c196b0b8897e57a62ed842900ee9', 'code_sha256': '809f7520042032953ab536dd3457a77af754866699b679a35748fde0c7cf52f2', 'words_sha256': '6511bf47b944bf674cbd1d7f704a673de2a9b1f3320d8a5f578afa906c129e8d', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
 
-_BLOCK = 65_536  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 
@@ -329,7 +329,7 @@ def _settled(counts, input, target, weight, label_smoothing, ranks=None):
 def _summed(input, target, weight, label_smoothing):
     """The counts of a batch as one tensor, without a gradient."""
     with torch.no_grad():
-        if _at_once(input):
+        if _at_once(input, target, weight):
             return _over_blocks(input, target, weight, False, label_smoothing)[0]
         return _count(input, target, weight, label_smoothing)
 
@@ -573,11 +573,12 @@ def _at_once(*tensors):
     if torch.compiler.is_compiling():
         return False
     try:
-        return all(
-            t is None or (t.is_cpu and (t.data_ptr() != 0 or not t.numel())) for t in tensors
-        )
+        for t in tensors:
+            if t is not None and not (t.is_cpu and (t.data_ptr() or not t.numel())):
+                return False
     except RuntimeError:  # functorch wraps what has no memory of its own
         return False
+    return True
 
 
 def _group(process_group):
