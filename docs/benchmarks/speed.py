@@ -12,6 +12,9 @@ build`, `node` with that and its autograd node (`--node`), `fused` is `torch.com
 write a fresh gradient (`torch.full_like`). Peak memory is measured in a process of its own for
 each arm: how far the resident set rises above what it was before the call, after a call on a
 small batch.
+
+Targets stand beside the ratios that have one. What was tried where they are missed is in the
+decisions (docs/decisions.md, "What was tried for small batches").
 """
 
 from __future__ import annotations

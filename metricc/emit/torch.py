@@ -1,7 +1,8 @@
 """ir.Plan → a standalone PyTorch loss file (standard library and torch only).
 
-The text is put together from fragments with holes: `torch_file` (what every file has, and a loss
-of one table), `torch_columns` (what columns add to it), `torch_table` (losses of several tables),
+The text is put together from fragments with holes: `torch_file` (what every file has),
+`torch_single` (a loss of one table), `torch_columns` (what columns add to it), `torch_table` and
+`torch_table_passes` (losses of several tables), `torch_kernel` (how a file finds its built kernel),
 `torch_soft` (surrogates), `torch_elements` and `torch_guards` (functions that are called).
 Every hole must have a value and every value a hole. Text of the user's (formula, record) is made
 harmless before it goes near a docstring.
