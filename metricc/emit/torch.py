@@ -80,6 +80,7 @@ def _of_one_table(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> s
         **head(plan, options, scalars, ""),
         **own,
         **more,
+        "block": "32_768",
         "input": "probabilities" if options.from_probabilities else "logits",
         "direction": "1 - " if options.goal == "maximize" else "",
         "scale": scale,

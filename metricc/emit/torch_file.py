@@ -138,7 +138,7 @@ __all__ = [<<exports>>]
 
 METRICC = {}
 
-_BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
+_BLOCK = <<block>>  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss scales
 

@@ -89,6 +89,7 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
         **head(plan, options, scalars, _keywords(shape), not shape.rows),
         **own,
         **_signature(options, shape, own, "joint" in plan.levels),
+        "block": "131_072",  # a class has a part of it, and each operation its own costs
         "known": KNOWN if surrogate.hard else "",
         "bound": file.BOUND if surrogate.curve else "",
         "bound_inside": f"    {file.BOUND}" if surrogate.curve else "",
