@@ -385,7 +385,7 @@ def _placed(tensor, input, name):
 
 # A weight per sample weighs the sample in a mean over samples; it is no part of its counts.
 SAMPLE_WEIGHT = """\
-    sample_weight = torch.ones(len(input), dtype=_wide(input), device=input.device)
+    sample_weight = torch.ones(input.shape[0], dtype=_wide(input), device=input.device)
     if weight is not None and weight.shape == input.shape[:1]:
         sample_weight, weight = weight.to(sample_weight), None
         if _at_once(sample_weight) and not (sample_weight >= 0).all():

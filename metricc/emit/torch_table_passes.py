@@ -16,7 +16,7 @@ class _<<pascal>>Function(torch.autograd.Function):
     @staticmethod
     def forward(<<tensors>>, <<settings>>):
 <<count_line>>        loss, pair, share = _scalars(counts<<share_in>>, absent, smooth, ranks<<pair_args>>)
-        return loss.to(_dtype(input)), share.to(_dtype(input)), pair
+        return loss.to(_dtype(input), copy=True), share.to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):

@@ -278,7 +278,7 @@ def _passes(
     settings = f"label_smoothing, absent, smooth, ranks{own['store']}"
     finish = "            g = _finish(kept, <<finish_input>>target, weight, pair, "
     finish += "label_smoothing<<finish_args>>)\n"
-    share = "loss.to(_dtype(input)), share.to(_dtype(input))"
+    share = "loss.to(_dtype(input), copy=True), share.to(_dtype(input))"
     mark = "        ctx.mark_non_differentiable(share)\n"
     return {
         "tensors": tensors,
@@ -287,7 +287,7 @@ def _passes(
         "unless_given": "" if shape.rows else " and given is None",
         "count_line": file.fill(passes.COUNT_LINES[f"traced, {count}"], own),
         "count_line_at_once": file.fill(passes.COUNT_LINES[f"at once, {count}"], own),
-        "returned": share if shape.vector else "loss.to(_dtype(input))",
+        "returned": share if shape.vector else "loss.to(_dtype(input), copy=True)",
         "policy": passes.POLICY if shape.classes else "",
         "policy_name": "policy" if shape.classes else "absent",
         "mark_share": mark if shape.vector else "",
@@ -382,7 +382,7 @@ def _counting(
         "and_sums": f" and the sums of {sums}" if elements else "",
         "table": "class" if shape.classes else "sample",
         "counts_shape": cells if shape.rows else "(C,)",
-        "zeros_shape": ("len(input), input.shape[1]" if shape.classes else "len(input)")
+        "zeros_shape": ("input.shape[0], input.shape[1]" if shape.classes else "input.shape[0]")
         if shape.rows
         else "input.shape[1]",
         "dims": dims,
@@ -391,9 +391,9 @@ def _counting(
         "spread_each": f"        plus, minus{rest} = _spread(pair, rows)\n" if shape.rows else "",
         "share_of_block": "C" if shape.softmax else "2 * C",
         "rows_name": "rows" if shape.rows else "_",
-        "sizes": "len(tensors[0]), math.prod(tensors[0].shape[2:])"
+        "sizes": "tensors[0].shape[0], math.prod(tensors[0].shape[2:])"
         if shape.classes
-        else "len(tensors[0]), math.prod(tensors[0].shape[1:])",
+        else "tensors[0].shape[0], math.prod(tensors[0].shape[1:])",
         "classes_of": "t.shape[1]" if shape.classes else "1",
         "spread_index": spread,
         "to_p": to_p,

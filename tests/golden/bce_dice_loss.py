@@ -50,7 +50,7 @@ from torch import Tensor
 
 __all__ = ["BceDiceLoss", "bce_dice_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': 'd52edf0b1fb4f49d4bea56c91cb882c5adad0d7ef8c9fbccdcfebc5164a45e6e', 'code_sha256': 'a3db4c21070526e0f779163fda0767023935596034ce039a959bcac85cac5230', 'words_sha256': '06e8a224840b6568fd3925fbe33bef4f41ec82ea8be25aa0932b1513b5e26be0', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(1 - f1)', 'options': {'name': 'bce_dice', 'task': 'multilabel', 'per': 'sample', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions', 'outer M_r1': 'as written; proved: rational functions', 'outer M_bce': 'as written; proved: rational functions'}, 'formula_sha256': 'b40b1bb7408ea0177732a1ce7642c9ea534dc36a79d24f0345f5672ae763371b', 'file_sha256': '44af90ab91334bc5088a86ddee601b198ed53c228fd59e1f61aacc70c8d3c998', 'code_sha256': '869da200544de3e810f74d96ff068e7e909f91ec04f01be2c291a506218d49a8', 'words_sha256': '06e8a224840b6568fd3925fbe33bef4f41ec82ea8be25aa0932b1513b5e26be0', 'record_sha256': 'd4e98f09e456abab0fa3c4fcff7652fadd5b62ae1c21d9fee2fa5508926d046a'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 131_072  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -213,7 +213,7 @@ class _BceDiceFunction(torch.autograd.Function):
     ):
         counts = _count(input, target, weight, label_smoothing, L, threshold)
         loss, pair, share = _scalars(counts, class_weight, absent, smooth, ranks, L, threshold)
-        return loss.to(_dtype(input)), share.to(_dtype(input)), pair
+        return loss.to(_dtype(input), copy=True), share.to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -258,7 +258,7 @@ class _BceDiceBlocks(torch.autograd.Function):
         ctx.settings = label_smoothing, absent, smooth, ranks, L, threshold
         ctx.save_for_backward(input, target, weight, class_weight)
         ctx.mark_non_differentiable(share)
-        return loss.to(_dtype(input)), share.to(_dtype(input))
+        return loss.to(_dtype(input), copy=True), share.to(_dtype(input))
 
     @staticmethod
     def backward(ctx, grad_loss, _):
@@ -359,7 +359,7 @@ def _over_blocks(input, target, weight, keep, label_smoothing, L, threshold):
     pieces = _pieces(input, target, weight)
     kept = torch.empty(input.shape, dtype=_dtype(input)) if keep and len(pieces) > 1 else None
     places = pieces if kept is None else _pieces(kept)
-    counts = torch.zeros(5, len(input), input.shape[1], dtype=torch.float64)
+    counts = torch.zeros(5, input.shape[0], input.shape[1], dtype=torch.float64)
     for (rows, (z, y, v)), (_, (place, *_)) in zip(pieces, places):
         z, y, v = _ready(z.to(_dtype(input)), y, v, label_smoothing)
         sums, left = _sums(_soft_block, z, y, v, L, threshold)
@@ -416,7 +416,7 @@ def _finish(slope, input, target, weight, pair, label_smoothing):
 
 def _flat(*tensors):
     """The tensors as (samples, classes, positions)."""
-    N, M = len(tensors[0]), math.prod(tensors[0].shape[2:])
+    N, M = tensors[0].shape[0], math.prod(tensors[0].shape[2:])
     return [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
 
 
@@ -514,7 +514,7 @@ def _arrange(input, target, weight, mask, ignore_index):
         raise ValueError(f"input has shape {tuple(input.shape)}; it must be (N, C, ...)")
     if target.shape != input.shape:
         raise ValueError(f"input has shape {tuple(input.shape)}, target {tuple(target.shape)}")
-    sample_weight = torch.ones(len(input), dtype=_wide(input), device=input.device)
+    sample_weight = torch.ones(input.shape[0], dtype=_wide(input), device=input.device)
     if weight is not None and weight.shape == input.shape[:1]:
         sample_weight, weight = weight.to(sample_weight), None
         if _at_once(sample_weight) and not (sample_weight >= 0).all():

@@ -55,7 +55,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MacroF1Loss", "gradient", "macro_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '91421ef0e59a35ee7d65e842ab51cd716e1b1c5da769235e33b06b3aaa6f2664', 'code_sha256': 'e7feb4aa88461ccba43a2d78283c93936a3c8d3304e9e14ac2b805cf67c56e3f', 'words_sha256': 'c737f8c3ca32345175a1fb356491c4ad4824120624d84bf6d394cbed1cafd3fb', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '985568455991326820edb006b0df3e1bb0d54c7e4b76b209e4ca353125aaec3f', 'code_sha256': 'e7355a7298f23fdd02799fe44f5c236123d1e69fbcbea7cd95fd9bb00693aa0b', 'words_sha256': 'c737f8c3ca32345175a1fb356491c4ad4824120624d84bf6d394cbed1cafd3fb', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 131_072  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -247,7 +247,7 @@ class _MacroF1Function(torch.autograd.Function):
             counts = _count(input, target, weight, label_smoothing)
             counts = _over_ranks(counts, ranks)
         loss, pair, share = _scalars(counts, class_weight, absent, smooth, ranks)
-        return loss.to(_dtype(input)), share.to(_dtype(input)), pair
+        return loss.to(_dtype(input), copy=True), share.to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -293,7 +293,7 @@ class _MacroF1Blocks(torch.autograd.Function):
         loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, ranks)
         ctx.settings = label_smoothing, absent, smooth, ranks
         ctx.save_for_backward(input, target, weight, given, class_weight)
-        return loss.to(_dtype(input))
+        return loss.to(_dtype(input), copy=True)
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -534,7 +534,7 @@ def _through(p, g):
 
 def _flat(*tensors):
     """The tensors as (samples, classes, positions)."""
-    N, M = len(tensors[0]), math.prod(tensors[0].shape[2:])
+    N, M = tensors[0].shape[0], math.prod(tensors[0].shape[2:])
     return [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
 
 

@@ -62,7 +62,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "RkLoss", "gradient", "rk_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': 'f64ea59007361cc93d604659291cb526d3c55e603f1ee63538c4b5a304cf312a', 'code_sha256': 'c357f5ac0cec8797b575c14fc6c56c5b0a7552867352cf6d9e9d081b4385ab30', 'words_sha256': 'fc55869f795d83b7e854b64ec12074468b77d1c0047d1e65431cdf2a998ee6a0', 'record_sha256': '406458080888ad8d4c46b5a4b54f4e1037105145a235d6efe469369487961ace'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'multiclass_mcc', 'options': {'name': 'rk', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'r1 value': 'as written; proved: rational functions', 'r1 M_TP': 'as written; proved: rational functions', 'r1 M_FN': 'as written; proved: rational functions', 'r1 M_FP': 'as written; proved: rational functions', 'r1 M_TN': 'as written; proved: rational functions', 'r1 w_plus': 'as written; proved: rational functions', 'r1 w_minus': 'as written; proved: rational functions', 'r2 value': 'as written; proved: rational functions', 'r2 M_TP': 'as written; proved: rational functions', 'r2 M_FN': 'as written; proved: rational functions', 'r2 M_FP': 'as written; proved: rational functions', 'r2 M_TN': 'as written; proved: rational functions', 'r2 w_plus': 'as written; proved: rational functions', 'r2 w_minus': 'as written; proved: rational functions', 'r3 value': 'as written; proved: rational functions', 'r3 M_TP': 'as written; proved: rational functions', 'r3 M_FN': 'as written; proved: rational functions', 'r3 M_FP': 'as written; proved: rational functions', 'r3 M_TN': 'as written; proved: rational functions', 'r3 w_plus': 'as written; proved: rational functions', 'r3 w_minus': 'as written; proved: rational functions', 'outer value': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r1': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r2': 'as written; proved: rational functions, with roots as powers of their factors', 'outer M_r3': 'as written; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': '14ea5b0f1529712005025f50ee6e0854af5e4b47920d034af4d94aa6c9caaa52', 'file_sha256': '3eddeae88c2265d9fb530eba7708df6c34e55eb4eb7e0fb6b92e50a774ec08a3', 'code_sha256': 'd06f7216ed62efce7aa90fb4439f3b264ebb0733c38bffa71d02b5600ebecc90', 'words_sha256': 'fc55869f795d83b7e854b64ec12074468b77d1c0047d1e65431cdf2a998ee6a0', 'record_sha256': '406458080888ad8d4c46b5a4b54f4e1037105145a235d6efe469369487961ace'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 131_072  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -257,7 +257,7 @@ class _RkFunction(torch.autograd.Function):
             counts = _count(input, target, weight, label_smoothing)
             counts = _over_ranks(counts, ranks)
         loss, pair, share = _scalars(counts, class_weight, absent, smooth, ranks)
-        return loss.to(_dtype(input)), share.to(_dtype(input)), pair
+        return loss.to(_dtype(input), copy=True), share.to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -303,7 +303,7 @@ class _RkBlocks(torch.autograd.Function):
         loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, ranks)
         ctx.settings = label_smoothing, absent, smooth, ranks
         ctx.save_for_backward(input, target, weight, given, class_weight)
-        return loss.to(_dtype(input))
+        return loss.to(_dtype(input), copy=True)
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -539,7 +539,7 @@ def _through(p, g):
 
 def _flat(*tensors):
     """The tensors as (samples, classes, positions)."""
-    N, M = len(tensors[0]), math.prod(tensors[0].shape[2:])
+    N, M = tensors[0].shape[0], math.prod(tensors[0].shape[2:])
     return [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
 
 

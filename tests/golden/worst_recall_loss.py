@@ -49,7 +49,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'e091ce21a1a2bb3f162ca28f5ae32b56dbcf20a9b83bdbb395f9bc7756b7dfd7', 'code_sha256': 'd66ebb8593c0ed0b8c87afa13f034689fc29522783c61ac61269d4acb57cba4e', 'words_sha256': '6511bf47b944bf674cbd1d7f704a673de2a9b1f3320d8a5f578afa906c129e8d', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '7f132edb7c3b126ab594193a3740edf2272daf04d1ef92fa885dc48c12466a06', 'code_sha256': '2aaececde16cc5b1d1655dc4216246d549198f6b9ced10d06547b136aff0b60f', 'words_sha256': '6511bf47b944bf674cbd1d7f704a673de2a9b1f3320d8a5f578afa906c129e8d', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 131_072  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -220,7 +220,7 @@ class _WorstRecallFunction(torch.autograd.Function):
             counts = _count(input, target, weight, label_smoothing)
             counts = _over_ranks(counts, ranks)
         loss, pair, share = _scalars(counts, class_weight, absent, smooth, ranks)
-        return loss.to(_dtype(input)), share.to(_dtype(input)), pair
+        return loss.to(_dtype(input), copy=True), share.to(_dtype(input)), pair
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -266,7 +266,7 @@ class _WorstRecallBlocks(torch.autograd.Function):
         loss, ctx.pair, share = _scalars(counts, class_weight, policy, smooth, ranks)
         ctx.settings = label_smoothing, absent, smooth, ranks
         ctx.save_for_backward(input, target, weight, given, class_weight)
-        return loss.to(_dtype(input))
+        return loss.to(_dtype(input), copy=True)
 
     @staticmethod
     def backward(ctx, grad_loss):
@@ -432,7 +432,7 @@ def _finish(slope, target, weight, pair, label_smoothing):
 
 def _flat(*tensors):
     """The tensors as (samples, classes, positions)."""
-    N, M = len(tensors[0]), math.prod(tensors[0].shape[2:])
+    N, M = tensors[0].shape[0], math.prod(tensors[0].shape[2:])
     return [None if t is None else t.reshape(N, t.shape[1], M) for t in tensors]
 
 
