@@ -55,8 +55,10 @@ def test_equals_the_naive_loss_and_its_autograd() -> None:
 def test_targets_of_any_type(kind: torch.dtype) -> None:
     z, y = batch()
     loss = metricc.loss("mcc")
-    assert torch.equal(loss(z, y.to(kind)), loss(z, y))
-    assert torch.equal(gradient(loss, z, y.to(kind)), gradient(loss, z, y))
+    # A kernel that was built for this loss, by another test, takes some of the types.
+    exact = {"rtol": 1e-13, "atol": 0.0}
+    torch.testing.assert_close(loss(z, y.to(kind)), loss(z, y), **exact)
+    torch.testing.assert_close(gradient(loss, z, y.to(kind)), gradient(loss, z, y), **exact)
 
 
 def test_any_shape_is_flattened() -> None:
