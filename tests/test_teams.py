@@ -140,7 +140,7 @@ EDITS: dict[str, tuple[str, str, str]] = {
     "changed comment": ("# the smallest normal float64", "# small", "reworded"),
     "docstring": ("The metric on counts", "Our metric on counts", "reworded"),
     "code": ("2 * TP", "3 * TP", "edited"),
-    "number": ("65_536", "65_537", "edited"),
+    "number": ("32_768", "32_769", "edited"),
     "string": ('"diagonal"', '"skip"', "edited"),
     "statement": ("import torch\n", "import torch\nimport os\n", "edited"),
     "order": (
