@@ -220,7 +220,20 @@ def test_sizes_around_a_tile(n: int) -> None:
 
 
 def test_parameters_named_as_the_kernels_name_their_own() -> None:
-    names = ["a", "n", "x", "g", "size", "partial", "program", "block", "graph", "M", "tl", "triton"]
+    names = [
+        "a",
+        "n",
+        "x",
+        "g",
+        "size",
+        "partial",
+        "program",
+        "block",
+        "graph",
+        "M",
+        "tl",
+        "triton",
+    ]
     heads = ", ".join(f"{name} = {i + 1}" for i, name in enumerate(names))
     weights = " + ".join(f"{name}*{'TP FN FP TN'.split()[i % 4]}" for i, name in enumerate(names))
     formula = f"h({heads}) = (TP + tl*TN)/({weights})"
