@@ -34,7 +34,6 @@ def holes(metric: ir.Metric) -> dict[str, str]:
         "passed_columns": "".join(f", {name}={name}" for name in columns),
         "star_columns": ", *columns",
         "star_pieces": ", *cs",
-        "pieces": ", cs",
         "plus_columns": f" + {len(columns)}",
         "how_many_constants": str(3 + len(columns)),
         "apart_columns": _APART.format(count=len(columns)),
@@ -51,7 +50,7 @@ def holes(metric: ir.Metric) -> dict[str, str]:
 
 EMPTY = (
     "columns columns_first columns_last named_columns passed_columns star_columns star_pieces "
-    "pieces plus_columns apart_columns column_sums fit_columns spread_columns "
+    "plus_columns apart_columns column_sums fit_columns spread_columns "
     "kept_columns"
 ).split()
 
