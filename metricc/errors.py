@@ -86,6 +86,32 @@ CATALOGUE: dict[str, str] = {
     "MC0517": "a loss that built kernels do not cover",
 }
 
+# What an audit finds: facts about a formula that compiles.
+FINDINGS: dict[str, str] = {
+    "MC0601": "which way more correct predictions move the metric",
+    "MC0602": "what weighs false positives, and what false negatives",
+    "MC0603": "a best value that constant predictions reach",
+    "MC0604": "an implied threshold at 0 or 1",
+    "MC0605": "a parameter without effect",
+    "MC0606": "a metric that no prediction changes",
+    "MC0611": "counts at which the metric has no value",
+    "MC0612": "counts near which the metric or its gradient grows without bound",
+    "MC0621": "the range of the metric, and where its ends are reached",
+    "MC0622": "the metric of the simplest predictions",
+    "MC0623": "whether 1 - metric is a sensible loss",
+    "MC0631": "dependence on the size of the batch",
+    "MC0632": "dependence on the share of positives",
+    "MC0633": "what batches make of the metric of all samples",
+    "MC0634": "batches in which the metric has no value",
+    "MC0641": "a ratio of linear functions: where the best threshold is",
+    "MC0642": "a linear cost",
+    "MC0651": "how far from the threshold samples still learn",
+    "MC0652": "samples that do not learn at all",
+    "MC0661": "intermediate results that leave what a floating-point type holds",
+    "MC0662": "differences of nearly equal numbers",
+    "MC0663": "the measured error of the generated code",
+}
+
 # Said, and the work goes on; all others refuse the input.
 WARNINGS = frozenset({"MC0212", "MC0305", "MC0306"})
 

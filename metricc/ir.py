@@ -20,9 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from metricc import syntax
+from metricc.errors import Span
 from metricc.functions import CELLS, cells_of
 
 if TYPE_CHECKING:
@@ -520,6 +521,54 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A part of a formula: the text that it stands in, whose it is, and the offsets there.
+
+    `origin` is "<formula>" for the user's own text, else a library metric's name or a file.
+    """
+
+    origin: str
+    source: str
+    span: Span
+
+    @property
+    def text(self) -> str:
+        return self.source[self.span.start : self.span.end]
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Line and column, both from 1."""
+        before = self.source[: self.span.start]
+        return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+Severity = Literal["note", "warning", "danger"]
+Datum: TypeAlias = "str | float | bool | tuple[Datum, ...] | None"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fact about a metric as a training target.
+
+    `code` is one of `errors.FINDINGS`. A danger: training will not do what the metric's name says;
+    a warning needs a decision or bites in common batches; a note is a fact. `evidence` says how it
+    is known: "proved", "sampled at 200 points", "simulated: 2000 batches". `data` are the fact's
+    numbers by name, for programs.
+    """
+
+    code: str
+    severity: Severity
+    fact: str
+    evidence: str
+    place: Place | None = None
+    hint: str | None = None
+    data: tuple[tuple[str, Datum], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.severity} {self.code}: {self.fact} ({self.evidence})"
+
+
+@dataclass(frozen=True)
 class Audit:
     """What training on this metric means, decided from its derivatives.
 
@@ -529,7 +578,7 @@ class Audit:
     positive and a negative weigh in a linear cost (a metric whose w_plus and w_minus no
     prediction changes) as text, over the classes' totals P and N; empty for all other metrics.
     `bends` is True where a weight was seen to change with the predictions, which no linear cost's
-    does.
+    does. `findings` are all facts, for people: empty until they are asked for (`m.audit()`).
     """
 
     direction: Direction
@@ -539,6 +588,7 @@ class Audit:
     homogeneous: bool
     costs: tuple[str, ...] = ()
     bends: bool = False
+    findings: tuple[Finding, ...] = ()
 
     @property
     def linear(self) -> bool:

@@ -88,6 +88,35 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
     return program
 
 
+def best_forms(gradient: ir.Gradient, names: Sequence[str]) -> dict[str, ir.Form]:
+    """The best form of each of these outputs, proved; no code is made of them.
+
+    For what is read and not compiled, such as the outputs of an `ir.Curvature`.
+    """
+    metric, raw = gradient.metric, gradient.raw
+    found = conditions(raw["value"])
+    found = found if len(found) <= MAX_CONDITIONS else []
+    forms = [_Forms(gradient, raw, truths) for truths in cases(found)]
+    spelled = [*zip_longest(*(f.spellings() for f in forms), fillvalue={})]
+    choices: dict[str, str] = {}
+    final: dict[str, sympy.Expr] = {}
+    for name in names:
+        options = []
+        for spellings in spelled:
+            chosen = [f.choose(name, s) for f, s in zip(forms, spellings, strict=True)]
+            whole = joined(found, [expression for _, expression in chosen])
+            cancels = sign_of(whole, metric.nonnegative) is None
+            options.append((cancels, _length(whole), _label([c for c, _ in chosen]), whole))
+        *_, choices[name], final[name] = min(options, key=lambda option: option[:2])
+    proofs = _proofs(forms, metric.unknowns, {name: raw[name] for name in names}, final)
+    return {
+        name: ir.Form(
+            expression, choices[name], proofs[name], sign_of(expression, metric.nonnegative) is None
+        )
+        for name, expression in final.items()
+    }
+
+
 def _threshold(
     found: Sequence[Condition], leaves: Sequence[sympy.Expr | None]
 ) -> sympy.Expr | None:

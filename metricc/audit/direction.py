@@ -1,4 +1,4 @@
-"""ir.Plan → ir.Audit: what training on this metric means, from the signs of its weights.
+"""Which way more correct predictions move a metric, by the signs of its weights.
 
 `w_plus` is what moving a positive's prediction up is worth, `w_minus` what moving a negative's
 down is worth. Both at least 0 everywhere: a score. Both at most 0: an error rate.
@@ -7,6 +7,7 @@ down is worth. Both at least 0 everywhere: a score. Both at most 0: an error rat
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
@@ -14,8 +15,7 @@ import sympy
 from metricc import ir
 from metricc.algebra import sign_of
 from metricc.functions import CELLS
-from metricc.linear import linear_weights
-from metricc.numeric import Tape, inside, mp, mpf, sample, value_at
+from metricc.numeric import Tape, mp, mpf, sample, value_at
 
 POINTS = 200  # at which signs are looked at,
 FEWEST = 50  # and at so many at least where a formula is long:
@@ -23,8 +23,28 @@ MAX_STEPS = 300_000  # operations of all points together
 TABLES = 100  # of several classes
 
 
-def audit(plan: ir.Plan) -> ir.Audit:
-    """Decide direction and degeneracy; proved by signs where they can be read off.
+@dataclass(frozen=True)
+class Signs:
+    """What the signs of the weights say.
+
+    `direction` is the metric's, `own` that of its terms whatever joins them; `points` is at how
+    many points they were looked at, 0 where they are proved; `depends` whether any is not 0.
+    """
+
+    direction: ir.Direction
+    own: ir.Direction
+    points: int
+    depends: bool
+
+    @property
+    def proof(self) -> str:
+        if self.points:
+            return f"sampled at {self.points} points"
+        return "proved from the signs of w_plus and w_minus"
+
+
+def signs(plan: ir.Plan) -> Signs:
+    """Decide the direction; proved by signs where they can be read off.
 
     With several terms the signs are products: of G's slope in a term, and of the term's weights.
     """
@@ -38,43 +58,20 @@ def audit(plan: ir.Plan) -> ir.Audit:
             ((outer, points),) = _signs(plan.outer, f"M_{term.symbol.name}")
         looked.append(points)
         names = ir.weights_of(metric)
-        for name, (signs, points) in zip(names, _signs(program, *names), strict=True):
+        for name, (taken, points) in zip(names, _signs(program, *names), strict=True):
             looked.append(points)
             depends = depends or program.forms[name].expression != 0
-            own |= signs
-            found |= {a * b for a in signs for b in outer}
+            own |= taken
+            found |= {a * b for a in taken for b in outer}
     if plan.outer is not None and _direction(found) == "mixed":
         # Signs of terms one by one say little: look at tables, where the terms belong together.
         found, looked = _on_tables(plan), [TABLES]
     for term in metric.elements:  # a loss that is less is better
-        ((signs, points),) = _signs(plan.outer or plan.program, f"M_{term.symbol.name}")
+        ((taken, points),) = _signs(plan.outer or plan.program, f"M_{term.symbol.name}")
         looked.append(points)
-        found |= {-sign for sign in signs}
-    direction = _direction(found)
-    how = "proved from the signs of w_plus and w_minus"
-    # In a multiclass task no prediction is all positive in every class.
-    constant = depends and len(plan.programs) == 1 and metric.task != "multiclass"
-    constant = constant and not metric.elements  # which punish constants
-    costs = _costs(plan, direction) if depends else ()
-    return ir.Audit(
-        direction=direction,
-        direction_proof=f"sampled at {min(filter(None, looked))} points" if any(looked) else how,
-        degenerate=_degenerate(plan.program, _direction(own)) if constant else "",
-        depends=depends,
-        homogeneous=all(program.homogeneous for program in plan.programs),
-        costs=costs or (),
-        bends=costs is None,
-    )
-
-
-def _costs(plan: ir.Plan, direction: ir.Direction) -> tuple[str, ...] | None:
-    """The weights of a linear cost, as those of a score; None for what is seen to be none."""
-    if not plan.metric.single:
-        return ()
-    sign: int | None = {"score": 1, "error rate": -1}.get(direction)
-    if sign is None:  # amounts below the cost of an alarm, say: right answers are not worth it
-        sign = sign_of(plan.program.forms["w_minus"].expression, plan.metric.nonnegative)
-    return linear_weights(plan, sign or 1)
+        found |= {-sign for sign in taken}
+    points = min(filter(None, looked), default=0)
+    return Signs(_direction(found), _direction(own), points, depends)
 
 
 def _direction(signs: set[int]) -> ir.Direction:
@@ -203,45 +200,3 @@ def _reduced(reduction: str, values: list[Any], positives: list[Any]) -> tuple[A
         case _:
             shares = [mpf(1) / count] * count
     return sum(s * v for s, v in zip(shares, values, strict=True)), shares
-
-
-def _degenerate(program: ir.Program, direction: ir.Direction) -> str:
-    """The constant prediction that reaches the best value, or an empty string.
-
-    With P positives and N negatives: all positive is (P, 0, N, 0), all negative (0, P, 0, N);
-    a constant prediction but for one sure sample is their limit.
-    """
-    if direction == "mixed":
-        return ""
-    expression = program.forms["value"].expression
-    metric = program.metric
-    fixed = {sympy.Symbol(p.name): _typical(p) for p in metric.unknowns if not p.counted}
-    positives, negatives, epsilon = mpf(3), mpf(7), mpf(10) ** -15
-
-    def at(*cells: Any) -> Any | None:
-        # By a column positives count so much on average, and negatives so much.
-        means = [(1, 1), *((2**k, mpf(3) ** -k) for k, _ in enumerate(metric.columns, 1))]
-        counts = [c * mean[i > 1] for mean in means for i, c in enumerate(cells)]
-        point = dict(zip(map(sympy.Symbol, metric.cells), counts, strict=True))
-        return value_at(expression, point | fixed, 40)
-
-    best = at(positives, epsilon, epsilon, negatives)
-    constant = {
-        "all positive": (positives, 0, negatives, 0),
-        "all negative": (0, positives, 0, negatives),
-        "almost all negative": (epsilon, positives - epsilon, epsilon**2, negatives),
-        "almost all positive": (positives, epsilon**2, negatives - epsilon, epsilon),
-    }
-    for name, cells in constant.items():
-        reached = at(*cells)
-        if best is None or reached is None:
-            continue
-        sign = 1 if direction == "score" else -1
-        unbounded = min(sign * best, sign * reached) > 1e9  # both go to infinity
-        if unbounded or sign * (best - reached) < 1e-9:
-            return name
-    return ""
-
-
-def _typical(parameter: ir.Parameter) -> float:
-    return inside(parameter) if parameter.default is None else float(parameter.default)
