@@ -5,6 +5,7 @@ polynomials in cells and parameters, k whole and 0 < r < 1. A root is split into
 all of them are positive on the domain, so sqrt(ab) is sqrt(a)·sqrt(b). Numerators share no factor
 with their denominators, so the form is unique and equality is decided by comparison: for rational
 functions, and for roots since different square-free classes are independent over the rationals.
+A sum of roots in a denominator is multiplied by its conjugates.
 Anything else (logarithms, exponentials, minima, roots of radicands of unknown sign) is a variable
 of its own: equality found that way is a proof too, only inequality is not.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from math import lcm
 from typing import Any, NamedTuple, TypeAlias
 
 import sympy
@@ -25,10 +27,11 @@ import sympy
 from metricc.factoring import TooLarge, factor_list
 from metricc.functions import CELLS
 from metricc.polynomials import Polynomial, Ring
-from metricc.select import Select
+from metricc.select import LogRatio, Select
 
 MAX_TERMS = 2_000  # of one numerator
 MAX_WORK = 2_000_000  # products of terms over a field's life: a few seconds
+MAX_NORM = 60  # terms of a sum of roots times its conjugates, which is then factored
 
 RootClass: TypeAlias = frozenset[tuple[Any, Fraction]]  # factors under a root, with 0 < power < 1
 
@@ -61,6 +64,8 @@ class Field:
     def __init__(self, expressions: Iterable[sympy.Expr], nonnegative: frozenset[str]) -> None:
         self.nonnegative = nonnegative
         self.work = 0
+        self.limit = MAX_WORK
+        self.conjugating = MAX_WORK // 4  # of the work, what sums of roots in denominators may take
         expressions = list(expressions)
         names = {s.name for e in expressions for s in e.free_symbols} or {"TP"}
         symbols = [sympy.Symbol(n) for n in sorted(names)]
@@ -192,7 +197,7 @@ class Field:
 
     def _charge(self, work: int, terms: int = 0) -> None:
         self.work += work
-        if terms > MAX_TERMS or self.work > MAX_WORK:
+        if terms > MAX_TERMS or self.work > self.limit:
             raise TooLarge(f"{terms:,} terms, {self.work:,} products of terms")
 
     def _times(self, a: Polynomial, b: Polynomial) -> Polynomial:
@@ -273,7 +278,7 @@ class Field:
         if not element:
             raise ZeroDivisionError("a denominator is zero")
         if len(element) > 1:
-            raise TooLarge("the reciprocal of a sum of different roots")
+            return self._rationalized(element)
         ((roots, (numerator, denominator)),) = element.items()
         content, factors = self._factor(numerator)
         result: Element = {RATIONAL: Quotient(self.ring.constant(1 / content), dict(factors))}
@@ -285,6 +290,57 @@ class Field:
                 quotient = Quotient(self.ring.constant(sympy.QQ(1, root)), {})
             result = self._multiply(result, {frozenset({(root, 1 - part)}): quotient})
         return result
+
+    def _rationalized(self, element: Element) -> Element:
+        """The reciprocal of a sum of different roots: its conjugates over the product of all.
+
+        The work has a budget of its own: one such sum may need any amount, and what else is to be
+        decided shall not go without.
+        """
+        start, limit = self.work, self.limit
+        self.limit = min(limit, start + self.conjugating)
+        try:
+            above, below = self._constant(sympy.QQ(1)), element
+            while len(below) > 1:
+                conjugate = self._conjugate(below)
+                above, below = self._multiply(above, conjugate), self._multiply(below, conjugate)
+            if any(len(numerator) > MAX_NORM for numerator, _ in below.values()):
+                raise TooLarge("the product of all conjugates of a sum of roots")
+            return self._multiply(above, self._inverse(below))
+        finally:
+            self.conjugating -= self.work - start
+            self.limit = limit
+
+    def _conjugate(self, element: Element) -> Element:
+        """What a sum of roots is multiplied by to be rid of one root of order 2 or 3.
+
+        In f^(1/q), p being a prime that divides q, the element is a sum of p parts by the exponent
+        modulo p. Its conjugates turn the k-th part by the k-th power of a p-th root of unity.
+        """
+        orders: dict[Any, int] = {}
+        for roots in element:
+            for root, part in roots:
+                orders[root] = lcm(orders.get(root, 1), part.denominator)
+        root = min(orders, key=_place)
+        prime = next((p for p in (2, 3) if orders[root] % p == 0), 0)
+        if not prime:
+            raise TooLarge("a sum of roots of an order with other primes than 2 and 3")
+        parts: list[Element] = [{} for _ in range(prime)]
+        for roots, quotient in element.items():
+            exponent = int(dict(roots).get(root, Fraction(0)) * orders[root])
+            parts[exponent % prime][roots] = quotient
+        if prime == 2:
+            return self._add(parts[0], self._scaled(parts[1], -1))
+        # (a + bw + cw^2)(a + bw^2 + cw) for a third root of unity w
+        total: Element = {}
+        for i, one in enumerate(parts):
+            total = self._add(total, self._multiply(one, one))
+            product = self._multiply(one, parts[i - 1])
+            total = self._add(total, self._scaled(product, -1))
+        return total
+
+    def _scaled(self, element: Element, number: int) -> Element:
+        return self._multiply(element, self._constant(sympy.QQ(number)))
 
     def _root(self, base: Element, exponent: Fraction) -> Element:
         """base^exponent, factor by factor; `TooLarge` where a factor's sign is not known."""
@@ -363,6 +419,11 @@ class Field:
         )
 
 
+def _place(root: Any) -> tuple[Any, ...]:
+    """An order of what stands under roots: numbers, then polynomials by their terms."""
+    return (1, *sorted(root.terms.items())) if isinstance(root, Polynomial) else (0, root)
+
+
 def _possibly_opaque(expressions: Iterable[sympy.Expr]) -> int:
     """How many variables of their own the functions and roots in `expressions` may need."""
     found: set[object] = set()
@@ -426,6 +487,15 @@ def sign_of(expression: sympy.Expr, nonnegative: frozenset[str]) -> int | None:
     if isinstance(expression, Select):
         signs = {sign_of(branch, nonnegative) for branch in expression.args[2:]}
         return signs.pop() if len(signs) == 1 else None
+    if isinstance(expression, sympy.Min | sympy.Max):
+        found = [sign_of(argument, nonnegative) for argument in expression.args]
+        if None in found:  # an argument subtracts, and that is what |x| is made of
+            return None
+        return (min if isinstance(expression, sympy.Min) else max)(
+            s for s in found if s is not None
+        )
+    if isinstance(expression, LogRatio):
+        return sign_of(expression.args[2], nonnegative)
     if isinstance(expression, sympy.Heaviside):
         return 1  # a step: what it compares is not a difference of near numbers that is kept
     return None

@@ -10,25 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metricc.constraint import constant
-from metricc.errors import fail, reason
+from metricc.figures import COLOURS, figure, write
 from metricc.threshold import Threshold
 from metricc.tuning import Sweep
 
-SUFFIXES = (".png", ".svg", ".pdf")
 POINTS = 3_000  # of a curve; more are no longer seen
 LARGEST = 1e100  # matplotlib's own sums and products of coordinates must stay finite
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe, Ito 2008
-
-
-def check_path(path: Path) -> None:
-    """Raise `MetriccError` for a picture of unknown type, or where matplotlib is missing."""
-    if path.suffix.lower() not in SUFFIXES:
-        hint = f"end its name in {', '.join(SUFFIXES)}"
-        raise fail("MC0501", f"{path} is no picture that can be drawn", hint)
-    try:
-        import matplotlib as mpl  # noqa: F401
-    except ImportError:
-        raise fail("MC0508", "matplotlib is not installed", "pip install matplotlib") from None
 
 
 def draw(
@@ -38,12 +25,8 @@ def draw(
 
     Raises `MetriccError` where the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    drawn = figure(8, 4.8)
+    axes = drawn.add_subplot()
     kept, edges = _kept(swept, best)
     unit = _unit(edges)
     edges = edges / unit
@@ -86,11 +69,7 @@ def draw(
     axes.set_ylabel(_in(height).strip())
     axes.set_title(f"{name} = {best.value:.4g} at {float(best):.4g}", loc="left")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        fact = f"cannot write {path}: {reason(error)}"
-        raise fail("MC0503", fact, "choose another file") from None
+    write(drawn, path)
 
 
 def _kept(swept: Sweep, best: Threshold) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -80,6 +80,36 @@ class CompiledMetric:
         """(w_plus, w_minus): dM/dTP - dM/dFN and dM/dTN - dM/dFP; then two for each column."""
         return tuple(self.plan.gradients[name] for name in ir.weights_of(self.plan.metric))
 
+    @cached_property
+    def second(self) -> ir.Hessian:
+        """The second derivatives with their forms and proofs; `hessian` and `curvature` are made of
+        them. Raises `MetriccError` for a metric of several tables.
+        """
+        from metricc.hessian import hessian
+
+        return hessian(self.plan)
+
+    @property
+    def hessian(self) -> sympy.Matrix:
+        """The second derivatives in TP, FN, FP and TN, a symmetric matrix of shape (4, 4).
+
+        With columns and element losses they have rows and columns too, in the order of
+        `plan.metric.variables`. Where minima, maxima and conditions choose, they are those of what
+        is chosen. Raises `MetriccError` for a metric of several tables.
+        """
+        return _matrix(self.second, self.plan.metric.variables)
+
+    @property
+    def curvature(self) -> sympy.Matrix:
+        """K, how (w_plus, w_minus) change along the moves that they are the slopes of: (2, 2).
+
+        It is all that the Hessian in the predictions needs, d2M/da_i da_j = u_i K u_j with
+        u_i = v_i (y_i, -(1 - y_i)), which has rank 2 however many samples there are. With a column
+        two more rows, and two more of u_i: the same times the sample's number. Symmetric. Raises
+        `MetriccError` for a metric of several tables.
+        """
+        return _matrix(self.second, ir.weights_of(self.plan.metric))
+
     @property
     def threshold(self) -> sympy.Expr | None:
         """The implied threshold on calibrated probabilities, w_minus/(w_plus + w_minus).
@@ -90,9 +120,20 @@ class CompiledMetric:
         """
         return self.plan.program.threshold if self.plan.metric.single else None
 
-    def audit(self) -> ir.Audit:
-        """What training on this metric means: direction, degeneracy, dependence on batch size."""
-        return self.findings
+    def audit(self, *, prevalence: float = 0.1) -> ir.Audit:
+        """What training on this metric will do: every finding, proved where that can be.
+
+        Direction, constant predictions that are best, where it has no value, range, what batches
+        make of it (simulated at the share of positives `prevalence`, in (0, 1)), where the best
+        threshold is, how far the surrogate's gradient reaches, rounding. `findings` of the result
+        has them all, with a severity and how each is known; it takes a second or two. Raises
+        `MetriccError` for another prevalence, and where the algebra takes too long.
+        """
+        from metricc.audit.findings import examine
+        from metricc.audit.subject import Subject
+
+        subject = Subject(self.plan, self.findings, self.options, self.surrogate, prevalence)
+        return examine(subject)
 
     def same_as(self) -> tuple[str, ...]:
         """The library's metrics that this one is proved equal to, its own name aside.
@@ -470,6 +511,12 @@ class CompiledMetric:
 
     def __repr__(self) -> str:
         return f"<CompiledMetric {self.name} = {self.expression}>"
+
+
+def _matrix(second: ir.Hessian, names: Sequence[str]) -> sympy.Matrix:
+    import sympy
+
+    return sympy.Matrix([[second.entry(one, other) for other in names] for one in names])
 
 
 def _missing(package: str) -> MetriccError:

@@ -24,6 +24,7 @@ from typing import Any
 
 from metricc import ir, library, surrogates, syntax
 from metricc.audit import audit
+from metricc.audit.subject import Subject
 from metricc.averaging import averaged
 from metricc.bounded import bounded
 from metricc.compiled import CompiledMetric
@@ -160,6 +161,33 @@ def _check_surrogate(soft: surrogates.Surrogate, plan: ir.Plan, options: ir.Opti
     if clash := arguments & set(soft.defaults):
         fact = f"`{min(clash)}` is an argument of the metric and of the surrogate"
         raise fail("MC0501", fact, "rename it in the surrogate's head")
+
+
+def subject(
+    formula: str | Path | Source,
+    *,
+    task: str = "binary",
+    surrogate: str | None = None,
+    per: str = "batch",
+    prevalence: float = 0.1,
+) -> Subject:
+    """A formula as `audit.findings.examine` takes it; one that no loss can be made of, too.
+
+    The options are those of `compile`; `prevalence` is the share of positives of simulated
+    batches, in (0, 1). Raises `MetriccError` as `compile` does, and for another prevalence.
+    """
+    _choice("task", task, TASKS)
+    _choice("per", per, CHOICES["per"])
+
+    def work() -> Subject:
+        soft = _surrogate(surrogates.default(task, "torch") if surrogate is None else surrogate)
+        plan, findings = analyse(formula, task=task)
+        goal = "minimize" if findings.direction == "error rate" else "maximize"
+        options = ir.Options(plan.metric.name, task, per, str(soft), goal=goal)
+        _check_surrogate(soft, plan, options)
+        return Subject(plan, findings, options, soft, prevalence)
+
+    return bounded(work)
 
 
 def verify_file(path: Path) -> ir.Report:

@@ -1,4 +1,4 @@
-"""ir.Metric → ir.Gradient: the raw partial derivatives, by SymPy.
+"""ir.Metric → ir.Gradient → ir.Curvature: the raw first and second derivatives, by SymPy.
 
 A metric of one table is differentiated in its cells, one of several terms in the terms:
 dM/dcell = Σ_j (∂outer/∂r_j) · (∂r_j/∂e_j) · (∂e_j/∂cell), and `compose` joins the three. A metric
@@ -35,6 +35,30 @@ def derive(metric: ir.Metric) -> ir.Gradient:
     return gradient
 
 
+def derive_twice(gradient: ir.Gradient) -> ir.Curvature:
+    """Differentiate the raw partials of a metric of one table once more. Nothing is simplified.
+
+    Where minima, maxima and conditions choose, the second derivative is that of what is chosen: the
+    choice itself does not change, but where the branches meet.
+    """
+    symbols = [sympy.Symbol(name) for name in gradient.metric.variables]
+    known: list[dict[sympy.Expr, sympy.Expr]] = [{} for _ in symbols]
+    parts = tuple(
+        ir.Part(
+            part.expression,
+            tuple(
+                _derivative(partial, symbols[j], known[j])
+                for i, partial in enumerate(part.partials)
+                for j in range(i, len(symbols))
+            ),
+        )
+        for part in gradient.parts
+    )
+    curvature = ir.Curvature(gradient.metric, parts)
+    curvature.validate()
+    return curvature
+
+
 def _derivative(
     expression: sympy.Expr, symbol: sympy.Symbol, known: dict[sympy.Expr, sympy.Expr]
 ) -> sympy.Expr:
@@ -66,6 +90,8 @@ def _rule(
         return _of_product(arguments, inner)
     if isinstance(expression, Select):
         return Select(arguments[0], arguments[1], inner[2], inner[3])
+    if isinstance(expression, sympy.Heaviside):  # a step: flat on both sides
+        return sympy.Integer(0)
     slopes = (expression.fdiff(i + 1) * slope for i, slope in enumerate(inner) if slope != 0)
     return sympy.Add(*slopes)
 

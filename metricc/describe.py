@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metricc import ir
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sympy import Expr
 
     from metricc import syntax
+    from metricc.audit.subject import Subject
 
 THRESHOLD = """\
 The threshold is the best cut on calibrated scores of another model; a model trained on this
@@ -27,14 +28,6 @@ These are the derivatives in the counts of one class; C is the number of classes
 named like reductions are their values."""
 
 
-LINEAR = """\
-A linear cost: what a prediction is worth does not depend on the others. BCE with these weights,
-and a cut of calibrated probabilities at the threshold, reach the same optimum."""
-LINEAR_MIXED = """\
-A linear cost: what a prediction is worth does not depend on the others. A cut of calibrated
-probabilities at the threshold reaches the same optimum; weights below 0 are none for BCE."""
-
-
 def costs(findings: ir.Audit) -> str:
     """What the samples weigh in a linear cost; an empty text for other metrics."""
     if not findings.linear:
@@ -47,6 +40,52 @@ def linear(findings: ir.Audit) -> str:
     if findings.bends:
         return "no: what a prediction is worth depends on the others"
     return f"yes: {costs(findings)}" if findings.linear else "not proved"
+
+
+def in_short(plan: ir.Plan, findings: ir.Audit) -> list[list[str]]:
+    """An audit's main facts as the rows of a table."""
+    constant = f"yes: predicting {findings.degenerate} already reaches the best value"
+    rows = [
+        ["direction", f"{findings.direction} ({findings.direction_proof})"],
+        ["degenerate", constant if findings.degenerate else "no constant prediction found"],
+        ["depends", "yes" if findings.depends else "no: no prediction changes it"],
+        ["homogeneous", "yes: proved" if findings.homogeneous else "not proved"],
+        ["linear cost", linear(findings)],
+    ]
+    threshold = outputs_of(plan, partials=False).get("threshold")
+    return rows if threshold is None else [*rows, ["threshold", str(threshold)]]
+
+
+def place(found: ir.Place | None) -> str:
+    """A finding's place in words: `TP/(TP + FN)` (recall, column 10)."""
+    if found is None:
+        return ""
+    line, column = found.position
+    where = f"line {line}, column {column}" if "\n" in found.source else f"column {column}"
+    return f"`{' '.join(found.text.split())}` ({found.origin}, {where})"
+
+
+def audited(subject: Subject, findings: ir.Audit) -> dict[str, Any]:
+    """An audit as plain data."""
+    brief = {k: v for k, v in vars(findings).items() if k != "findings"}
+    return {
+        "formula": subject.metric.formula,
+        "name": subject.metric.name,
+        "task": subject.options.task,
+        "surrogate": subject.options.surrogate,
+        "prevalence": subject.prevalence,
+        **brief,
+        "findings": [_finding(finding) for finding in findings.findings],
+    }
+
+
+def _finding(finding: ir.Finding) -> dict[str, Any]:
+    found = finding.place
+    where = None
+    if found is not None:
+        line, column = found.position
+        where = {"origin": found.origin, "line": line, "column": column, "text": found.text}
+    return {**vars(finding), "place": where, "data": dict(finding.data)}
 
 
 def own_numbers(plan: ir.Plan) -> str:
@@ -113,6 +152,93 @@ def paragraphs(plan: ir.Plan, outputs: dict[str, Expr]) -> list[str]:
         partials = "its four partials" if plain else "its partials"
         found.append(f"Operations of {labels['value']} and {partials} together: {count}")
     return [*found, columns([["output", "form", "proof"], *proofs])]
+
+
+CURVATURE = """\
+K is how w_plus and w_minus change along the moves that they are the slopes of: a positive's
+prediction going up, d/dTP - d/dFN, and a negative's going down, d/dTN - d/dFP. It is all that the
+Hessian in the predictions a_i needs: d2M/da_i da_j = u_i K u_j with u_i = v_i (y_i, -(1 - y_i))."""
+
+
+def second_outputs(hessian: ir.Hessian, label: Callable[[str, str], str]) -> dict[str, Expr]:
+    """Every second derivative by its label, of its two variables or moves."""
+    pairs = (*hessian.raw.entries, *hessian.raw.turns)
+    return {label(*two): hessian.entry(*two) for two in pairs}
+
+
+def second_paragraphs(hessian: ir.Hessian, check: ir.Check) -> list[str]:
+    outputs = second_outputs(hessian, _second_label)
+    rows = [[name, f"= {expression}"] for name, expression in outputs.items() if expression != 0]
+    none = [name for name, expression in outputs.items() if expression == 0]
+    shown = columns(rows) if rows else "The metric is linear in the counts."
+    if rows and none:
+        shown += f"\n\nThe other {len(none)} are 0."
+    note = CURVATURE
+    if hessian.metric.columns:
+        note += "\nA column c makes u_i longer: by the same two numbers times c_i."
+    proofs = [
+        [label, form.choice, form.proof]
+        for label, form in zip(outputs, hessian.forms.values(), strict=True)
+    ]
+    proved = columns([["output", "form", "proof"], *proofs])
+    return [shown, note, proved, f"Checked against {check.name}:\n{check.measured}."]
+
+
+def _second_label(one: str, other: str) -> str:
+    if one.startswith("w_"):
+        return f"K[{one}, {other}]"
+    return f"d2M/d{one}2" if one == other else f"d2M/d{one} d{other}"
+
+
+def second_latex(hessian: ir.Hessian) -> str:
+    from sympy import Symbol, latex
+
+    def label(one: str, other: str) -> str:
+        if one.startswith("w_"):
+            return f"K_{{{_move(one)}{_move(other)}}}"
+        a, b = latex(Symbol(one)), latex(Symbol(other))
+        below = rf"\partial {{{a}}}^{{2}}" if a == b else rf"\partial {a}\, \partial {b}"
+        return rf"\frac{{\partial^{{2}} M}}{{{below}}}"
+
+    def _move(weight: str) -> str:
+        sign, _, column = weight.removeprefix("w_").partition("_")
+        return {"plus": "+", "minus": "-"}[sign] + (f"^{{{latex(Symbol(column))}}}" * bool(column))
+
+    outputs = second_outputs(hessian, label)
+    return "\n".join(f"{name} = {latex(e)}" for name, e in outputs.items())
+
+
+def second_sympy(hessian: ir.Hessian) -> str:
+    """The matrices as Python that SymPy reads."""
+    metric = hessian.metric
+    names = [*metric.variables, *(p.name for p in metric.parameters)]
+    lines = [f'{", ".join(names)} = symbols("{" ".join(names)}")']
+    for title, table in second_matrices(hessian).items():
+        rows = ",\n".join(f"    [{', '.join(row.values())}]" for row in table.values())
+        lines.append(f"{title} = Matrix([\n{rows},\n])")
+    return "\n".join(lines)
+
+
+def second_matrices(hessian: ir.Hessian) -> dict[str, dict[str, dict[str, str]]]:
+    sides = {"hessian": hessian.metric.variables, "curvature": ir.weights_of(hessian.metric)}
+    return {
+        title: {one: {other: str(hessian.entry(one, other)) for other in names} for one in names}
+        for title, names in sides.items()
+    }
+
+
+def second_derivation(hessian: ir.Hessian, check: ir.Check) -> dict[str, Any]:
+    metric = hessian.metric
+    return {
+        "formula": metric.formula,
+        "name": metric.name,
+        "task": metric.task,
+        "parameters": parameters_of(metric.parameters),
+        "columns": list(metric.columns),
+        **second_matrices(hessian),
+        "forms": {n: {"choice": f.choice, "proof": f.proof} for n, f in hessian.forms.items()},
+        "check": dataclasses.asdict(check),
+    }
 
 
 def head(definition: syntax.Definition) -> str:

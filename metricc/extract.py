@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import TypeAlias
 
 import sympy
 
 from metricc import ir, syntax
 from metricc.errors import fail
 from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTIONS, cells_of
-from metricc.network import Call, Literal, Network, Sum, Term, term_of
-from metricc.select import Select
+from metricc.network import MAX_DEGREE, Call, Literal, Network, Sum, Term, term_of
+from metricc.select import LogRatio, Select
 
 MAX_DEPTH = 8  # nodes inside nodes, without a name for one of them: deeper code cannot be read
 
@@ -217,24 +218,79 @@ class _Writer:
 
     def product(self, term: Term, coefficient: Fraction) -> syntax.Expression:
         term, coefficient = self.merged(term, coefficient)
-        above: list[syntax.Expression] = []
-        below: list[syntax.Expression] = []
+        above: list[_Factor] = []
+        below: list[_Factor] = []
         if abs(coefficient.numerator) != 1:
-            above.append(syntax.Number(Fraction(abs(coefficient.numerator))))
+            above.append((Fraction(0), syntax.Number(Fraction(abs(coefficient.numerator)))))
         if coefficient.denominator != 1:
-            below.append(syntax.Number(Fraction(coefficient.denominator)))
+            below.append((Fraction(0), syntax.Number(Fraction(coefficient.denominator))))
         for atom, exponent in sorted(term, key=self.literal_key):
-            base = self.reference(atom)
-            if abs(exponent) != 1:
-                base = syntax.Power(base, syntax.Number(Fraction(abs(exponent))))
-            (above if exponent > 0 else below).append(base)
+            base, power = self.reference(atom), abs(exponent)
+            degree = self.network.degree(atom)
+            high = power > 1 and degree * power > MAX_DEGREE
+            size = max(1, int(MAX_DEGREE / degree)) if high else power
+            for part in (*[size] * (power // size), *[power % size] * (power % size > 0)):
+                factor = base if part == 1 else syntax.Power(base, syntax.Number(Fraction(part)))
+                (above if exponent > 0 else below).append((degree * part, factor))
         if not above:
-            above.append(syntax.Number(Fraction(1)))
+            above.append((Fraction(0), syntax.Number(Fraction(1))))
+        first, *others = _balanced(above, below)
+        whole = _quotient(*first)
         if coefficient < 0:
-            above[0] = syntax.Negation(above[0])
-        if not below:
-            return _times(above)
-        return syntax.Product((*above, _times(below)), (*(False,) * (len(above) - 1), True))
+            whole = _negated(whole)
+        for top, bottom in others:
+            whole = _times([whole, _quotient(top, bottom)]) if top else _quotient([whole], bottom)
+        return whole
+
+
+_Factor: TypeAlias = tuple[Fraction, syntax.Expression]  # with its degree in the counts
+
+
+def _balanced(
+    above: list[_Factor], below: list[_Factor]
+) -> list[tuple[list[syntax.Expression], list[syntax.Expression]]]:
+    """Factors above and below the bar as quotients of degrees that a float32 holds.
+
+    One quotient, but where five counts or more would be multiplied: then factors of about the same
+    degree stand above each other.
+    """
+    if all(sum(d for d, _ in factors) <= MAX_DEGREE for factors in (above, below)):
+        return [([f for _, f in above], [f for _, f in below])]
+    found = []
+    left, right = list(above), list(below)
+    while left or right:
+        top = _taken(left, Fraction(MAX_DEGREE))
+        degree = sum((d for d, _ in top), Fraction(0))
+        bottom = _taken(right, min(Fraction(MAX_DEGREE), max(degree, Fraction(1))))
+        if not left:  # the rest goes below what there is, a part at a time
+            bottom += _taken(right, MAX_DEGREE - sum((d for d, _ in bottom), Fraction(0)), 0)
+        found.append(([f for _, f in top], [f for _, f in bottom]))
+    return found
+
+
+def _taken(factors: list[_Factor], most: Fraction, least: int = 1) -> list[_Factor]:
+    """The first factors, taken out of the list, whose degrees together are at most `most`, and
+    at least so many of them."""
+    taken: list[_Factor] = []
+    total = Fraction(0)
+    while factors and (len(taken) < least or total + factors[0][0] <= most):
+        total += factors[0][0]
+        taken.append(factors.pop(0))
+    return taken
+
+
+def _quotient(above: list[syntax.Expression], below: list[syntax.Expression]) -> syntax.Expression:
+    if not below:
+        return _times(above)
+    return syntax.Product((*above, _times(below)), (*(False,) * (len(above) - 1), True))
+
+
+def _negated(product: syntax.Expression) -> syntax.Expression:
+    """A product with its first factor negated."""
+    if isinstance(product, syntax.Product):
+        first, *rest = product.operands
+        return syntax.Product((syntax.Negation(first), *rest), product.divides)
+    return syntax.Negation(product)
 
 
 def _times(factors: list[syntax.Expression]) -> syntax.Expression:
@@ -264,6 +320,8 @@ def _sympy(node: syntax.Expression, scope: dict[str, sympy.Expr]) -> sympy.Expr:
         case syntax.Call():
             row = {**FUNCTIONS, **DERIVED_FUNCTIONS}[node.function]
             values = [_sympy(a.value, scope) for a in node.arguments]
+            if node.function == "log_ratio":
+                return LogRatio(*values)
             if node.function == "abs":
                 values.append(-values[0])
             return getattr(sympy, row.sympy)(*values)

@@ -66,6 +66,7 @@ DERIVED_FUNCTIONS: dict[str, Function] = {
     row.name: row
     for row in (
         Function("step", 1, 1, "every number; 1/2 at 0", "Heaviside", "_step"),
+        Function("log_ratio", 3, 3, "a, b, a - b: the logarithm of a/b", "LogRatio", "_log_ratio"),
         Function("select", 4, 4, "the third where first < second, else the fourth", "Select", ""),
     )
 }

@@ -148,12 +148,19 @@ def _call(function: str, parts: list[Partial]) -> Partial:
         case "sqrt":
             return _power(first, _constant(0.5, first.number.shape))
         case "log":
-            negative = (x < 0) & (-x > NOISE * first.size) & ~first.undefined
-            zero = (x <= 0) & ~negative & ~first.undefined
-            number = np.log(np.where(zero, 0.0, np.where(negative | first.undefined, 1.0, x)))
-            number = np.where(first.undefined, np.nan, number)  # until a factor of 0 stands beside
-            endless = zero | first.undefined | np.isinf(number)
+            unknown = first.undefined | np.isnan(x)  # 0/0, or 0 times what is infinite
+            negative = (x < 0) & (-x > NOISE * first.size) & ~unknown
+            zero = (x <= 0) & ~negative & ~unknown
+            number = np.log(np.where(zero, 0.0, np.where(negative | unknown, 1.0, x)))
+            number = np.where(unknown, np.nan, number)  # until a factor of 0 stands beside
+            endless = zero | unknown | np.isinf(number)
             return Partial(number, negative, endless, abs(number))
+        case "log_ratio":
+            above, below, apart = parts
+            far = _call("log", [_product([above, below], (False, True))])
+            near = abs(apart.number) < below.number / 2
+            ratio = np.divide(apart.number, below.number, out=np.zeros_like(x), where=near)
+            return replace(far, number=np.where(near, np.log1p(ratio), far.number))
         case "exp":
             return _joined(parts, np.exp(x))
         case "abs":

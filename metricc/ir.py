@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from metricc import syntax
@@ -241,6 +242,56 @@ class Gradient:
 
 
 @dataclass(frozen=True)
+class Curvature(Gradient):
+    """The raw second derivatives of a metric of one table: the partials of each part are those of
+    `entries`, in that order.
+
+    `moves` are the ways in which predictions change counts: a positive's going up takes from FN and
+    gives to TP, a negative's going down takes from FP and gives to TN; with a column, the same in
+    its cells. K, the derivatives along two of them, is all that the Hessian in the predictions
+    needs: dM/da_i = u_i w and d2M/da_i da_j = u_i K u_j, where w are the weights and
+    u_i = v_i (y_i, -(1 - y_i)), then the same times c_i for every column c.
+    """
+
+    @property
+    def entries(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of variables, each once: (TP, TP), (TP, FN), ..."""
+        return tuple(combinations_with_replacement(self.metric.variables, 2))
+
+    @property
+    def moves(self) -> dict[str, tuple[str, str]]:
+        """What each move gives to and takes from, by the weight that is its slope."""
+        found = {}
+        for end in ("", *(f"_{column}" for column in self.metric.columns)):
+            found[f"w_plus{end}"] = f"TP{end}", f"FN{end}"
+            found[f"w_minus{end}"] = f"TN{end}", f"FP{end}"
+        return found
+
+    @property
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of moves, each once."""
+        return tuple(combinations_with_replacement(self.moves, 2))
+
+    def outputs(self, column: tuple[Expr, ...]) -> dict[str, Expr]:
+        """The value, the second derivatives and those along two moves, from the value and the
+        second derivatives."""
+        value, *second = column
+        found = dict(zip(self.entries, second, strict=True))
+        found |= {(b, a): entry for (a, b), entry in found.items()}
+        named = {pair(*entry): found[entry] for entry in self.entries}
+        for one, other in self.turns:
+            (up, down), (gain, loss) = self.moves[one], self.moves[other]
+            along = found[up, gain] - found[up, loss] - found[down, gain] + found[down, loss]
+            named[pair(one, other)] = along
+        return {"value": value, **named}
+
+
+def pair(one: str, other: str) -> str:
+    """The name of a second derivative: "(TP, FN)", "(w_plus, w_minus)"."""
+    return f"({one}, {other})"
+
+
+@dataclass(frozen=True)
 class Form:
     """One output of the program: its chosen expression, which form won, and its proof.
 
@@ -257,6 +308,27 @@ class Form:
     @property
     def proved(self) -> bool:
         return self.proof.startswith("proved")
+
+
+@dataclass(frozen=True)
+class Hessian:
+    """The second derivatives of a metric of one table, each with its form and proof.
+
+    `forms` are by `pair`: of two variables of the metric, and of two moves of predictions (see
+    `Curvature`); each pair once, in the order of `raw.entries` and `raw.turns`.
+    """
+
+    raw: Curvature
+    forms: dict[str, Form]
+
+    @property
+    def metric(self) -> Metric:
+        return self.raw.metric
+
+    def entry(self, one: str, other: str) -> Expr:
+        """The derivative in two variables, or along two moves, in either order."""
+        form = self.forms.get(pair(one, other)) or self.forms[pair(other, one)]
+        return form.expression
 
 
 DEEPEST = 24  # operations inside operations, in code
@@ -569,6 +641,34 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class ZeroSet:
+    """Counts at which a metric has no value, proved: all tables on which `cells` are 0.
+
+    "undefined" is 0/0, "infinite" grows without bound. `words` say it as readers do ("there are no
+    positives"), `formula` as an equation ("TP = FN = 0"). `unless` are further cells: where those
+    of one entry are 0 too, the metric has a value after all. `partly` says that this is so on a part
+    of these tables only. `table` is what the counts are of: "" of the whole batch or sample, "class",
+    "sample" or "pooled", where the metric is reduced; "classes" for what joins the terms.
+    """
+
+    cells: tuple[str, ...]
+    kind: Literal["undefined", "infinite"]
+    words: str
+    formula: str
+    unless: tuple[tuple[str, ...], ...] = ()
+    partly: bool = False
+    table: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether only tables without any sample are in it."""
+        return set(CELLS) <= set(self.cells)
+
+    def __str__(self) -> str:
+        return f"{self.words} ({self.formula})" if self.words else self.formula
+
+
+@dataclass(frozen=True)
 class Audit:
     """What training on this metric means, decided from its derivatives.
 
@@ -578,7 +678,8 @@ class Audit:
     positive and a negative weigh in a linear cost (a metric whose w_plus and w_minus no
     prediction changes) as text, over the classes' totals P and N; empty for all other metrics.
     `bends` is True where a weight was seen to change with the predictions, which no linear cost's
-    does. `findings` are all facts, for people: empty until they are asked for (`m.audit()`).
+    does. `singular` are the counts at which the metric has no value. `findings` are all facts, for
+    people: empty until they are asked for (`m.audit()`).
     """
 
     direction: Direction
@@ -588,6 +689,7 @@ class Audit:
     homogeneous: bool
     costs: tuple[str, ...] = ()
     bends: bool = False
+    singular: tuple[ZeroSet, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @property

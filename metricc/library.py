@@ -96,6 +96,14 @@ def _names(text: str) -> Iterator[str]:
             words.clear()
 
 
+def home(name: str) -> tuple[str, str] | None:
+    """The file that defines a name of the library, and its text; None for other names."""
+    known = definitions()
+    assert isinstance(known, _Definitions)
+    family = known.family.get(name)
+    return None if family is None else (f"{family}.metric", _text(family))
+
+
 def metrics() -> tuple[str, ...]:
     """The names of the metrics, without aliases and without the upper-case vocabulary."""
     return tuple(

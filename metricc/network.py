@@ -27,6 +27,8 @@ from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTION
 MAX_TERMS = 260
 MAX_PAIRS = 15_000  # pairs of terms looked at, over all rounds: well under a second
 MAX_BITS = 1_000  # of a number taken out of a power
+# Of a product that becomes a node: 1e9 to the fifth is more than float32 holds.
+MAX_DEGREE = 4
 
 Term: TypeAlias = tuple[tuple[str, int], ...]  # ((atom, exponent), ...), sorted by atom
 Sum: TypeAlias = dict[Term, Fraction]
@@ -57,6 +59,7 @@ class Network:
     known: dict[object, str] = field(default_factory=dict)
     count: int = 0
     met: dict[sympy.Expr, tuple[Fraction, str]] = field(default_factory=dict)  # atoms by expression
+    degrees: dict[str, Fraction] = field(default_factory=dict)
 
     # -- building -----------------------------------------------------------------------------
 
@@ -72,6 +75,37 @@ class Network:
             self.known[key] = f"%{self.count}"
             self.nodes[self.known[key]] = content
         return self.known[key]
+
+    def degree(self, atom: str) -> Fraction:
+        """How an atom grows with the counts: what power of their number it is like."""
+        if atom not in self.degrees:
+            content = self.nodes.get(atom)
+            if content is None:
+                self.degrees[atom] = Fraction(atom not in self.parameters)
+            elif isinstance(content, Call):
+                self.degrees[atom] = self._degree(content)
+            else:
+                self.degrees[atom] = max(map(self.degree_of, content), default=Fraction(0))
+        return self.degrees[atom]
+
+    def degree_of(self, term: Term) -> Fraction:
+        """The degree of a product."""
+        return sum((self.degree(atom) * power for atom, power in term), Fraction(0))
+
+    def _degree(self, call: Call) -> Fraction:
+        first, *rest = (self.degree(argument) for argument in call.arguments)
+        match call.function:
+            case "sqrt":
+                return first / 2
+            case "power":
+                exponent = self.nodes[call.arguments[1]]
+                number = exponent.get((), Fraction(0)) if isinstance(exponent, dict) else 0
+                return first * number
+            case "abs" | "min" | "max":
+                return max([first, *rest])
+            case "select":
+                return max(rest[1:])
+        return Fraction(0)
 
     def sum(self, expression: sympy.Expr) -> Sum:
         arguments = expression.args if expression.is_Add else (expression,)
@@ -128,7 +162,7 @@ class Network:
             arguments = base.args[:1] if isinstance(base, sympy.Heaviside) else base.args
             name = _LANGUAGE_NAMES[type(base).__name__]
             ordered = [*arguments]
-            if len(ordered) > 1 and name != "select":
+            if len(ordered) > 1 and name not in ("select", "log_ratio"):
                 ordered.sort(key=str)
             if name == "max" and len(ordered) == 2 and ordered[0] == -ordered[1]:
                 name, ordered = "abs", ordered[:1]
@@ -152,10 +186,36 @@ class Network:
                 pairs += len(content) * (len(content) - 1) // 2
                 if name not in found or found[name].content is not content:
                     found[name] = _Divisors(content)
-            best = _best(found.values())
+            best = self.best(found.values())
             if best is None:
                 return
             self.substitute(best, found)
+
+    def best(self, found: Iterable[_Divisors]) -> Sum | None:
+        """The divisor that saves most; None where none saves any. No product of a high degree."""
+        saved: dict[Pair, int] = {}
+        places: Counter[Pair] = Counter()
+        products: Counter[tuple[Literal, Literal]] = Counter()
+        for divisors in found:
+            for key, savings in divisors.sums.items():
+                saved[key] = saved.get(key, 0) + sum(savings)
+                places[key] += len(savings)
+            products.update(divisors.products)
+        products = Counter({key: n for key, n in products.items() if n > 1 and self.low(key)})
+        options = {key: total - _price(key) for key, total in saved.items() if places[key] > 1}
+        most = max((0, *options.values(), *(count - 1 for count in products.values())))
+        if most == 0:
+            return None
+        alike = [dict(key) for key, total in options.items() if total == most]
+        alike += [_product(key) for key, count in products.items() if count - 1 == most]
+        return max(alike, key=_preference)
+
+    def low(self, key: tuple[Literal, Literal]) -> bool:
+        """Whether a product of two factors is of a degree that a float32 holds."""
+        factors = [(a, power) for a, power in key if a[0] not in "#-"]
+        above = sum((self.degree(a) * p for a, p in factors if p > 0), Fraction(0))
+        below = sum((self.degree(a) * p for a, p in factors if p < 0), Fraction(0))
+        return max(above, -below, abs(above + below)) <= MAX_DEGREE
 
     def substitute(self, divisor: Sum, found: Mapping[str, _Divisors]) -> None:
         name, wanted = self.node(divisor), frozenset(divisor.items())
@@ -206,25 +266,6 @@ def _product_divisors(content: Sum) -> Counter[tuple[Literal, Literal]]:
             if key := _pair(*pair):
                 counts[key] += 1
     return counts
-
-
-def _best(found: Iterable[_Divisors]) -> Sum | None:
-    """The divisor that saves most; None where none saves any."""
-    saved: dict[Pair, int] = {}
-    places: Counter[Pair] = Counter()
-    products: Counter[tuple[Literal, Literal]] = Counter()
-    for divisors in found:
-        for key, savings in divisors.sums.items():
-            saved[key] = saved.get(key, 0) + sum(savings)
-            places[key] += len(savings)
-        products.update(divisors.products)
-    options = {key: total - _price(key) for key, total in saved.items() if places[key] > 1}
-    most = max((0, *options.values(), *(count - 1 for count in products.values())))
-    if most == 0:
-        return None
-    alike = [dict(key) for key, total in options.items() if total == most]
-    alike += [_product(key) for key, count in products.items() if count - 1 == most]
-    return max(alike, key=_preference)
 
 
 # -- terms ------------------------------------------------------------------------------------

@@ -62,6 +62,16 @@ def value(plan: ir.Plan, cells: tuple[Any, ...], rules: Rules) -> Any:
     return _judged(plan, tables, share, judge, None)
 
 
+def undefined(plan: ir.Plan, cells: tuple[Any, ...], rules: Rules) -> NDArray[np.bool_]:
+    """Where the metric is undefined on counts as `value` takes them: of several tables, where one
+    that counts is. Infinite values are none of these.
+    """
+    counted, rules = _apart(rules, plan.metric.cells[len(CELLS) :])
+    judge = _judge(plan.metric, replace(rules, zero_division="raise"))
+    tables = _tables(plan.metric, (*cells, *_column_cells(plan, counted, judge)))
+    return _valued(plan, tables, judge.class_weight, judge)[1]
+
+
 def score(plan: ir.Plan, given: labels.Given, rules: Rules, per: str = "batch") -> Any:
     """The metric on (y_true, y_pred): a float, or an array with a number for each class.
 
@@ -173,6 +183,18 @@ def _judged(
     names: Sequence[Any] | None,
 ) -> Any:
     """The metric on raw counts; `share` weighs classes (or samples), `names` are theirs."""
+    number, undefined, reducer = _valued(plan, tables, share, judge)
+    if judge.settled is None and undefined.any():
+        raise _undefined(plan.metric, tables, undefined, reducer, names)
+    if judge.settled is not None:
+        number = np.where(undefined, judge.settled, number)
+    return number if number.ndim else float(number)
+
+
+def _valued(
+    plan: ir.Plan, tables: tuple[Array, ...], share: Array | None, judge: _Judge
+) -> tuple[Array, NDArray[np.bool_], Reducer | None]:
+    """The metric on raw counts, where it is undefined, and what reduced it over classes."""
     metric = plan.metric
     if plan.margins and share is not None:
         fact = f"{metric.name} subtracts sums over classes: they are margins of one table"
@@ -194,12 +216,7 @@ def _judged(
     number, undefined = interpret.value(plan.value, scope | dict(judge.params), reducer)
     if reducer is not None and not any(t.reduction == "per_class" for t in metric.tables):
         number, undefined = number[..., 0], undefined[..., 0]
-    number, undefined = np.where(scored == 0, 0.0, number), undefined & (scored != 0)
-    if judge.settled is None and undefined.any():
-        raise _undefined(metric, tables, undefined, reducer, names)
-    if judge.settled is not None:
-        number = np.where(undefined, judge.settled, number)
-    return number if number.ndim else float(number)
+    return np.where(scored == 0, 0.0, number), undefined & (scored != 0), reducer
 
 
 def _undefined(

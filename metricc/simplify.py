@@ -15,17 +15,23 @@ the raw form is kept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import zip_longest
+from typing import TypeAlias
 
 import sympy
 
 from metricc import ir
 from metricc.algebra import Field, product_of, sign_of
+from metricc.cancellation import RESULTS, absorbed, collected, subtracts
 from metricc.errors import fail
 from metricc.extract import extract, inline, operations
 from metricc.factoring import TooLarge
+from metricc.kinks import settled
+from metricc.logarithms import apart, sharp
 from metricc.numeric import Tape, mpf, sample
+from metricc.radicals import Radicals
 from metricc.select import Condition, assume, cases, conditions, joined
 
 POINTS = 20  # at which two forms are compared
@@ -165,6 +171,9 @@ def _label(labels: Sequence[str]) -> str:
     return labels[0] if len(set(labels)) == 1 else f"by cases: {', '.join(labels)}"
 
 
+_Factors: TypeAlias = tuple[Fraction, dict[sympy.Expr, Fraction]]  # coefficient and powers
+
+
 class _Forms:
     """The candidate forms of each output of one gradient, where its conditions hold or do not."""
 
@@ -182,23 +191,56 @@ class _Forms:
             for p in gradient.parts
         ]
         everything = [*raw.values(), *(column["value"] for column in columns)]
-        self.field = Field(everything, self.nonnegative)
+        self.settle = settled(raw["value"], self.nonnegative)
+        self.field = Field(map(self.settle, everything), self.nonnegative)
+        self.sharp = [sharp(self.nonnegative, merging) for merging in (2, 1, 0)]
+        self.radicals: list[Radicals] = []
+        self.counts = frozenset(gradient.metric.variables)
+        self.margins = _margins(gradient.metric.unknowns)
         self.parts = {name: [column[name] for column in columns] for name in raw}
-        self.factored: dict[sympy.Expr, tuple[Fraction, dict[sympy.Expr, Fraction]] | None] = {}
+        self.factored: dict[sympy.Expr, _Factors | None] = {}
         # The value's root, so that the partials are written with the same one.
         self.roots: dict[sympy.Expr, Fraction] = {}
         value = self.factors(raw["value"])
         if value is not None:
             self.roots = {b: e - int(e) for b, e in value[1].items() if e.denominator != 1}
 
-    def factors(self, expression: sympy.Expr) -> tuple[Fraction, dict[sympy.Expr, Fraction]] | None:
+    def factors(self, expression: sympy.Expr) -> _Factors | None:
         """Coefficient and factors in lowest terms, or None above the budget."""
         if expression not in self.factored:
             try:
-                self.factored[expression] = self.field.factors(expression)
+                self.factored[expression] = self.field.factors(self.settle(expression))
             except (TooLarge, ZeroDivisionError):
                 self.factored[expression] = None
         return self.factored[expression]
+
+    def equal(self, one: sympy.Expr, two: sympy.Expr) -> bool:
+        """Whether two settled expressions are proved to be the same function."""
+        with suppress(TooLarge):
+            if self.field.equal(one, two):
+                return True
+        if not one.has(sympy.log):
+            return False
+        one, two = apart(one, self.nonnegative), apart(two, self.nonnegative)
+        return Field([one, two], self.nonnegative).equal(one, two)
+
+    def over_roots(self, expression: sympy.Expr) -> list[_Factors]:
+        """The same with roots as variables: where a sum of different roots has no factors."""
+        if not self.radicals:
+            given = [self.settle(raw) for raw in self.raw.values()]
+            self.radicals = [Radicals(given, self.nonnegative, above) for above in (True, False)]
+        found = []
+        for radicals in self.radicals:
+            with suppress(TooLarge, ZeroDivisionError):
+                found.append(radicals.factors(self.settle(expression)))
+        return found
+
+    def loses(self, expression: sympy.Expr) -> int:
+        """How a form cancels (`cancellation`), ranges of parameters being known."""
+        for margin, positive in self.margins.items():
+            expression = expression.xreplace({margin: positive, -margin: -positive})
+        known = self.nonnegative | {positive.name for positive in self.margins.values()}
+        return subtracts(expression, known, self.counts)
 
     def spellings(self) -> list[dict[sympy.Expr, sympy.Expr]]:
         """How factors may be spelled: expanded, and as sums that stand in the user's text."""
@@ -211,7 +253,7 @@ class _Forms:
                 if found is not None and list(found[1].values()) == [1]:
                     (factor,) = found[1]
                     scale = sympy.Rational(found[0].numerator, found[0].denominator)
-                    if node != scale * factor:
+                    if node != scale * factor and self.loses(node) <= self.loses(factor):
                         written[factor] = node / scale
         return [written, {}] if written else [{}]
 
@@ -231,12 +273,25 @@ class _Forms:
             total = sympy.Add(*(p for p in parts if p is not None))
             if self.admissible(total):
                 candidates.append(("term by term", total))
-        if len(candidates) < 2:
-            return candidates[0] if candidates else ("as written", raw)
+        least = min((self.loses(form) for _, form in candidates), default=RESULTS + 1)
+        if name.startswith("w_") and least:
+            total = self.of_partials(name, spellings)
+            if self.loses(total) < least and self.admissible(total):
+                candidates.append(("by partials", total))
+        candidates = candidates or [("as written", raw)]
+        # A value has a limit of each of its logarithms at the edge, where one of both has none.
+        sharp = self.sharp[1:] if name == "value" else self.sharp
+        candidates = [(label, sharpened(form)) for sharpened in sharp for label, form in candidates]
         length = _length if any(_length(form) > LONG for _, form in candidates) else sympy.count_ops
-        return min(
-            candidates, key=lambda c: (sign_of(c[1], self.nonnegative) is None, length(c[1]))
-        )
+        return min(candidates, key=lambda c: (self.loses(c[1]), length(c[1])))
+
+    def of_partials(self, name: str, spellings: Mapping[sympy.Expr, sympy.Expr]) -> sympy.Expr:
+        """A weight as the difference of the best forms of its two partials."""
+        _, side, *column = name.split("_", 2)
+        up, down = ("TP", "FN") if side == "plus" else ("TN", "FP")
+        ending = "".join(f"_{c}" for c in column)
+        (_, one), (_, two) = (self.choose(f"M_{cell}{ending}", spellings) for cell in (up, down))
+        return one - two
 
     def admissible(self, expression: sympy.Expr) -> bool:
         """Whether every denominator in `expression` is one of its lowest terms too.
@@ -259,9 +314,18 @@ class _Forms:
     ) -> sympy.Expr | None:
         """The factored form: coefficient · rational factors · one root."""
         found = self.factors(expression)
-        if found is None:
-            return None
-        coefficient, powers = found
+        options = [found] if found is not None else []
+        if found is None and _rooted(expression):
+            options = self.over_roots(expression)
+        forms = [self._spelled(*option, spellings) for option in options]
+        return min(forms, key=self.loses, default=None)
+
+    def _spelled(
+        self,
+        coefficient: Fraction,
+        powers: Mapping[sympy.Expr, Fraction],
+        spellings: Mapping[sympy.Expr, sympy.Expr],
+    ) -> sympy.Expr:
         roots = {b: e - int(e) for b, e in powers.items() if e.denominator != 1}
         rest = (powers.get(base, Fraction(0)) - root for base, root in self.roots.items())
         if roots and set(roots) <= set(self.roots) and all(r.denominator == 1 for r in rest):
@@ -270,7 +334,10 @@ class _Forms:
         below: list[sympy.Expr] = []
         outside = [sympy.Rational(coefficient.numerator, coefficient.denominator)]
         for base in sorted({*powers, *roots}, key=sympy.default_sort_key):
-            spelled = spellings.get(base, base)
+            spelled = spellings.get(base)
+            if spelled is None:
+                spelled = absorbed(base, self.nonnegative)
+                spelled = collected(spelled, self.nonnegative, self.counts)
             root = roots.get(base, Fraction(0))
             whole = powers.get(base, Fraction(0)) - root
             outside.append(spelled ** sympy.Rational(whole.numerator, whole.denominator))
@@ -292,6 +359,18 @@ class _Forms:
             return self.field.equal(euler, sympy.Integer(0))
         except (TooLarge, ZeroDivisionError):
             return False
+
+
+def _margins(unknowns: Sequence[ir.Parameter]) -> dict[sympy.Expr, sympy.Symbol]:
+    """high - p for every parameter p of at most `high`, with a symbol that stands for it."""
+    ranges = ((p.name, p.interval) for p in unknowns)
+    highest = {name: i.high for name, i in ranges if i is not None and i.high is not None}
+    return {
+        sympy.Rational(high.numerator, high.denominator) - sympy.Symbol(name): sympy.Symbol(
+            f"_{name}"
+        )
+        for name, high in highest.items()
+    }
 
 
 def _length(expression: sympy.Expr) -> int:
@@ -358,8 +437,11 @@ def _proofs(
 def _procedure(forms: Sequence[_Forms], raw: sympy.Expr, final: sympy.Expr) -> str:
     """The procedure that decides two expressions to be equal; empty where none does."""
     try:
-        if all(f.field.equal(assume(raw, f.truths), assume(final, f.truths)) for f in forms):
-            procedures = {f.field.procedure(assume(raw, f.truths)) for f in forms}
+        sides = [
+            (f, f.settle(assume(raw, f.truths)), f.settle(assume(final, f.truths))) for f in forms
+        ]
+        if all(f.equal(one, two) for f, one, two in sides):
+            procedures = {f.field.procedure(one) for f, one, _ in sides}
             return max(procedures, key=len) + (", case by case" if len(forms) > 1 else "")
     except (TooLarge, ZeroDivisionError):
         pass

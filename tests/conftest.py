@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
+
+# With `pytest -n 2` the workers are the threads: said before anything imports torch.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Machines are loaded and slow at will: no example of a property test is timed.
 settings.register_profile("untimed", deadline=None)

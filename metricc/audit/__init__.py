@@ -3,9 +3,10 @@
 `audit` is what the compiler needs and every generated file says; `findings.examine` is all that can
 be found out, for people who ask (`metricc audit`).
 
-direction   signs of the weights: score, error rate or mixed
-constant    predictions that reach the best value without looking at the input
-linear      metrics whose weights no prediction changes
+direction      signs of the weights: score, error rate or mixed
+constant       predictions that reach the best value without looking at the input
+linear         metrics whose weights no prediction changes
+singular_sets  counts at which the metric has no value
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from metricc.algebra import sign_of
 from metricc.audit.constant import constant_best
 from metricc.audit.direction import Signs, signs
 from metricc.audit.linear import linear_weights
+from metricc.audit.singular_sets import zero_sets
 
 
 def audit(plan: ir.Plan) -> ir.Audit:
@@ -33,6 +35,7 @@ def audit(plan: ir.Plan) -> ir.Audit:
         homogeneous=all(program.homogeneous for program in plan.programs),
         costs=costs or (),
         bends=costs is None,
+        singular=zero_sets(plan),
     )
 
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from metricc import ir
+from metricc.audit import batches, reach, singular
 from metricc.audit.subject import Subject
+from metricc.bounded import bounded
 
-TOPICS: tuple[Callable[[Subject], list[ir.Finding]], ...] = ()
+TOPICS: tuple[Callable[[Subject], list[ir.Finding]], ...] = (
+    singular.findings,
+    batches.findings,
+    reach.findings,
+)
 
 ORDER = ("danger", "warning", "note")
 
 
-def examine(subject: Subject) -> tuple[ir.Finding, ...]:
-    """All findings, the gravest first, then in the order of the topics."""
-    found = [finding for topic in TOPICS for finding in topic(subject)]
-    return tuple(sorted(found, key=lambda finding: ORDER.index(finding.severity)))
+def examine(subject: Subject) -> ir.Audit:
+    """The audit with all findings, the gravest first, then in the order of the topics.
+
+    Raises `MetriccError` (MC0411) where the formula's algebra takes too long.
+    """
+    found = bounded(lambda: [finding for topic in TOPICS for finding in topic(subject)])
+    found.sort(key=lambda finding: ORDER.index(finding.severity))
+    return replace(subject.audit, findings=tuple(found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metricc import ir
+from metricc.errors import fail
 from metricc.surrogates import Surrogate
 
 
@@ -12,7 +13,8 @@ from metricc.surrogates import Surrogate
 class Subject:
     """A plan with what was found out about it already, and how it becomes a loss.
 
-    `prevalence` is the share of positives in (0, 1) for which batches are simulated.
+    `prevalence` is the share of positives in (0, 1) for which batches are simulated. Raises
+    `MetriccError` for another one.
     """
 
     plan: ir.Plan
@@ -20,6 +22,11 @@ class Subject:
     options: ir.Options
     surrogate: Surrogate
     prevalence: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.prevalence < 1:
+            fact = f"the prevalence cannot be {self.prevalence}"
+            raise fail("MC0501", fact, "give the share of positives, between 0 and 1")
 
     @property
     def metric(self) -> ir.Metric:

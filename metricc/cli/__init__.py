@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import click
 
+from metricc.cli.audit import audit
 from metricc.cli.build import build
 from metricc.cli.compile import compile_formula
-from metricc.cli.derive import audit, derive, show
+from metricc.cli.derive import derive, show
 from metricc.cli.library import explain, list_library
 from metricc.cli.program import Program
 from metricc.cli.tune import tune

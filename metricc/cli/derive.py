@@ -1,8 +1,7 @@
-"""`metricc derive`, `audit` and `show`: what a formula is."""
+"""`metricc derive` and `show`: what a formula is."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import click
@@ -12,21 +11,27 @@ from metricc.cli.options import OnFormula, analysed, formatting, formula_argumen
 from metricc.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
+    from metricc import ir
     from metricc.sources import Source
 
 
 @click.command(cls=OnFormula)
 @formula_argument()
+@click.option("--order", type=click.Choice(["1", "2"]), default="1", help="Default: 1.")
 @task_option
 @formatting("text", "latex", "sympy", "json")
-def derive(formula: Source, task: str, form: str) -> None:
+def derive(formula: Source, order: str, task: str, form: str) -> None:
     """Show FORMULA's derivatives and their proofs.
 
     \b
         metricc derive "2*TP / (2*TP + FP + FN)"
         metricc derive mcc --format latex
+        metricc derive f1 --order 2
     """
     plan, findings = analysed(formula, task)
+    if order == "2":
+        _derive_twice(plan, form)
+        return
     outputs = describe.outputs_of(plan)
     if form == "json":
         print_json(describe.derivation(plan, findings))
@@ -41,37 +46,23 @@ def derive(formula: Source, task: str, form: str) -> None:
         click.echo("\n\n".join(describe.paragraphs(plan, outputs)))
 
 
-@click.command(cls=OnFormula)
-@formula_argument()
-@task_option
-@formatting("text", "json")
-def audit(formula: Source, task: str, form: str) -> None:
-    """Say what training on FORMULA means.
+def _derive_twice(plan: ir.Plan, form: str) -> None:
+    from metricc.hessian import hessian
+    from metricc.verify import second
 
-    \b
-        metricc audit recall
-    """
-    plan, found = analysed(formula, task)
-    if form == "json":
-        print_json(dataclasses.asdict(found))
-        return
-    constant = f"yes: predicting {found.degenerate} already reaches the best value"
-    rows = [
-        ["direction", f"{found.direction} ({found.direction_proof})"],
-        ["degenerate", constant if found.degenerate else "no constant prediction found"],
-        ["depends", "yes" if found.depends else "no: no prediction changes it"],
-        ["homogeneous", "yes: proved" if found.homogeneous else "not proved"],
-        ["linear cost", describe.linear(found)],
-    ]
-    threshold = describe.outputs_of(plan, partials=False).get("threshold")
-    if threshold is not None:
-        rows.append(["threshold", str(threshold)])
-    click.echo(describe.columns(rows))
-    if threshold is not None:
-        click.echo(f"\n{describe.THRESHOLD}")
-    if found.linear and not found.degenerate and threshold is not None:
-        mixed = found.direction == "mixed"
-        click.echo(f"\n{describe.LINEAR_MIXED if mixed else describe.LINEAR}")
+    found = hessian(plan)
+    if form == "latex":
+        click.echo(describe.second_latex(found))
+    elif form == "sympy":
+        click.echo(describe.second_sympy(found))
+    else:
+        check = second.check(found)
+        if form == "json":
+            print_json(describe.second_derivation(found, check))
+        else:
+            click.echo("\n\n".join(describe.second_paragraphs(found, check)))
+        if check.passed is False:
+            click.get_current_context().exit(1)
 
 
 @click.command(cls=OnFormula)

@@ -59,5 +59,12 @@ def _alarm(text: str) -> str:
     return click.style(text, fg="red") if colour else text
 
 
+def graded(text: str, severity: str) -> str:
+    """A finding's first line in the colour of its severity, where standard output wants colour."""
+    colour = {"danger": "red", "warning": "yellow"}.get(severity)
+    wanted = colour and _terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+    return click.style(text, fg=colour) if wanted else text
+
+
 def _terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()

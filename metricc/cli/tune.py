@@ -63,10 +63,11 @@ def tune(
             --constraint "precision >= 0.9" --cross-fit 5 --plot curves.png
     """
     from metricc import compiler, tuning
-    from metricc.chart import check_path, draw
+    from metricc.chart import draw
     from metricc.cli.table import table
     from metricc.constraint import comparisons
     from metricc.crossfit import cross_fit
+    from metricc.figures import check_path
     from metricc.labels import Given
     from metricc.scoring import Rules
     from metricc.sources import argument

@@ -347,6 +347,15 @@ def _log(x):
     """log(x) for x of at least _TINY; below it, constant."""
     return np.log(np.maximum(x, _TINY))
 ''',
+    "_log_ratio": '''
+
+def _log_ratio(a, b, d):
+    """log(a / b) as _log of _ratio gives it, near 1 by d = a - b, which has more digits."""
+    near = np.abs(d) < b / 2
+    with np.errstate(over="ignore"):
+        far = np.clip(a / np.maximum(b, _TINY), _TINY, _HUGE)
+    return np.where(near, np.log1p(np.where(near, d, 0) / np.maximum(b, _TINY)), np.log(far))
+''',
     "_exp": '''
 
 def _exp(x):

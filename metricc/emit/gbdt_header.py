@@ -15,6 +15,7 @@ from metricc.emit.torch_header import (
     plain,
     range_of,
     required,
+    singular,
 )
 from metricc.surrogates import Surrogate
 
@@ -133,6 +134,7 @@ def docstring(
         ("Surrogate", [SURROGATES["softmax" if task == "multiclass" else surrogate.name]]),
         ("Start", [START[task]]),
         ("Decision", [DECISION[task].format(cut=file.CUT_WORDS[surrogate.name])]),
+        *singular(audit),
         ("Classes", [ABSENT["joint" if joint else task]]),
         ("Arrays", [ARRAYS[task]]),
     ]

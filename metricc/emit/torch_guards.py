@@ -32,6 +32,19 @@ def _log(x):
         return x.clamp(min=torch.finfo(x.dtype).tiny).log()
     return math.log(_TINY if x < _TINY else x)
 ''',
+    "_log_ratio": '''
+
+def _log_ratio(a, b, d):
+    """log(a / b) as _log of _ratio gives it, near 1 by d = a - b, which has more digits."""
+    if isinstance(d, Tensor):
+        near = d.abs() < b / 2
+        far = torch.where(near, 1, (a / b.clamp(min=torch.finfo(d.dtype).tiny)).clamp(max=_HUGE))
+        far = far.clamp(min=torch.finfo(d.dtype).tiny)
+        return torch.where(near, torch.log1p(torch.where(near, d, 0) / b), far.log())
+    if abs(d) < b / 2:
+        return math.log1p(d / b)
+    return math.log(min(max(a / (_TINY if b < _TINY else b), _TINY), _HUGE))
+''',
     "_exp": '''
 
 def _exp(x):

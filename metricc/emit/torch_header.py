@@ -42,6 +42,7 @@ def docstring(
         fact = f"Warning: predicting {audit.degenerate} already reaches the best {name}; "
         facts.append(("Training", [fact + "combine it with a metric that punishes that."]))
     facts += [
+        *singular(audit),
         ("Classes", _absent(plan, options)),
         ("Tensors", _tensor_lines(plan, options)),
     ]
@@ -188,6 +189,35 @@ def _cost(audit: ir.Audit) -> str:
         return f"{fact}A cut of calibrated probabilities reaches the same optimum."
     weights = f"weights {plus} for positives and {minus} for negatives"
     return f"{fact}BCE with {weights}, and that cut, reach the same optimum."
+
+
+TABLES = {"class": "of a class, ", "sample": "of a sample, ", "pooled": "of all classes' sums, "}
+
+
+def singular(audit: ir.Audit) -> list[tuple[str, list[str]]]:
+    """Where the metric has no value: a row for 0/0 and one for what grows without bound.
+
+    An empty table has no value under most metrics, and is not worth a row.
+    """
+    rows = []
+    for label, kind in (("Undefined", "undefined"), ("Infinite", "infinite")):
+        found = [zeros for zeros in audit.singular if zeros.kind == kind and not zeros.empty]
+        lines = []
+        for table in dict.fromkeys(zeros.table for zeros in found):
+            shown = [_zero_set(zeros) for zeros in found if zeros.table == table]
+            *most, last = shown
+            text = f"{', '.join(most)}, or {last}" if most else last
+            lines.append(f"{TABLES.get(table, '')}where {text}.")
+        if lines:
+            rows.append((label, lines))
+    return rows
+
+
+def _zero_set(zeros: ir.ZeroSet) -> str:
+    """Some counts in words and as an equation; one of the two where it says enough."""
+    if zeros.words and zeros.table == "classes":
+        return zeros.words
+    return zeros.formula if len(zeros.cells) == 1 else str(zeros)
 
 
 def _absent(plan: ir.Plan, options: ir.Options) -> list[str]:

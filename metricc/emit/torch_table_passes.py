@@ -105,6 +105,10 @@ COUNT_LINES = {
 POLICY = """\
         policy = None if _complete(counts) else absent
 """
+# One table of all classes is absent where one class alone of those that count is there.
+POLICY_OF_ALL = """\
+        policy = None if _complete(counts) and class_weight is None else absent
+"""
 COMPLETE = '''
 
 def _complete(counts):

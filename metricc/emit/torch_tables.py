@@ -98,6 +98,8 @@ def of_tables(plan: ir.Plan, options: ir.Options, surrogate: Surrogate) -> str:
         **_scalar_code(options, shape, soft, elements, own),
     }
     holes |= _passes(shape, soft, given, own, holes)
+    if "joint" in plan.levels and shape.weighed:
+        holes["policy"] = passes.POLICY_OF_ALL
     holes |= _by_label(shape, uses_tn, holes) if by_label else {}
     holes |= _by_kernel(shape, own) if built else {}
     holes |= _given_counts(shape, own, holes)

@@ -118,6 +118,20 @@ def _gpu_log(x):
 """,
         ("_gpu_positive",),
     ),
+    "_gpu_log_ratio": (
+        '''
+@triton.jit
+def _gpu_log_ratio(a, b, d):
+    """log(a / b) as _gpu_log gives it, near 1 by d = a - b: Kahan's log1p(x) for x = d / b."""
+    d, b = _gpu_wide(d), _gpu_positive(b)
+    near = tl.abs(d) < b / 2
+    x = tl.where(near, d, 0) / b
+    u = 1 + x
+    close = tl.where(u == 1, x, tl.log(u) * x / tl.where(u == 1, 1, u - 1))
+    return tl.where(near, close, _gpu_log(_gpu_ratio(a, b)))
+''',
+        ("_gpu_wide", "_gpu_positive", "_gpu_log", "_gpu_ratio"),
+    ),
     "_gpu_exp": (
         '''
 @triton.jit

@@ -21,7 +21,7 @@ from metricc.load import load
 from metricc.save import equivalent, record, same, state
 from metricc.surrogates import Surrogate
 from metricc.verify import boosting, derivation, training
-from metricc.verify.attempt import attempt
+from metricc.verify.attempt import attempt, attempts
 
 
 def check_source(
@@ -37,27 +37,38 @@ def check_source(
     The text is executed. Where the file at `path`, which holds it, has a built kernel, the batches
     are tested once more with that. Nothing raises: code that fails to run is a failed check.
     """
-    checks = [_drift(text, fresh)]
+    return ir.Report(options.name, tuple(each(text, fresh, plan, options, surrogate, path)))
+
+
+def each(
+    text: str,
+    fresh: str,
+    plan: ir.Plan,
+    options: ir.Options,
+    surrogate: Surrogate,
+    path: Path | None = None,
+) -> Iterator[ir.Check]:
+    """The checks of `check_source` one after the other, for who stops at the first that fails."""
+    yield _drift(text, fresh)
     loaded: list[ModuleType] = []
 
     def imported() -> list[ir.Check]:
         loaded.append(load(text, options.name))
         return []
 
-    checks += attempt("import", imported)
+    yield from attempt("import", imported)
     tested = boosting if options.target == "gbdt" else training
     with _one_thread():
         for module in loaded:
-            checks += attempt("scalars", derivation.checks, module, plan)
-            checks += attempt("batches", tested.checks, module, plan, options, surrogate)
+            yield from attempts("scalars", derivation.checks, module, plan)
+            yield from attempts("batches", tested.checks, module, plan, options, surrogate)
             with _kernel_of(path, module) as found:
                 if found is None:
                     told = "there is one that does not run: metricc build --force"
-                    checks.append(ir.Check("with the built kernel", told, "any", None))
+                    yield ir.Check("with the built kernel", told, "any", None)
                 elif found:
-                    again = attempt("batches", tested.checks, module, plan, options, surrogate)
-                    checks += _together(again)
-    return ir.Report(options.name, tuple(checks))
+                    again = attempts("batches", tested.checks, module, plan, options, surrogate)
+                    yield from _together([*again])
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from metricc import ir
@@ -25,6 +25,30 @@ def attempt(
         raise
     except BaseException as error:
         return [ir.Check(name, told(error), "runs", False)]
+
+
+def attempts(
+    name: str, checks: Callable[..., Iterable[ir.Check]], *arguments: Any
+) -> Iterator[ir.Check]:
+    """What `checks` finds, one after the other; where it raises, one failed check of that name."""
+    try:
+        found = iter(checks(*arguments))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        yield ir.Check(name, told(error), "runs", False)
+        return
+    while True:
+        try:
+            check = next(found)
+        except StopIteration:
+            return
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            yield ir.Check(name, told(error), "runs", False)
+            return
+        yield check
 
 
 def told(error: BaseException) -> str:

@@ -6,7 +6,7 @@ with the second derivatives of the loss while w_plus and w_minus stand still.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
 from types import ModuleType
@@ -45,7 +45,7 @@ FLOOR = mpf(10) ** -16  # of the Hessian
 
 def checks(
     module: ModuleType, plan: ir.Plan, options: ir.Options, surrogate: Surrogate
-) -> list[ir.Check]:
+) -> Iterator[ir.Check]:
     """Every check of the objective, each with what it measured."""
     text = plan.metric.text
     base = Setting(
@@ -71,10 +71,8 @@ def checks(
         ("finite on ugly batches", lambda: finite(cases)),
         ("wrong input", lambda: refused(cases[0], plan, surrogate, options.pascal)),
     ]
-    found: list[ir.Check] = []
     for name, check in named:
-        found += attempt(name, check)
-    return found
+        yield from attempt(name, check)
 
 
 def _gradients(cases: list[Case]) -> ir.Check:

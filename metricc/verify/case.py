@@ -198,8 +198,12 @@ def compared(case: Case, data: Tensors, loss: Any, slopes: Any, dtype: str = "fl
     """What was found for a batch against what the oracle says."""
     import torch
 
-    smallest = mpf(torch.finfo(getattr(torch, dtype)).tiny)
+    kind = getattr(torch, dtype)
+    smallest = mpf(torch.finfo(kind).tiny)
     found = Found()
+    working = torch.float64 if dtype == "float64" else torch.float32
+    if loss.dtype != working or slopes.dtype != kind:
+        raise TypeError(f"of {dtype} a {loss.dtype} loss and a {slopes.dtype} gradient")
     with mp.workdps(DIGITS):
         unit = 2.0**-53 if dtype == "float64" else 2.0**-24  # halves run in float32
         try:
@@ -219,6 +223,8 @@ def compared(case: Case, data: Tensors, loss: Any, slopes: Any, dtype: str = "fl
                 error = max(abs(mpf(got) - wanted) - move, mpf(0)) / size
                 found.gradient = worse(found.gradient, error)
                 found.elements += 1
+            elif size == 0:  # nothing is learned here: not much less than an element's usual share
+                found.gradient = worse(found.gradient, abs(mpf(got)) * slopes.numel())
     return found
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -35,30 +35,31 @@ FORM_POINTS = 20
 Point = Mapping[str, Any]
 
 
-def checks(module: ModuleType, plan: ir.Plan) -> list[ir.Check]:
+def checks(module: ModuleType, plan: ir.Plan) -> Iterator[ir.Check]:
     """Every check of the scalars, each with what it measured."""
-    found = [_proofs(plan), _forms(plan)]
+    yield from _proofs(plan)
+    yield _forms(plan)
     if plan.metric.single:
-        tested = partial(_scalars, program=plan.program)
+        tested = partial(_scalars, program=plan.program, places=_places(plan.program))
     else:
         tested = partial(_totals, plan=plan, calls=prepared(plan))
     for function in ("value", "gradient", "weights"):
         code = getattr(module, function, None)
         if code is None:
-            found.append(ir.Check(f"{function}()", "missing", "present", False))
+            yield ir.Check(f"{function}()", "missing", "present", False)
         else:
-            found += attempt(f"{function}()", tested, function, code)
-    return found
+            yield from attempt(f"{function}()", tested, function, code)
 
 
-def _proofs(plan: ir.Plan) -> ir.Check:
-    forms = plan.forms
-    proved = sum(form.proved for form in forms.values())
-    rest = [f"{name} {form.proof}" for name, form in forms.items() if not form.proved]
-    more = [f"{len(rest) - 4} more"] if len(rest) > 5 else []
-    rest = rest[:4] if more else rest
-    measured = f"{proved} of {len(forms)} proved" + "".join(f"; {r}" for r in (*rest, *more))
-    return ir.Check("simplified = raw derivative", measured, "proved or compared", True)
+def _proofs(plan: ir.Plan) -> Iterator[ir.Check]:
+    """How each output's form was shown equal to the raw derivative, those of one proof together."""
+    found: dict[str, list[str]] = {}
+    for name, form in plan.forms.items():
+        found.setdefault(form.proof, []).append(name)
+    for proof, names in found.items():
+        which = f" ({', '.join(names)})" if len(found) > 1 else ""
+        told = f"{len(names)} of {len(plan.forms)} {proof}"
+        yield ir.Check(f"simplified = raw derivative{which}", told, "proved or compared", True)
 
 
 def _forms(plan: ir.Plan) -> ir.Check:
@@ -181,7 +182,58 @@ def _outputs(name: str, metric: ir.Metric) -> tuple[str, ...]:
     return {"value": shared[:1], "gradient": shared[1:], "weights": ir.weight_outputs(metric)}[name]
 
 
-def _scalars(name: str, code: Callable[..., Any], program: ir.Program) -> list[ir.Check]:
+@dataclass(frozen=True)
+class _Place:
+    """A table, and what the metric and its slopes are there and beside."""
+
+    cells: Mapping[str, float]
+    parameters: Mapping[str, float]
+    extreme: bool
+    slopes: Sequence[Any]
+    exact: Mapping[str, Any]
+    beside: Mapping[str, Any]
+
+
+def _places(program: ir.Program) -> list[_Place]:
+    """The tables at which the metric has a value."""
+    found = []
+    for parameters in parameter_sets(program.metric):
+        parsed = Parsed(program.metric, parameters)
+        for index, table in enumerate(counts() if parsed.clear else ()):
+            cells = with_columns(program.metric, table, index)
+            if 0 in cells and _powers(program):
+                continue  # 0^k: the limit depends on k
+            terms = _terms(list(parsed.elements.values()), index)
+            place = dict(zip(program.metric.cells, cells, strict=True)) | terms
+            try:
+                value, slopes = dual_of(parsed.alone, place)
+                if program.metric.columns and mp.isnan(value):
+                    continue  # the metric has no limit here
+                exact = _expected(program.metric, value, slopes)
+            except (ZeroDivisionError, ValueError, OverflowError):
+                continue  # the metric has no value here
+            try:
+                near = dual_of(parsed.alone, _moved(program.metric, place))
+                beside = _expected(program.metric, *near)
+            except (ZeroDivisionError, ValueError):
+                beside = exact
+            extreme = table in EXTREMES
+            found.append(_Place(place, parsed.parameters, extreme, slopes, exact, beside))
+    return found
+
+
+def _moved(metric: ir.Metric, place: Mapping[str, float]) -> dict[str, Any]:
+    """The place with each count moved by its own share of `NEAR`."""
+    steps = [1, -2, 3, -5]
+    for column, _ in enumerate(metric.columns, 1):
+        steps += [(-1) ** column * (column + 1) * step for step in steps[:4]]
+    steps += [0] * len(place)
+    return {n: mpf(x) * (1 + d * NEAR) for (n, x), d in zip(place.items(), steps, strict=False)}
+
+
+def _scalars(
+    name: str, code: Callable[..., Any], program: ir.Program, places: Sequence[_Place]
+) -> list[ir.Check]:
     """One of the file's scalar functions of one table in float64 against the oracle.
 
     Errors are relative to the result or to its condition, the change that rounding of the counts
@@ -192,28 +244,49 @@ def _scalars(name: str, code: Callable[..., Any], program: ir.Program) -> list[i
     ordinary, far = mpf(0), mpf(0)
     points = extremes = 0
     outputs = _outputs(name, program.metric)
-    for parameters in parameter_sets(program.metric):
-        parsed = Parsed(program.metric, parameters)
-        for index, table in enumerate(counts() if parsed.clear else ()):
-            cells = with_columns(program.metric, table, index)
-            if 0 in cells and _powers(program):
-                continue  # 0^k: the limit depends on k
-            terms = _terms(list(parsed.elements.values()), index)
-            place = dict(zip(program.metric.cells, cells, strict=True)) | terms
-            try:
-                error = _error(code, outputs, program, parsed, place)
-            except (ZeroDivisionError, ValueError, OverflowError):
-                continue  # the metric has no value here
-            if error is None:
-                wrong = "another number of results"
-                return [ir.Check(f"{name}()", wrong, f"{len(outputs)}", False)]
-            if table in EXTREMES:
-                far, extremes = worse(far, error), extremes + 1
-            else:
-                ordinary, points = worse(ordinary, error), points + 1
+    for place in places:
+        try:
+            results = code(*place.cells.values(), **place.parameters)
+        except (ZeroDivisionError, ValueError, OverflowError):
+            if not place.extreme:
+                raise
+            continue
+        results = results if isinstance(results, tuple) else (results,)
+        if len(results) != len(outputs):
+            wrong = "another number of results"
+            return [ir.Check(f"{name}()", wrong, f"{len(outputs)}", False)]
+        largest = getattr(code, "__globals__", {}).get("_HUGE", 1e30)
+        error = _error(dict(zip(outputs, results, strict=True)), program, place, largest)
+        if place.extreme:
+            far, extremes = worse(far, error), extremes + 1
+        else:
+            ordinary, points = worse(ordinary, error), points + 1
+    ordinary = worse(ordinary, _on_tensors(code, places))
     allowed = LOGARITHMS_ALLOWED if _logarithms(program) else SCALARS_ALLOWED
     checks = [_verdict(f"{name}(), {points} points, float64", ordinary, allowed, points)]
     return checks + _beyond(name, far, allowed, extremes)
+
+
+def _on_tensors(code: Callable[..., Any], places: Sequence[_Place]) -> Any:
+    """The code on tensors against itself on floats, all places at once, and finite at 0/0."""
+    import torch
+
+    worst = mpf(0)
+    for parameters in ({n: x for n, x in places[0].parameters.items()},) if places else ():
+        here = [p.cells for p in places if p.parameters == parameters and not p.extreme]
+        ends = [dict.fromkeys(here[0], 0.0)] if here else []
+        rows = [[*p.values()] for p in (*here, *ends)]
+        together = code(*torch.tensor(rows, dtype=torch.float64).unbind(1), **parameters)
+        together = together if isinstance(together, tuple) else (together,)
+        for index, row in enumerate(rows):
+            alone = code(*row, **parameters)
+            alone = alone if isinstance(alone, tuple) else (alone,)
+            for one, several in zip(alone, together, strict=True):
+                all_of_it = torch.as_tensor(several, dtype=torch.float64).expand(len(rows))
+                got, wanted = mpf(all_of_it[index].item()), mpf(float(one))
+                error = abs(got - wanted) / max(abs(wanted), mpf(10) ** -3)
+                worst = worse(worst, error if mp.isfinite(got) else mp.nan)
+    return worst
 
 
 def _beyond(name: str, far: Any, allowed: float, extremes: int) -> list[ir.Check]:
@@ -225,39 +298,17 @@ def _beyond(name: str, far: Any, allowed: float, extremes: int) -> list[ir.Check
 
 
 def _error(
-    code: Callable[..., Any],
-    outputs: tuple[str, ...],
-    program: ir.Program,
-    parsed: Parsed,
-    place: Mapping[str, float],
-) -> Any | None:
-    """The largest relative error of the outputs at one table; None for a wrong number of them."""
-    largest = getattr(code, "__globals__", {}).get("_HUGE", 1e30)
-    value, slopes = dual_of(parsed.alone, place)
-    if program.metric.columns and mp.isnan(value):
-        raise ZeroDivisionError("the metric has no limit here")
-    steps = [1, -2, 3, -5]
-    for column, _ in enumerate(program.metric.columns, 1):
-        steps += [(-1) ** column * (column + 1) * step for step in steps[:4]]
-    steps += [0] * len(place)
-    moved = {n: mpf(x) * (1 + d * NEAR) for (n, x), d in zip(place.items(), steps, strict=False)}
-    expected = _expected(program.metric, value, slopes)
-    try:
-        beside = _expected(program.metric, *dual_of(parsed.alone, moved))
-    except (ZeroDivisionError, ValueError):
-        beside = expected
-    results = code(*place.values(), **parsed.parameters)
-    results = results if isinstance(results, tuple) else (results,)
-    if len(results) != len(outputs):
-        return None
-    cells = [place[cell] for cell in program.metric.cells]
-    slopes = slopes[: len(cells)]
+    results: Mapping[str, Any], program: ir.Program, place: _Place, largest: float
+) -> Any:
+    """The largest relative error of the outputs at one table."""
+    cells = [place.cells[cell] for cell in program.metric.cells]
+    slopes = place.slopes[: len(cells)]
     known = [s for s in slopes if not mp.isnan(s)]
     steepest = max((abs(s) for s in known), default=mpf(1))
     size = sum(abs(mpf(c) * s) for c, s in zip(cells, slopes, strict=True) if s in known)
     worst = mpf(0)
-    for output, result in zip(outputs, results, strict=True):
-        exact = expected[output]
+    for output, result in results.items():
+        exact = place.exact[output]
         if mp.isnan(exact) or abs(exact) > largest / 1e3:
             continue  # no limit here, or it saturates by policy
         scale = abs(exact)
@@ -267,7 +318,7 @@ def _error(
             scale = max(abs(exact), steepest)
         if output != "value" and steepest < mpf(10) ** -60:
             scale = 1 / mpf(sum(cells))  # every slope is 0 here: judge by their usual size
-        condition = abs(beside[output] - exact) / NEAR
+        condition = abs(place.beside[output] - exact) / NEAR
         scale = scale if mp.isnan(condition) else max(scale, condition)
         if scale:
             worst = worse(worst, abs(mpf(float(result)) - exact) / scale)

@@ -126,6 +126,8 @@ def parts(calls: Calls, looks: bool = True) -> ir.Check:
 def _kept(kind: Callable[..., Any], each: list[Any]) -> float:
     """What a running mean keeps: all batches alike under decay = 1, its state in a checkpoint,
     nothing after a reset, and never a gradient."""
+    import torch
+
     running, other = kind(decay=1.0), kind(decay=0.25)
     for counts in each:
         mean = running.add(counts.clone().requires_grad_())
@@ -133,9 +135,13 @@ def _kept(kind: Callable[..., Any], each: list[Any]) -> float:
     error = worse(error, float(mean.requires_grad))
     other.add(each[1])
     other.load_state_dict(running.state_dict())
+    for number in (float("nan"), float("inf")):  # such a batch is left out
+        error = worse(error, difference(running.add(each[0] * number), sum(each) / len(each)))
     again = (sum(each) + each[0]) / (len(each) + 1)
     for one in (running, other):
         error = worse(error, difference(one.add(each[0]), again))
+    if kind().add(each[0].float()).dtype != torch.float32:
+        raise TypeError("a mean of another dtype than the counts")
     other.reset()
     error = worse(error, difference(other.add(each[2]), each[2]))
     error = worse(error, difference(other.add(each[0]), (each[2] + each[0]) / 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -38,6 +38,7 @@ from metricc.verify.points import (
     worse,
 )
 from metricc.verify.ranks import ranks
+from metricc.verify.refusals import refusals
 from metricc.verify.traced import hidden, traced
 
 # dtype → (allowed error of the loss, allowed relative error of a gradient element): float64 and
@@ -55,11 +56,12 @@ POLICIES = ("diagonal", "skip", "zero")
 
 def checks(
     module: ModuleType, plan: ir.Plan, options: ir.Options, surrogate: Surrogate
-) -> list[ir.Check]:
+) -> Iterator[ir.Check]:
     """Every check of the training pass, each with what it measured."""
     loss = getattr(module, f"{options.name}_loss", None)
     if loss is None:
-        return [ir.Check(f"{options.name}_loss()", "missing", "present", False)]
+        yield ir.Check(f"{options.name}_loss()", "missing", "present", False)
+        return
     sets, others = parameter_sets(plan.metric), arguments(surrogate)
     chosen = list(product(sets, others))
     if options.task != "binary":  # each once, not each with each
@@ -78,6 +80,7 @@ def checks(
         ),
         ("defaults", lambda: signatures(calls)),
         ("module = function", lambda: modules(calls)),
+        ("wrong input and ends of ranges", lambda: refusals(calls)),
         ("policies", lambda: _policies(first)),
         ("masked and ignored", lambda: _masked(first)),
         ("autograd of the plain forward", lambda: _autograd(cases)),
@@ -99,14 +102,12 @@ def checks(
     if first.wide and plan.outer is None:
         named.append(("samples", lambda: samples(first)))
     named.append(("finite on ugly batches", lambda: _finite(cases)))
-    results: list[ir.Check] = []
     for name, check in named:
-        results += attempt(name, check)
+        yield from attempt(name, check)
     with hidden(module) as other:
         for name, check in _without_looking(cases, calls) if other else ():
-            again = attempt(name, check)
-            results += [replace(c, name=f"traced: {c.name}") for c in again]
-    return results
+            for found in attempt(name, check):
+                yield replace(found, name=f"traced: {found.name}")
 
 
 def _without_looking(cases: list[Case], calls: Calls) -> list[tuple[str, Callable[[], ir.Check]]]:
@@ -160,6 +161,8 @@ def _policies(one: Case) -> ir.Check:
         shared = one.changed(class_weight=SHARES)
         runs.append((shared.changed(label_smoothing=0.2), soft))
         runs += [(shared.changed(absent=p), lacking(task, data, False)) for p in POLICIES]
+        alone = one.changed(class_weight=(0.0, 2.0, 0.0))
+        runs += [(alone.changed(absent=p), data) for p in POLICIES]
     if one.several:
         shares = SHARES if one.shared else None
         if one.setting.per == "sample":

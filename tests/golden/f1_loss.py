@@ -17,6 +17,7 @@ Surrogate  amplified: A(p) = sigmoid(L*(p - threshold)), p = sigmoid(z), z the i
 Outputs    A model trained on this loss decides at `threshold`; its outputs are scores, not
            probabilities: calibrate them on held-out data before reading them as such. For
            calibrated probabilities of another model the best cut is TP/(FN + FP + 2*TP).
+Undefined  where there are no positives, real or predicted (TP = FN = FP = 0).
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
            right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
@@ -51,7 +52,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '9b13dc89012222d2413c29ee2b7571881336377ccd8a947962fa86f7c09bb323', 'code_sha256': '1eb4054782ca6c0fbd4ca97d0f749f7e4a462ea807e2248ce984c012a2ce52f3', 'words_sha256': '499c32c58cca5116ca9b656d02044e16c556380b61fb793c0d33d1be2ce7cb65', 'record_sha256': '388d54fba502c022fb2475fb7178feb6d939084b3b2fcd6e22dd0f5ccaf6a813'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': 'c99c54f306013a7bb173f5c29ad56addb4a2c1617ca6519da41268f23878ab8c', 'code_sha256': '1eb4054782ca6c0fbd4ca97d0f749f7e4a462ea807e2248ce984c012a2ce52f3', 'words_sha256': '1ed676a143c60ebc0be675c577e73aa33109cdb3e277f9d00618e7226625663f', 'record_sha256': '388d54fba502c022fb2475fb7178feb6d939084b3b2fcd6e22dd0f5ccaf6a813'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64

@@ -29,6 +29,7 @@ Start      Boosters start custom objectives at raw score 0, but xgboost.train st
            no slope.
 Decision   decide(raw_score) gives labels: 1 where the raw score is above 0. Of custom objectives
            LightGBM's predict gives raw scores; of XGBoost's use output_margin=True.
+Undefined  where there are no positives, real or predicted (TP = FN = FP = 0).
 Classes    Labels without positives, or without negatives, get one unit of weight in TP and in TN in
            loss and gradient. metric() takes the counts as they are. 0/0 is 0.
 Arrays     y_true: labels in [0, 1] of shape (n,); raw_score: margins (log-odds), (n,); weight: at
@@ -54,7 +55,7 @@ __all__ = [
     "weights",
 ]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'target': 'gbdt', 'name': 'f1', 'task': 'binary', 'surrogate': 'soft', 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '33f4719d0a0ca9fbb2d9b6461727bedcc857b9405e6ed4ff48e2a23a52ebdf7b', 'code_sha256': 'f2c9e5e7ff5bda541946f1e7519c96e51d531bb15969a9556150e1616ce1dce1', 'words_sha256': '477e9a8a2bd833270b09b064dfd28a377c5f54f395faaf875d86839874f7b3e6', 'record_sha256': 'b2c8ac9eaa62013575b2d141ef506d14d6fe9470e06f14ae06d5f5eedd77f9ad'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'target': 'gbdt', 'name': 'f1', 'task': 'binary', 'surrogate': 'soft', 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': 'e35642483e30d113b5995903f0a67d90c2ca72001ea5e1d9e3ab3cee5ded460e', 'code_sha256': 'f2c9e5e7ff5bda541946f1e7519c96e51d531bb15969a9556150e1616ce1dce1', 'words_sha256': '1bb923774f851378e3aca75f70403b76fd2f0a9ffafa28836f877bc7b060920d', 'record_sha256': 'b2c8ac9eaa62013575b2d141ef506d14d6fe9470e06f14ae06d5f5eedd77f9ad'}  # fmt: skip  # noqa: E501
 
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # boosters keep gradients in float32

@@ -20,6 +20,7 @@ Outputs    A model trained on this loss decides at p = 1/2; its outputs are scor
            probabilities: calibrate them on held-out data before reading them as such. For
            calibrated probabilities of another model the best cut is TP/(FN*beta**2 + FP +
            TP*beta**2 + TP).
+Undefined  where there are no positives, real or predicted (TP = FN = FP = 0).
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
            right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
@@ -53,7 +54,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '397b85ae29f4bf82a7212f2b5aada6cb1d2b3b6951449d0721eedaa410988459', 'code_sha256': '600ed5d14a106cf3376e5aba41f0a25d6e712f6e93a12f5f6fb56f14ae4c7094', 'words_sha256': 'd22dd9f07c1d9194fb501e3c1ccd03b10e783c7d2c45c1b76b4211025410b266', 'record_sha256': 'cb9e4ce7be9357f0a31e72d5bc8ed3ecff44173c98cc2e5754e23f2beb52f676'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '640ceb9cc94a8f28fc1979a0bb2f8100148b10d37c0f5979639cc46a7c65ee2c', 'code_sha256': '600ed5d14a106cf3376e5aba41f0a25d6e712f6e93a12f5f6fb56f14ae4c7094', 'words_sha256': '698598f1e2b1f80dd5305a74cbc0073a93aa750aab565e5ebb8dcc05c96631ab', 'record_sha256': 'cb9e4ce7be9357f0a31e72d5bc8ed3ecff44173c98cc2e5754e23f2beb52f676'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64

@@ -17,6 +17,8 @@ Surrogate  amplified: A(p) = sigmoid(L*(p - threshold)), p = sigmoid(z), z the i
 Outputs    A model trained on this loss decides at `threshold`; its outputs are scores, not
            probabilities: calibrate them on held-out data before reading them as such. For
            calibrated probabilities of another model the best cut is TP/(FN + FP + 2*TP).
+Undefined  where there are no positives, real or predicted (TP = FN = FP = 0).
+Infinite   where TP = 0.
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
            right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
@@ -51,7 +53,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "LogF1Loss", "gradient", "log_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': 'a0d2e085730719422df20d44aa1297e8697d889a33cd751da5941e08198b4ee6', 'code_sha256': '07fa2c3a4898ef179c9304ea33a47f04e4dbdaa84e52a9526a9fa3b18df7b93d', 'words_sha256': '620997a2624af780f403c642d6066d9254487dbb18df82e74e1e90dde286cd46', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '6960c3d9d653f40014aa8dcac70f44011d5023b74634bf44414207a8b7270706', 'code_sha256': '1e57f19f2a45c9201669712256dfb4c4c78a88dd2e50e4d8b2bf8566b3ee2cd4', 'words_sha256': '0731e65699aa59bf41362866a747eaf241f9a185322c7ce7cfd21b45781995e1', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -60,15 +62,16 @@ _HUGE = 1e30  # far above any statistic, and a float32 times weights and loss sc
 
 def value(TP, FN, FP, TN):
     """The metric on counts (floats or tensors)."""
-    return -_log(_ratio(2 * TP, 2 * TP + FN + FP))
+    x1 = FN + FP
+    return -_log_ratio(2 * TP, 2 * TP + x1, -x1)
 
 
 def gradient(TP, FN, FP, TN):
     """Its derivatives in TP, FN, FP and TN."""
     x1 = FN + FP
     x2 = 2 * TP + x1
-    x3 = _ratio(1, x2)
-    return _ratio(-x1, TP * x2), x3, x3, 0
+    x4 = _ratio(1, x2)
+    return _ratio(-x1, TP * x2), x4, x4, 0
 
 
 def weights(TP, FN, FP, TN):
@@ -648,8 +651,13 @@ def _ratio(a, b):
     return quotient if -_HUGE < quotient < _HUGE else min(max(quotient, -_HUGE), _HUGE)
 
 
-def _log(x):
-    """log(x) for x of at least _TINY; below it, constant."""
-    if isinstance(x, Tensor):
-        return x.clamp(min=torch.finfo(x.dtype).tiny).log()
-    return math.log(_TINY if x < _TINY else x)
+def _log_ratio(a, b, d):
+    """log(a / b) as _log of _ratio gives it, near 1 by d = a - b, which has more digits."""
+    if isinstance(d, Tensor):
+        near = d.abs() < b / 2
+        far = torch.where(near, 1, (a / b.clamp(min=torch.finfo(d.dtype).tiny)).clamp(max=_HUGE))
+        far = far.clamp(min=torch.finfo(d.dtype).tiny)
+        return torch.where(near, torch.log1p(torch.where(near, d, 0) / b), far.log())
+    if abs(d) < b / 2:
+        return math.log1p(d / b)
+    return math.log(min(max(a / (_TINY if b < _TINY else b), _TINY), _HUGE))

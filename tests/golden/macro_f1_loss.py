@@ -17,6 +17,7 @@ Surrogate  soft: A(p) = p, p = softmax(z), z the input; the expected confusion m
            dA/dz = p(1 - p) reaches every sample.
 Outputs    A model trained on this loss decides for its largest output; its outputs are scores, not
            probabilities: calibrate them on held-out data before reading them as such.
+Undefined  of a class, where there are no positives, real or predicted (TP = FN = FP = 0).
 Classes    A class without positives, or without negatives, is absent from a batch.
            absent='diagonal' gives it one unit of weight in TP and in TN: the right empty prediction
            is then perfect, a wrong one is not, and gradients push the right way. absent='skip'
@@ -55,7 +56,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MacroF1Loss", "gradient", "macro_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '985568455991326820edb006b0df3e1bb0d54c7e4b76b209e4ca353125aaec3f', 'code_sha256': 'e7355a7298f23fdd02799fe44f5c236123d1e69fbcbea7cd95fd9bb00693aa0b', 'words_sha256': 'c737f8c3ca32345175a1fb356491c4ad4824120624d84bf6d394cbed1cafd3fb', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': 'd10a061732ce69fc2e66665312b311b4a1f5bbe5cd57a85d43b5f24fa10f74aa', 'code_sha256': 'e7355a7298f23fdd02799fe44f5c236123d1e69fbcbea7cd95fd9bb00693aa0b', 'words_sha256': '0cd915392dcf8b22bb9d489989b9e2154273a4909227b8dcbe0643d9448c0aca', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 131_072  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64

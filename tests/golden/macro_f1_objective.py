@@ -29,6 +29,7 @@ Start      Boosters start custom objectives at equal scores, which is what this 
            initial_score(y, classes=C) gives zeros; without `classes` as many as y shows.
 Decision   decide(raw_score) gives the class of the largest score. Of custom objectives LightGBM's
            predict gives raw scores (n, C); of XGBoost's use output_margin=True.
+Undefined  of a class, where there are no positives, real or predicted (TP = FN = FP = 0).
 Classes    A class without positives, or without negatives, is left out of averages in loss and
            gradient. metric() takes the counts as they are. 0/0 is 0.
 Arrays     y_true: classes 0 to C - 1 of shape (n,); raw_score: (n, C); weight: at least 0, at most
@@ -53,7 +54,7 @@ __all__ = [
     "weights",
 ]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'target': 'gbdt', 'name': 'macro_f1', 'task': 'multiclass', 'surrogate': 'soft', 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': 'a383e73f5008218b7c5f387f88a9af0ea4ab381ca99f100a047e7a87c58b10f0', 'code_sha256': '0581ad40faca016734cc7dfdf74d73c8f216e93946a9ac1431ae6ca3734ae7d9', 'words_sha256': 'd4fd9a75a7864fc6817e540f27d312032d0c779d2be9d1bb906adc58e1cf448a', 'record_sha256': 'd70ada90868b77132ed5aa8dee0e5c76e2733c4d57226376dcc280a3d015ddda'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'target': 'gbdt', 'name': 'macro_f1', 'task': 'multiclass', 'surrogate': 'soft', 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '082251def090e922aa47110e3bc27ad079165179b3b82668804a2443fb433271', 'code_sha256': '0581ad40faca016734cc7dfdf74d73c8f216e93946a9ac1431ae6ca3734ae7d9', 'words_sha256': '8ff38af70a8edfc8ac480fc2f3237732061f59a345b6bc254141db971777c88f', 'record_sha256': 'd70ada90868b77132ed5aa8dee0e5c76e2733c4d57226376dcc280a3d015ddda'}  # fmt: skip  # noqa: E501
 
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
 _HUGE = 1e30  # boosters keep gradients in float32

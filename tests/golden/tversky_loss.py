@@ -22,6 +22,7 @@ Outputs    A model trained on this loss decides at `threshold`; its outputs are 
            probabilities: calibrate them on held-out data before reading them as such. For
            calibrated probabilities of another model the best cut is TP*alpha/(FN*beta + FP*alpha +
            TP*alpha + TP*beta).
+Undefined  where there are no positives, real or predicted (TP = FN = FP = 0).
 Classes    A batch without positives, or without negatives, gets one unit of weight in TP and in TN:
            the right empty prediction is then perfect, a wrong one is not, and gradients push the
            right way. absent='skip' learns nothing from such a batch, absent='zero' scores it 0;
@@ -55,7 +56,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "TverskyLoss", "gradient", "tversky_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'ae5c9d9bb7c5de5d14455624ae5897ba29fa2ccfc7e83edd6696cf706dd9daf7', 'code_sha256': 'c36727eacbb920deae257df4af22e4afe606244743341f146636948eacc05357', 'words_sha256': '46ffdc6978027c02f40871f82ee0470fa6fd9150681d257918f027dea2408e82', 'record_sha256': '8132ec046eddd36d40f0724511e21355c7aba21cc149dc9f08c870a07c971be6'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'ab40c98c17a942743b9a58be46a47d5eb836179b315457412593d3155e608ed8', 'code_sha256': 'c36727eacbb920deae257df4af22e4afe606244743341f146636948eacc05357', 'words_sha256': '6c05cf0b01d62e9b53d7d2c68824f1d054e249968f079f6988d061d0d8604947', 'record_sha256': '8132ec046eddd36d40f0724511e21355c7aba21cc149dc9f08c870a07c971be6'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64

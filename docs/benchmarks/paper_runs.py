@@ -1,0 +1,295 @@
+"""Units of the experiment: sets of like sizes that are trained together, and the rows of results.
+
+For every fold the rates are compared on a quarter of the training part, by the target metric, with
+models trained on the other three quarters; then the models that are judged are trained on all of it.
+Scaling is fitted to the rows that a model is trained on. Nothing passes from one fold to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import paper_sets
+import torch
+from numpy.typing import NDArray
+from paper_losses import LOSSES, Column, Gradients, Loss, columns
+from paper_scores import TARGETS, Cuts, counted, metric
+from paper_training import Mlp, Model, Rows, Slp, Watch
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+# Gradient descent's rates and Adam's. Of equally good ones the first is taken; PAPER's are the paper's.
+RATES = {"SLP": (0.1, 1.0, 10.0, 0.01), "MLP": (0.01, 0.03, 0.1, 0.001)}
+PAPER = {"SLP": 0.01, "MLP": 0.001}
+TUNED = "BCE, tuned"  # BCE whose rate is chosen, and which is judged, at the cut tuned in training
+INNER = 0.25  # the share of the training part that rates are compared on
+GRID = 1.4  # batch sizes are 9, 9 * 1.4, ...: sets of like sizes share one, and one training
+TOGETHER = 6000  # rows of the sets of a unit, unless it is a single set
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all units of a part have in common: folds, steps, the MLP's batch as a share of n."""
+
+    folds: int = 10
+    steps: tuple[tuple[str, int], ...] = (("SLP", 1000), ("MLP", 2000))
+    batch: float = 0.05
+    seed: int = 0
+    targets: tuple[str, ...] = TARGETS
+
+    def of(self, model: str) -> int:
+        return dict(self.steps)[model]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Sets that are trained together in a part of the experiment."""
+
+    part: str
+    model: str
+    sets: tuple[str, ...]
+    settings: Settings
+    cost: float = 0.0  # rows, for the progress bar
+
+
+def batch_size(rows: int, share: float) -> int:
+    """The share of nine tenths of the rows, rounded down to 9 * GRID^k; below 9 exactly."""
+    exact = int(0.9 * rows * share)
+    size = 9.0
+    while size * GRID <= exact:
+        size *= GRID
+    return min(exact, int(size))
+
+
+def units(part: str, models: Sequence[str], sets: Sequence[paper_sets.Set], settings: Settings) -> list[Unit]:
+    """The sets by batch size and number of features, as many together as TOGETHER allows."""
+
+    def like(one: paper_sets.Set) -> tuple[int, int, str]:
+        return batch_size(one.rows, settings.batch), one.features, one.name
+
+    bundles: list[list[paper_sets.Set]] = []
+    for one in sorted(sets, key=like):
+        last = bundles[-1] if bundles else []
+        if (
+            last
+            and like(last[0])[0] == like(one)[0]
+            and one.features <= 2 * last[0].features + 8
+            and sum(s.rows for s in last) + one.rows <= TOGETHER
+        ):
+            last.append(one)
+        else:
+            bundles.append([one])
+    found = [
+        Unit(part, model, tuple(s.name for s in b), settings, float(sum(s.rows for s in b) + 500))
+        for model in models
+        for b in bundles
+    ]
+    return sorted(found, key=lambda unit: -unit.cost)
+
+
+def losses(model: str) -> list[Loss]:
+    """The full batch of the SLP lacks no class: "skip" would change nothing there."""
+    return [loss for loss in LOSSES.values() if model == "MLP" or loss.name != "metricc, skip"]
+
+
+class Split:
+    """A set and, for every fold, its training and held-out rows; and the two parts of the former."""
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.x, self.y = paper_sets.load(name)
+        seed = settings.seed
+        folds = StratifiedKFold(settings.folds, shuffle=True, random_state=seed)
+        self.outer: list[tuple[Places, Places]] = list(folds.split(self.x, self.y))
+        self.inner: list[tuple[Places, Places]] = [
+            tuple(train_test_split(t, test_size=INNER, stratify=self.y[t], random_state=seed))
+            for t, _ in self.outer
+        ]
+
+
+@dataclass
+class Stage:
+    """The groups of a training: every fold of every set, and all rows of the sets, scaled alike."""
+
+    rows: Rows
+    every: Tensor  # (G, n, d)
+
+    @classmethod
+    def of(cls, splits: Sequence[Split], part: str, seed: int, dtype: torch.dtype = torch.float32) -> Stage:
+        groups = [(s, fold, rows) for s in splits for fold, (rows, _) in enumerate(getattr(s, part))]
+        most = max(len(rows) for *_, rows in groups)
+        wide = max(s.x.shape[1] for s in splits)
+        x = torch.zeros(len(groups), most, wide, dtype=dtype)
+        y = torch.zeros(len(groups), most, dtype=dtype)
+        every = torch.zeros(len(groups), max(len(s.y) for s in splits), wide, dtype=dtype)
+        for g, (s, _, rows) in enumerate(groups):
+            scaled = torch.tensor(StandardScaler().fit(s.x[rows]).transform(s.x)).to(dtype)
+            every[g, : len(s.y), : scaled.shape[1]] = scaled
+            x[g, : len(rows), : scaled.shape[1]] = scaled[rows]
+            y[g, : len(rows)] = torch.tensor(s.y[rows]).to(dtype)
+        sizes = [len(rows) for *_, rows in groups]
+        features = [s.x.shape[1] for s, *_ in groups]
+        seeds = [1000 * seed + fold for _, fold, _ in groups]
+        return cls(Rows(x, y, sizes, features, seeds), every)
+
+
+def train(
+    unit: Unit, stage: Stage, cols: list[Column], rates: Tensor, watch: Watch | None = None
+) -> tuple[NDArray[np.float32], Gradients]:
+    """The logits (K, G, n) of all rows after training at the rates (G, K)."""
+    steps, settings = unit.settings.of(unit.model), unit.settings
+    if unit.model == "SLP":
+        slp = Slp(stage.rows, len(cols))
+        gradients = slp.train(stage.rows, cols, rates, steps, watch)
+        return slp.scores(stage.every).numpy(), gradients
+    smallest = min(len(paper_sets.load(name)[1]) for name in unit.sets)
+    batch = min(max(2, batch_size(smallest, settings.batch)), min(stage.rows.sizes))
+    mlp = Mlp(stage.rows, len(cols))
+    gradients = mlp.train(stage.rows, cols, rates, steps, batch, watch)
+    return mlp.scores(stage.every).numpy(), gradients
+
+
+Choice = dict[tuple[str, str], int]  # (loss, target) -> the index of the chosen rate
+
+
+def choices(
+    split: Split, fold: int, z: NDArray[np.float32], cols: list[Column], targets: Sequence[str], rates: int
+) -> Choice:
+    """Of the logits z (K, n) after training on the inner part: the best rate of each loss."""
+    (inside, held), y = split.inner[fold], split.y
+    place = {(c.loss.name, c.target, c.slot): k for k, c in enumerate(cols)}
+    at_half = counted(z[:, held], y[held])
+    found: Choice = {}
+    for name, aims in dict.fromkeys((c.loss.name, c.loss.aims) for c in cols):
+        for target in targets:
+            ks = [place[name, target if aims else None, r] for r in range(rates)]
+            found[name, target] = int(np.argmax(metric(target, at_half[ks])))
+    if ("BCE", None, 0) in place:
+        ks = [place["BCE", None, r] for r in range(rates)]
+        cuts = Cuts(z[ks][:, inside], y[inside])
+        for target in targets:
+            counts = counted(z[ks][:, held], y[held], cuts.best(target))
+            found[TUNED, target] = int(np.argmax(metric(target, counts)))
+    return found
+
+
+def search(
+    unit: Unit, splits: Sequence[Split], of: Sequence[Loss], rates: Sequence[float]
+) -> list[Choice]:
+    """The choices of every fold of every set, from trainings on the inner parts at all rates."""
+    stage = Stage.of(splits, "inner", unit.settings.seed)
+    cols = columns(of, unit.settings.targets, len(rates), len(rates))
+    speeds = torch.tensor([rates[c.slot] for c in cols]).expand(len(stage.rows.sizes), -1)
+    z, _ = train(unit, stage, cols, speeds)
+    folds, found = unit.settings.folds, []
+    for s, split in enumerate(splits):
+        for fold in range(folds):
+            mine = z[:, s * folds + fold, : len(split.y)]
+            found.append(choices(split, fold, mine, cols, unit.settings.targets, len(rates)))
+    return found
+
+
+def final_rates(
+    cols: list[Column], found: Sequence[Choice], rates: Sequence[float], fixed: float
+) -> Tensor:
+    """(G, K): plain losses at every rate, the others at the chosen one (slot 0) and at the paper's."""
+    table = [
+        [
+            rates[c.slot]
+            if not c.loss.aims
+            else (rates[choice[c.loss.name, c.target or ""]] if c.slot == 0 else fixed)
+            for c in cols
+        ]
+        for choice in found
+    ]
+    return torch.tensor(table)
+
+
+def judged(
+    split: Split,
+    fold: int,
+    z: NDArray[np.float32],
+    cols: list[Column],
+    choice: Choice,
+    rates: Sequence[float],
+    fixed: float,
+    ms: Sequence[float],
+) -> list[dict[str, Any]]:
+    """A fold's rows of results, one for each loss and target, from the logits z (K, n) at the end.
+
+    `half` and `tuned` are TP, FN, FP, TN of the held-out fold at 1/2 and at the cut that is best for the
+    target on the training part; `fixed` those at 1/2 with the paper's rate; `ms` is the time of the loss
+    and its gradient in a step, one run's share of a batched call; `column` is the run's column.
+    """
+    (seen, test), y = split.outer[fold], split.y
+    place = {(c.loss.name, c.target, c.slot): k for k, c in enumerate(cols)}
+    kinds = {c.loss.name: c.loss for c in cols}
+    lines = []
+    for (name, target), rate in choice.items():
+        if name in kinds and kinds[name].aims:
+            lines.append((name, target, rate, place[name, target, 0], place[name, target, 1]))
+        else:
+            base = "BCE" if name == TUNED else name
+            paper = place[base, None, rates.index(fixed)]
+            lines.append((name, target, rate, place[base, None, rate], paper))
+    ks = [k for *_, k, _ in lines]
+    cuts = Cuts(z[ks][:, seen], y[seen])
+    best = {target: cuts.best(target) for target in dict.fromkeys(t for _, t, *_ in lines)}
+    tests = counted(z[:, test], y[test])
+    return [
+        {
+            "fold": fold,
+            "column": k,
+            "loss": name,
+            "target": target,
+            "rate": rates[rate],
+            "half": tests[k].tolist(),
+            "cut": round(float(best[target][row]), 5),
+            "tuned": counted(z[k, test], y[test], best[target][row]).tolist(),
+            "fixed": tests[paper].tolist(),
+            "ms": round(ms[k], 6),
+        }
+        for row, (name, target, rate, k, paper) in enumerate(lines)
+    ]
+
+
+class Observer(Protocol):
+    """Looks at the final training of a unit, step by step, and adds to the rows of results."""
+
+    def begin(self, cols: list[Column], stage: Stage, splits: Sequence[Split], steps: int) -> None: ...
+
+    def __call__(self, step: int, z: Tensor, model: Model) -> None: ...
+
+    def note(self, column: int, group: int) -> dict[str, Any]: ...
+
+
+def table(
+    unit: Unit, of: Sequence[Loss] | None = None, observer: Observer | None = None
+) -> list[dict[str, Any]]:
+    """The rows of a unit: all folds of its sets, for the losses `of` (None: all)."""
+    splits = [Split(name, unit.settings) for name in unit.sets]
+    chosen_from, fixed = RATES[unit.model], PAPER[unit.model]
+    of = losses(unit.model) if of is None else of
+    found = search(unit, splits, of, chosen_from)
+    stage = Stage.of(splits, "outer", unit.settings.seed)
+    cols = columns(of, unit.settings.targets, len(chosen_from), 2)
+    steps = unit.settings.of(unit.model)
+    if observer is not None:
+        observer.begin(cols, stage, splits, steps)
+    z, gradients = train(unit, stage, cols, final_rates(cols, found, chosen_from, fixed), observer)
+    shared = len(stage.rows.sizes) * steps
+    ms = [1e3 * seconds / shared for seconds in gradients.seconds]
+    rows = []
+    for g, choice in enumerate(found):
+        split, fold = splits[g // unit.settings.folds], g % unit.settings.folds
+        mine = z[:, g, : len(split.y)]
+        for line in judged(split, fold, mine, cols, choice, chosen_from, fixed, ms):
+            column = line.pop("column")
+            noted = observer.note(column, g) if observer is not None else {}
+            rows.append({"part": unit.part, "set": split.name, "model": unit.model, **line, **noted})
+    return rows

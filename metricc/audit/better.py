@@ -1,0 +1,96 @@
+"""MC0601: whether more correct predictions raise the metric, lower it, or do either.
+
+The signs of the weights decide (`direction`), proved with more effort here than the compiler
+spends; where nothing is proved, one more correct prediction is tried at all small tables.
+"""
+
+from __future__ import annotations
+
+from metricc import ir
+from metricc.audit import brute, terms
+from metricc.audit.positive import sign
+from metricc.audit.subject import Subject
+from metricc.select import Select
+
+PROVED = "proved: the signs of w_plus and w_minus"
+SAYS = {
+    "score": ("lowers", "raises", "a score"),
+    "error rate": ("raises", "lowers", "an error rate"),
+}
+
+
+def findings(subject: Subject) -> list[ir.Finding]:
+    """The direction, with an example against it where there is one."""
+    plan, audit, name = subject.plan, subject.audit, subject.options.name
+    if not audit.depends:
+        return []
+    view = terms.one_table(plan, name)
+    if audit.direction == "mixed":
+        return [_mixed(subject, view)]
+    wrong, _, kind = SAYS[audit.direction]
+    fact = f"a more correct prediction never {wrong} {name}: it is {kind}{_half(plan)}"
+    data: tuple[tuple[str, ir.Datum], ...] = (("direction", audit.direction),)
+    proved = audit.direction_proof.startswith("proved") or _proved(plan, audit.direction)
+    jumps = any(term.expression.has(Select) for term in plan.metric.tables)
+    if proved and not jumps:
+        return [ir.Finding("MC0601", "note", fact, PROVED, data=data)]
+    steps = brute.class_steps(plan) if view is None else brute.steps(view.program)
+    against = steps.fall if audit.direction == "score" else steps.rise
+    signs = f"{PROVED} in each branch" if proved else audit.direction_proof
+    evidence = f"{signs}, and {steps.count:,} single steps"
+    if against is None:
+        return [ir.Finding("MC0601", "note", fact, evidence, data=data)]
+    count = steps.falls if audit.direction == "score" else steps.rises
+    share = count / steps.count
+    fact = f"{name} is {kind} nearly everywhere: {against}; {share:.2g} of all steps do"
+    data += (("against", against.data), ("share_against", share))
+    hint = "a model may be punished for being right: see whether your data have such counts"
+    return [ir.Finding("MC0601", "warning", fact, evidence, hint=hint, data=data)]
+
+
+def settled(subject: Subject) -> str | None:
+    """Which prediction is proved to have the largest value, "perfect" or "worst"; None: neither."""
+    direction, plan = subject.audit.direction, subject.plan
+    if direction == "mixed" or any(term.expression.has(Select) for term in plan.metric.tables):
+        return None
+    if subject.audit.direction_proof.startswith("proved") or _proved(plan, direction):
+        return "perfect" if direction == "score" else "worst"
+    return None
+
+
+def _half(plan: ir.Plan) -> str:
+    """What is left out where one of the weights is 0."""
+    if not plan.metric.single or plan.metric.columns:
+        return ""
+    for weight, what in (("w_minus", "negatives"), ("w_plus", "positives")):
+        if plan.program.forms[weight].expression == 0:
+            return f", and predictions of {what} do not count"
+    return ""
+
+
+def _proved(plan: ir.Plan, direction: str) -> bool:
+    """Whether all weights are proved to have the direction's sign."""
+    metric = plan.metric
+    wanted = 1 if direction == "score" else -1
+    if metric.elements or metric.columns or len(plan.programs) > 1 or plan.outer is not None:
+        return False
+    forms = (plan.program.forms[name].expression for name in ir.weights_of(metric))
+    return all(sign(form, metric.unknowns) in (wanted, 0) for form in forms)
+
+
+def _mixed(subject: Subject, view: terms.View | None) -> ir.Finding:
+    name, goal = subject.options.name, subject.options.goal
+    steps = brute.class_steps(subject.plan) if view is None else brute.both_ways(view.program)
+    evidence = f"examples among {steps.count:,} single steps"
+    data: tuple[tuple[str, ir.Datum], ...] = (("direction", "mixed"),)
+    examples = [step for step in (steps.fall, steps.rise) if step is not None]
+    if not examples:
+        fact = f"{name} is neither a score nor an error rate"
+        return ir.Finding("MC0601", "warning", fact, subject.audit.direction_proof, data=data)
+    fact = f"{name} is neither a score nor an error rate: "
+    fact += "; ".join(map(str, examples))
+    of = "" if view is None or view.name == name else f", of {view.name}"
+    for key, step in (("falls", steps.fall), ("rises", steps.rise)):
+        data += ((key, None if step is None else step.data),)
+    hint = f"it is {goal}d here: see that this is what is wanted at the counts of your data"
+    return ir.Finding("MC0601", "warning", fact, evidence + of, hint=hint, data=data)

@@ -1,0 +1,162 @@
+"""MC0631: dependence on the size of the batch. MC0632: dependence on the share of positives.
+
+A metric that is homogeneous of degree 0 is the same for a batch and for the same batch twice. One
+that is also homogeneous of degree 0 in the positives' counts alone depends on the two rates of the
+ROC square and on nothing else. Both are one equation (Euler's): the sum of the counts times the
+slopes in them is the degree times the metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import numpy as np
+import sympy
+
+from metricc import ir
+from metricc.algebra import Field
+from metricc.audit import brute, terms
+from metricc.audit.subject import Subject
+from metricc.factoring import TooLarge
+from metricc.functions import CELLS
+from metricc.numeric import Tape, mp, mpf, sample
+
+POINTS = 20
+EULER = "proved: Euler's equation"
+RATES = (0.8, 0.1)  # TPR and FPR at which shares of positives are compared
+SHARES = (0.5, 0.1, 0.01)
+
+
+def findings(subject: Subject) -> list[ir.Finding]:
+    """What the size of the batch does, and what the share of positives."""
+    if not subject.audit.depends:
+        return []
+    found = [_size(subject)]
+    view = terms.one_table(subject.plan, subject.options.name)
+    if view is not None and not view.metric.elements:
+        found += _share(view)
+    return found
+
+
+# -- the batch's size -----------------------------------------------------------------------------
+
+
+def _size(subject: Subject) -> ir.Finding:
+    plan, name = subject.plan, subject.options.name
+    degree, evidence = _degree(plan)
+    data: tuple[tuple[str, ir.Datum], ...]
+    if degree == 0:
+        data = (("degree", 0.0),)
+        fact = f"{name} does not depend on the size of the batch: all counts doubled change nothing"
+        return ir.Finding("MC0631", "note", fact, evidence, data=data)
+    hint = "keep the batch size fixed, or divide by POP: another size means another loss"
+    if degree is not None:
+        data = (("degree", float(degree)),)
+        fact = f"{name} grows with the size of the batch: k times the counts give k"
+        fact += f"{'' if degree == 1 else f'^{degree}'} times the value"
+        return ir.Finding("MC0631", "warning", fact, evidence, hint=hint, data=data)
+    evidence = "computed at two sizes"
+    data = (("degree", None),)
+    fact = f"{name} depends on the size of the batch"
+    view = terms.one_table(plan, name)
+    if view is not None:
+        tables = [np.array([count, 4 * count], float) for count in (6.0, 2.0, 4.0, 20.0)]
+        once, often = brute.values(view.program, tables)
+        fact += f": it is {brute.number(once)} at TP = 6, FN = 2, FP = 4, TN = 20, and "
+        fact += f"{brute.number(often)} at four times as many of each"
+        data += (("values", (brute.datum(once), brute.datum(often))),)
+    return ir.Finding("MC0631", "warning", fact, evidence, hint=hint, data=data)
+
+
+def _degree(plan: ir.Plan) -> tuple[Fraction | None, str]:
+    """The degree of homogeneity; None where there is none, or where it is not proved."""
+    if plan.metric.single:
+        return _degree_of(plan.program, dict.fromkeys(plan.metric.cells, 1))
+    degrees = []
+    for term, program in zip(plan.metric.tables, plan.programs, strict=True):
+        if term.reduction == "geomean" and plan.outer is not None and not program.homogeneous:
+            return None, "sampled"
+        degree, evidence = _degree_of(program, dict.fromkeys(CELLS, 1))
+        if degree is None:
+            return None, evidence
+        degrees.append(degree)
+    if plan.outer is None:
+        return degrees[0], EULER
+    named = zip(plan.metric.tables, degrees, strict=True)
+    return _degree_of(plan.outer, {term.symbol.name: degree for term, degree in named})
+
+
+def _degree_of(
+    program: ir.Program, weights: Mapping[str, int | Fraction]
+) -> tuple[Fraction | None, str]:
+    """The degree in some variables, which may count more than once."""
+    value = program.forms["value"].expression
+    slopes = {name: program.forms[f"M_{name}"].expression for name in weights}
+    total = sympy.Add(
+        *(sympy.Rational(w) * sympy.Symbol(n) * slopes[n] for n, w in weights.items())
+    )
+    degree = _seen_degree(program.metric, total, value)
+    if degree is None:
+        return None, f"sampled at {POINTS} points"
+    if degree == 0 and program.homogeneous and {*weights} >= {*CELLS}:
+        return degree, EULER
+    expected = sympy.Rational(degree) * value
+    try:
+        if Field([total, expected], program.metric.nonnegative).equal(total, expected):
+            return degree, EULER
+    except (TooLarge, ZeroDivisionError):
+        pass
+    return degree, f"sampled at {POINTS} points"
+
+
+def _seen_degree(metric: ir.Metric, total: sympy.Expr, value: sympy.Expr) -> Fraction | None:
+    """The one ratio of two expressions at many points, if it is one."""
+    tape = Tape((total, value))
+    ratios: set[Fraction] = set()
+    for point in sample(metric.unknowns, POINTS):
+        found = tape.at(point, 40)
+        if None in found:
+            continue
+        (up, size), (down, _) = found  # type: ignore[misc]
+        if abs(up) < mpf(10) ** -30 * size:
+            up = mpf(0)
+        if down == 0:
+            if up != 0:
+                return None
+            continue
+        ratio = Fraction(float(up / down)).limit_denominator(12)
+        with mp.workdps(40):
+            gap = abs(up - mpf(ratio.numerator) / ratio.denominator * down)
+        if gap > mpf(10) ** -20 * size:
+            return None
+        ratios.add(ratio)
+    return ratios.pop() if len(ratios) == 1 else None
+
+
+# -- the share of positives -----------------------------------------------------------------------
+
+
+def _share(view: terms.View) -> list[ir.Finding]:
+    metric = view.metric
+    positives = [name for name in metric.cells if name.startswith(("TP", "FN"))]
+    degree, evidence = _degree_of(view.program, dict.fromkeys(positives, 1))
+    if degree == 0 and view.program.homogeneous:
+        fact = f"{view.name} does not depend on the share of positives: TPR and FPR settle it"
+        return [ir.Finding("MC0632", "note", fact, evidence, data=(("depends", False),))]
+    values = _at_shares(view.program)
+    shown = [(s, v) for s, v in zip(SHARES, values, strict=True) if np.isfinite(v)]
+    if len(shown) < 2:
+        return []
+    said = ", ".join(f"{brute.number(v)} at a share of {brute.number(s)}" for s, v in shown)
+    fact = f"{view.name} depends on the share of positives: with TPR {RATES[0]} and FPR {RATES[1]} "
+    fact += f"it is {said}"
+    data: tuple[tuple[str, ir.Datum], ...] = (("depends", True), ("values", tuple(shown)))
+    return [ir.Finding("MC0632", "note", fact, "computed", data=data)]
+
+
+def _at_shares(program: ir.Program) -> Sequence[float]:
+    share = np.array(SHARES)
+    tpr, fpr = RATES
+    rates = (share * tpr, share * (1 - tpr), (1 - share) * fpr, (1 - share) * (1 - fpr))
+    return list(brute.values(program, [1_000 * rate for rate in rates]))

@@ -1,0 +1,259 @@
+"""MC0602: what weighs false positives and what false negatives. MC0605: parameters without effect.
+
+What a prediction is worth is (w_plus, w_minus), so a parameter weighs false positives where it
+turns that pair towards w_minus: where the ratio w_minus/w_plus grows with it, which means the same
+for scores and error rates. Where it stays, the parameter changes no more than the length of the
+pair, and where both weights stay, nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+import sympy
+
+from metricc import ir, syntax
+from metricc.algebra import Field, product_of
+from metricc.audit import terms
+from metricc.audit.positive import sign
+from metricc.audit.subject import Subject
+from metricc.factoring import TooLarge
+from metricc.functions import CELLS
+from metricc.numeric import Tape, sample
+from metricc.select import Select
+
+POINTS = 60
+RATIONAL = "proved: rational functions"
+MISSES = ("fn", "miss", "misses", "missed", "false_negative", "false_negatives")
+ALARMS = ("fp", "fa", "alarm", "alarms", "false_positive", "false_positives")
+COUNTS = {1: "false positives", -1: "false negatives"}
+
+
+def findings(subject: Subject) -> list[ir.Finding]:
+    """The price of a false negative in false positives, and what each parameter does."""
+    if not subject.audit.depends:
+        return []
+    plan, name = subject.plan, subject.options.name
+    found = [finding for p in plan.metric.parameters for finding in _idle(subject, p)]
+    idle = {value for finding in found for key, value in finding.data if key == "parameter"}
+    view = terms.one_table(plan, name)
+    if view is not None:
+        found += _prices(view)
+        weighs = {
+            p.name: _weighs(subject, view, p) for p in view.metric.parameters if p.name not in idle
+        }
+        found += [
+            f for n, way in weighs.items() if (f := _weight(view, n, way, weighs)) is not None
+        ]
+    return found
+
+
+# -- what errors cost -----------------------------------------------------------------------------
+
+
+def _prices(view: terms.View) -> list[ir.Finding]:
+    """How many false positives a false negative costs, where no count changes that."""
+    slopes = [view.program.forms[name].expression for name in ("M_FN", "M_FP")]
+    if view.metric.columns or 0 in slopes:
+        return []
+    try:
+        price = _quotient(slopes[0], slopes[1], view.metric.nonnegative)
+    except (TooLarge, ZeroDivisionError):
+        return []
+    if {s.name for s in price.free_symbols} & {*CELLS}:
+        return []
+    above, below = sympy.fraction(price)
+    text = str(price) if above != 1 else f"1/{below}" if below != 1 else "1"
+    fact = f"a false negative moves {view.name} {text} times as much as a false positive"
+    if price == 1:
+        fact = f"a false negative and a false positive move {view.name} alike"
+    elif price.is_Rational and price < 0:
+        fact = f"a false negative and a false positive move {view.name} in opposite directions"
+    data: tuple[tuple[str, ir.Datum], ...] = (("fn_per_fp", text),)
+    return [ir.Finding("MC0602", "note", fact, RATIONAL, data=data)]
+
+
+Way = tuple[int | None, str]  # 1: weighs FP, -1: FN, 0: neither, None: either; and the evidence
+
+
+def _weighs(subject: Subject, view: terms.View, parameter: ir.Parameter) -> Way:
+    own = tuple(ir.Parameter(c, None, _POSITIVE) for c in view.metric.columns)
+    unknowns = (*view.metric.unknowns, *own)
+    symbol = sympy.Symbol(parameter.name)
+    pair = [_total(view.program, name) for name in ("w_plus", "w_minus")]
+    if subject.audit.direction != "mixed" and not _switched(pair, symbol):
+        turn = _turn(pair, symbol, ir.nonnegative(unknowns))
+        positive = tuple(replace(u, interval=u.interval or _POSITIVE) for u in unknowns)
+        for given, where in ((unknowns, ""), (positive, ", for parameters of at least 0")):
+            proved = sign(turn, given)
+            if proved is not None:
+                return proved, f"proved: the sign of the slope of w_minus/w_plus in it{where}"
+    signs, count = set(), 0
+    points = list(sample(unknowns, POINTS + 1))
+    tape = Tape(pair)
+    for point, other in pairwise(points):
+        low, high = sorted((point[symbol], other[symbol]))
+        found = [tape.at({**point, symbol: at}, 20) for at in (low, high)]
+        if low == high or any(number is None for numbers in found for number in numbers):
+            continue
+        (one, two), (three, four) = ([n[0] for n in numbers] for numbers in found)  # type: ignore[index]
+        if one * two < 0 or three * four < 0:  # being right is punished on one side: no prices
+            continue
+        count += 1
+        turned = one * four - two * three
+        if abs(turned) > 1e-12 * (abs(one * four) + abs(two * three)):
+            signs.add(1 if turned > 0 else -1)
+    evidence = f"sampled at {count} points"
+    return (signs.pop() if len(signs) == 1 else None if signs else 0), evidence
+
+
+_POSITIVE = syntax.Interval(Fraction(0), None)
+
+
+def _total(program: ir.Program, name: str) -> sympy.Expr:
+    """A weight of a sample, with its own numbers in the columns."""
+    parts = [program.forms[name].expression]
+    for column in program.metric.columns:
+        parts.append(sympy.Symbol(column) * program.forms[f"{name}_{column}"].expression)
+    return sympy.Add(*parts)
+
+
+def _turn(
+    pair: Sequence[sympy.Expr], symbol: sympy.Symbol, nonnegative: frozenset[str]
+) -> sympy.Expr:
+    """What has the sign of the slope of w_minus/w_plus in a parameter."""
+    plus, minus = pair
+    if plus == 0 or minus == 0:
+        return sympy.Integer(0)
+    try:
+        ratio = _quotient(minus, plus, nonnegative)
+    except (TooLarge, ZeroDivisionError):
+        return plus * minus.diff(symbol) - minus * plus.diff(symbol)
+    above, below = sympy.fraction(ratio)
+    return above.diff(symbol) * below - above * below.diff(symbol)
+
+
+def _quotient(above: sympy.Expr, below: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
+    """A quotient in lowest terms. Raises `TooLarge`."""
+    field = Field([above, below], nonnegative)
+    coefficient, powers = field.factors(above)
+    other, inverse = field.factors(below)
+    for base, power in inverse.items():
+        powers[base] = powers.get(base, Fraction(0)) - power
+    return product_of(coefficient / other, {base: p for base, p in powers.items() if p})
+
+
+def _switched(expressions: Sequence[sympy.Expr], symbol: sympy.Symbol) -> bool:
+    """Whether a parameter decides between branches: then slopes do not say what it does."""
+    steps = {step for e in expressions for step in e.atoms(sympy.Heaviside, Select)}
+    return any(a.has(symbol) for step in steps for a in step.args[:2])
+
+
+def _weight(view: terms.View, name: str, way: Way, others: dict[str, Way]) -> ir.Finding | None:
+    weighs, evidence = way
+    data: tuple[tuple[str, ir.Datum], ...] = (("parameter", name),)
+    if weighs == 0:
+        return None
+    if weighs is None:
+        fact = f"{name} weighs false positives at some counts and false negatives at others"
+        return ir.Finding("MC0602", "note", fact, evidence, data=(*data, ("weighs", "either")))
+    weighed, other = COUNTS[weighs], COUNTS[-weighs]
+    fact = f"{name} weighs {weighed}: the larger it is, the more they count beside {other}"
+    data += (("weighs", "FP" if weighs == 1 else "FN"),)
+    expected = _convention(name, {n: w[0] for n, w in others.items()})
+    if expected is None or expected[0] == weighs:
+        return ir.Finding("MC0602", "note", fact, evidence, data=data)
+    hint = f"{expected[1]}: swap what it stands before, or rename it"
+    return ir.Finding("MC0602", "warning", fact, evidence, hint=hint, data=data)
+
+
+def _convention(name: str, ways: dict[str, int | None]) -> tuple[int, str] | None:
+    """What a parameter of this name usually weighs, and where that is from."""
+    if {"alpha", "beta"} <= set(ways) and name in ("alpha", "beta"):
+        source = "in Tversky's index alpha weighs false positives and beta false negatives"
+        return (1 if name == "alpha" else -1), f"{source} (Salehi et al. 2017)"
+    if name == "beta":
+        return -1, "in F-beta a larger beta weighs recall, so false negatives (van Rijsbergen 1979)"
+    words = name.lower()
+    for endings, way in ((MISSES, -1), (ALARMS, 1)):
+        if any(words == end or words.endswith(f"_{end}") for end in endings):
+            return way, f"its name says {COUNTS[way]}"
+    return None
+
+
+# -- parameters without effect --------------------------------------------------------------------
+
+
+def _idle(subject: Subject, parameter: ir.Parameter) -> list[ir.Finding]:
+    plan, name = subject.plan, subject.options.name
+    symbol = sympy.Symbol(parameter.name)
+    data: tuple[tuple[str, ir.Datum], ...] = (("parameter", parameter.name),)
+    programs = [*plan.programs, *([plan.outer] if plan.outer is not None else [])]
+    forms = [form.expression for program in programs for form in program.forms.values()]
+    if _switched(forms, symbol):
+        return []
+    if all(_zero(p.metric, [p.forms["value"].expression.diff(symbol)]) for p in programs):
+        fact = f"{parameter.name} has no effect: it cancels out of {name}"
+        return [_without(fact, RATIONAL, (*data, ("effect", "none")))]
+    if len(plan.programs) > 1 or plan.outer is not None:
+        return []
+    program = plan.program
+    weights = [program.forms[w].expression for w in ir.weights_of(program.metric)]
+    elements = [program.forms[f"M_{t.symbol.name}"].expression for t in program.metric.elements]
+    if _zero(program.metric, [w.diff(symbol) for w in (*weights, *elements)]):
+        fact = f"{parameter.name} shifts {name} and changes no gradient: training is the same"
+        return [_without(fact, RATIONAL, (*data, ("effect", "shift")))]
+    if _pooled(plan) and (found := _of_one_number(plan, symbol)):
+        fact = f"{parameter.name} has no effect: {found}"
+        if subject.surrogate.sums_to_one:
+            return [_without(fact, RATIONAL, (*data, ("effect", "none in this task")))]
+    if program.metric.columns or elements:
+        return []
+    pair = [program.forms[w].expression for w in ("w_plus", "w_minus")]
+    if _zero(program.metric, [_turn(pair, symbol, program.metric.nonnegative)]):
+        fact = f"{parameter.name} scales the gradient of {name} and nothing else: as a change of "
+        fact += "the learning rate does"
+        return [_without(fact, RATIONAL, (*data, ("effect", "scale")))]
+    return []
+
+
+def _without(fact: str, evidence: str, data: tuple[tuple[str, ir.Datum], ...]) -> ir.Finding:
+    hint = "leave it out, or see whether the formula is what you mean"
+    return ir.Finding("MC0605", "warning", fact, evidence, hint=hint, data=data)
+
+
+def _pooled(plan: ir.Plan) -> bool:
+    metric = plan.metric
+    return metric.task == "multiclass" and metric.tables[0].reduction == "micro"
+
+
+def _of_one_number(plan: ir.Plan, symbol: sympy.Symbol) -> str:
+    """Why a parameter drops out of a pooled table of classes, or an empty text: each sample is one
+    false positive where it is one false negative."""
+    value = plan.program.forms["value"].expression
+    tp, fn, fp, tn = map(sympy.Symbol, CELLS)
+    pooled = value.xreplace({fp: fn, tn: fn + tp + sympy.Symbol("others")})
+    try:
+        known = plan.program.metric.nonnegative | {"others"}
+        slope = pooled.diff(symbol)
+        if Field([slope], known).equal(slope, sympy.Integer(0)):
+            return (
+                "pooled over classes every miss of one class is a false alarm of another, FP = FN"
+            )
+    except (TooLarge, ZeroDivisionError):
+        pass
+    return ""
+
+
+def _zero(metric: ir.Metric, expressions: Sequence[sympy.Expr]) -> bool:
+    """Whether expressions are proved to be 0."""
+    if all(e == 0 for e in expressions):
+        return True
+    try:
+        field = Field(expressions, metric.nonnegative)
+        return all(field.equal(e, sympy.Integer(0)) for e in expressions)
+    except (TooLarge, ZeroDivisionError):
+        return False

@@ -1,0 +1,93 @@
+"""`metricc audit`: what training on a formula will do."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from metricc import describe
+from metricc.cli.compile import SURROGATE_HELP
+from metricc.cli.options import OnFormula, formatting, formula_argument, task_option
+from metricc.cli.printing import diagnose, graded, print_json
+
+if TYPE_CHECKING:
+    from metricc import ir
+    from metricc.sources import Source
+
+WIDTH = 96  # of a finding's text
+PREVALENCE_HELP = "The share of positives of simulated batches, in (0, 1). Default: 0.1."
+
+
+@click.command(cls=OnFormula)
+@formula_argument()
+@task_option
+@click.option("--surrogate", help=SURROGATE_HELP)
+@click.option("--per", default="batch", help="What a confusion matrix counts: batch or sample.")
+@click.option("--prevalence", type=float, default=0.1, metavar="SHARE", help=PREVALENCE_HELP)
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw it: png, svg.")
+@formatting("text", "json")
+def audit(
+    formula: Source,
+    task: str,
+    surrogate: str | None,
+    per: str,
+    prevalence: float,
+    plot: Path | None,
+    form: str,
+) -> None:
+    """Say what training on FORMULA will do.
+
+    Every finding has a code, a severity and how it is known: proved, sampled, simulated or
+    measured. A danger: training will not do what the metric's name says. A warning: it needs a
+    decision, or bites in common batches.
+
+    \b
+        metricc audit recall
+        metricc audit f1 --prevalence 0.01
+        metricc audit mcc --plot mcc.png
+    """
+    from metricc import compiler
+    from metricc.audit.findings import examine
+
+    if plot is not None:
+        from metricc.audit.picture import check_path
+
+        check_path(plot)
+    subject = compiler.subject(
+        formula, task=task, surrogate=surrogate, per=per, prevalence=prevalence
+    )
+    diagnose(subject.metric.text.diagnostics)
+    found = examine(subject)
+    if form == "json":
+        print_json(describe.audited(subject, found))
+    else:
+        click.echo(describe.columns(describe.in_short(subject.plan, found)))
+        if describe.outputs_of(subject.plan, partials=False).get("threshold") is not None:
+            click.echo(f"\n{describe.THRESHOLD}")
+        for finding in found.findings:
+            click.echo(f"\n{_text(finding)}")
+    if plot is not None:
+        from metricc.audit.picture import draw
+
+        draw(subject, plot)
+        click.echo(f"drew {plot}", err=True)
+
+
+def _text(finding: ir.Finding) -> str:
+    """A finding as people read it: severity, code, fact and evidence; its place; what to do."""
+    head = f"{finding.severity} {finding.code}: {finding.fact} ({finding.evidence})"
+    first, *rest = textwrap.wrap(head, WIDTH, subsequent_indent="    ", break_long_words=False)
+    lines = [graded(first, finding.severity), *rest]
+    told = {"at": describe.place(finding.place), "hint:": finding.hint or ""}
+    for word, text in told.items():
+        if text:
+            lines += _indented(f"{word} {text}")
+    return "\n".join(lines)
+
+
+def _indented(text: str) -> list[str]:
+    indent: dict[str, Any] = {"initial_indent": "    ", "subsequent_indent": "          "}
+    return textwrap.wrap(text, WIDTH, break_long_words=False, **indent)
