@@ -54,8 +54,9 @@ class Errors:
 class Measured:
     """A block of code in one type: errors by output, extremes, and what left the type's range.
 
-    `errors` are those of well-conditioned results, `losses` those of the others. `above` and `below` are the parts of the code, with a point each, that overflow or underflow
-    where every result is a normal number or 0, and that no guard is meant for.
+    `errors` are those of well-conditioned results, `losses` those of the others. `above` and
+    `below` are the parts of the code, with a point each, that overflow or underflow where every
+    result is a normal number or 0, and that no guard is meant for; the extremes are of there.
     """
 
     dtype: str
@@ -213,7 +214,7 @@ def _measured(
     block: ir.Block, names: Sequence[str], rows: Sequence[Point], exact: _Results, dtype: str
 ) -> Measured:
     scope = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    results, extremes = run(block, scope, dtype)
+    results, met = run(block, scope, dtype)
     least = float(np.finfo(dtype).tiny)
     errors = {name: Errors() for name in names}
     losses = {name: Errors() for name in names}
@@ -239,14 +240,9 @@ def _measured(
             found.points += 1
             if error > found.worst:
                 found.worst, found.at, found.condition = error, row, float(known[1])
-    return Measured(
-        dtype,
-        errors,
-        losses,
-        extremes,
-        _places(extremes.above, fair, rows),
-        _places(extremes.below, fair, rows),
-    )
+    above, below = (_places(parts, fair, rows) for parts in (met.above, met.below))
+    _, extremes = run(block, {name: a[fair] for name, a in scope.items()}, dtype)
+    return Measured(dtype, errors, losses, extremes, above, below)
 
 
 def _places(

@@ -456,6 +456,24 @@ def product_of(coefficient: Fraction, powers: Mapping[sympy.Expr, Fraction]) -> 
     )
 
 
+def factors_of(
+    expression: sympy.Expr, nonnegative: frozenset[str]
+) -> tuple[Fraction, dict[sympy.Expr, Fraction]] | None:
+    """`Field.factors` of one expression without functions; None where it has none, or too many."""
+    if expression.has(sympy.Function, sympy.Min, sympy.Max):
+        return None
+    try:
+        return Field([expression], nonnegative).factors(expression)
+    except (TooLarge, ZeroDivisionError):
+        return None
+
+
+def canonical(expression: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
+    """An expression in lowest terms, so that what is equal looks alike, where that is found."""
+    found = factors_of(expression, nonnegative)
+    return expression if found is None else product_of(*found)
+
+
 def sign_of(expression: sympy.Expr, nonnegative: frozenset[str]) -> int | None:
     """The sign that can be read off an expression: 1, -1 or 0; None where it subtracts.
 

@@ -87,20 +87,23 @@ def collected(
 def absorbed(expression: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
     """The sums of an expression with a minimum or maximum among their terms as that minimum of
     sums, where less is subtracted so: P + N - max(P, N) is min(N, P)."""
-    if not expression.args:
+    if not expression.has(sympy.Min, sympy.Max):
         return expression
     arguments = [absorbed(a, nonnegative) for a in expression.args]
-    expression = expression.func(*arguments)
+    if any(one is not two for one, two in zip(arguments, expression.args, strict=True)):
+        expression = expression.func(*arguments)
     if not expression.is_Add:
         return expression
     best = expression
     for term in expression.args:
         number, inner = term.as_coeff_Mul()
-        if isinstance(inner, sympy.Min | sympy.Max):
+        if isinstance(inner, sympy.Min | sympy.Max) and all(a.is_polynomial() for a in inner.args):
             turned = {sympy.Min: sympy.Max, sympy.Max: sympy.Min}
             kind = type(inner) if number > 0 else turned[type(inner)]
             rest = [a for a in expression.args if a != term and a.is_polynomial()]
             left = [a for a in expression.args if a != term and not a.is_polynomial()]
+            if not rest:
+                continue
             shifted = (sympy.expand(sympy.Add(*rest, number * a)) for a in inner.args)
             other = sympy.Add(kind(*shifted), *left)
             if subtracts(other, nonnegative) < subtracts(best, nonnegative):

@@ -44,12 +44,8 @@ def linear(findings: ir.Audit) -> str:
 
 def in_short(plan: ir.Plan, findings: ir.Audit) -> list[list[str]]:
     """An audit's main facts as the rows of a table."""
-    constant = f"yes: predicting {findings.degenerate} already reaches the best value"
     rows = [
         ["direction", f"{findings.direction} ({findings.direction_proof})"],
-        ["degenerate", constant if findings.degenerate else "no constant prediction found"],
-        ["depends", "yes" if findings.depends else "no: no prediction changes it"],
-        ["homogeneous", "yes: proved" if findings.homogeneous else "not proved"],
         ["linear cost", linear(findings)],
     ]
     threshold = outputs_of(plan, partials=False).get("threshold")
@@ -67,7 +63,7 @@ def place(found: ir.Place | None) -> str:
 
 def audited(subject: Subject, findings: ir.Audit) -> dict[str, Any]:
     """An audit as plain data."""
-    brief = {k: v for k, v in vars(findings).items() if k != "findings"}
+    brief = dataclasses.asdict(dataclasses.replace(findings, findings=()))
     return {
         "formula": subject.metric.formula,
         "name": subject.metric.name,

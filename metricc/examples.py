@@ -132,3 +132,29 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "metricc build f1_loss.py  # of the default surrogate",
     ),
 }
+
+# Formulas of which `metricc audit` finds each of these.
+FOUND: dict[str, str] = {
+    "MC0601": "cost_by_amount",
+    "MC0602": "tversky",
+    "MC0603": "recall",
+    "MC0604": "recall",
+    "MC0605": "f(a = 1) = a*TP/(a*TP + a*FN + a*FP)",
+    "MC0606": "P/POP",
+    "MC0611": "precision",
+    "MC0612": "gmean",
+    "MC0621": "mcc",
+    "MC0622": "f1",
+    "MC0623": "log_odds_ratio",
+    "MC0631": "chi_squared",
+    "MC0632": "f1",
+    "MC0633": "f1",
+    "MC0634": "diagnostic_odds_ratio",
+    "MC0641": "f1",
+    "MC0642": "accuracy",
+    "MC0651": "f1",
+    "MC0652": "f1",
+    "MC0661": "chi_squared",
+    "MC0662": "markedness",
+    "MC0663": "mcc",
+}

@@ -17,7 +17,7 @@ from metricc import ir, syntax
 from metricc.errors import fail
 from metricc.functions import CELLS, DERIVED_COUNTS, DERIVED_FUNCTIONS, FUNCTIONS, cells_of
 from metricc.network import MAX_DEGREE, Call, Literal, Network, Sum, Term, term_of
-from metricc.select import LogRatio, Select
+from metricc.select import Select
 
 MAX_DEPTH = 8  # nodes inside nodes, without a name for one of them: deeper code cannot be read
 
@@ -321,7 +321,9 @@ def _sympy(node: syntax.Expression, scope: dict[str, sympy.Expr]) -> sympy.Expr:
             row = {**FUNCTIONS, **DERIVED_FUNCTIONS}[node.function]
             values = [_sympy(a.value, scope) for a in node.arguments]
             if node.function == "log_ratio":
-                return LogRatio(*values)
+                above, below, apart = values
+                assert sympy.expand(above - below - apart) == 0, node
+                return sympy.log(above / below)
             if node.function == "abs":
                 values.append(-values[0])
             return getattr(sympy, row.sympy)(*values)

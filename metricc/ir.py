@@ -717,10 +717,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """The checks of one file, in the order they ran."""
+    """The checks of one file, in the order they ran.
+
+    `drift` is a unified diff, line by line, from what the file's formula generates to the file;
+    metricc's version and the record's digests are left out.
+    """
 
     name: str
     checks: tuple[Check, ...] = field(default_factory=tuple)
+    drift: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -1,4 +1,4 @@
-"""Minima, maxima, magnitudes, steps and logarithms, written so that algebra sees what they have in common.
+"""Functions written so that algebra sees what they have in common.
 
     min(a, b) = a + min(0, b - a)            one minimum for all that shift its arguments,
     max(a, b) = b - min(0, b - a)            and for maxima
@@ -18,9 +18,7 @@ from collections.abc import Callable
 
 import sympy
 
-from metricc.algebra import sign_of
-from metricc.logarithms import canonical
-from metricc.select import LogRatio
+from metricc.algebra import canonical, sign_of
 
 Settle = Callable[[sympy.Expr], sympy.Expr]
 
@@ -73,10 +71,6 @@ def _settled(
             if sympy.default_sort_key(turned) < sympy.default_sort_key(apart):
                 least = sympy.Min(0, turned) + apart
             return one + least if isinstance(expression, sympy.Min) else two - least
-    if isinstance(expression, LogRatio):
-        above, below, apart = arguments
-        if sympy.expand(above - below - apart) == 0:
-            return settle(sympy.log(above / below))
     if isinstance(expression, sympy.log):
         return sympy.log(canonical(arguments[0], nonnegative))
     if all(one is two for one, two in zip(arguments, expression.args, strict=True)):

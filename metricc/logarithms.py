@@ -8,21 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import sympy
 
-from metricc.algebra import Field, product_of, sign_of
-from metricc.factoring import TooLarge
+from metricc.algebra import canonical, factors_of, product_of, sign_of
 from metricc.select import LogRatio
 
 MAX_TERMS = 40  # of the products of a quotient, multiplied out
-
-
-def canonical(argument: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
-    """A logarithm's argument in lowest terms, so that equal logarithms look alike."""
-    found = _factors(argument, nonnegative)
-    return argument if found is None else product_of(*found)
 
 
 def apart(expression: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
@@ -31,7 +23,7 @@ def apart(expression: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
     logs = sorted(expression.atoms(sympy.log), key=sympy.default_sort_key)
     parts = {}
     for log in logs:
-        found = _factors(log.args[0], nonnegative)
+        found = factors_of(log.args[0], nonnegative)
         if found is not None and found[0] > 0:
             coefficient, powers = found
             if all(sign_of(factor, nonnegative) for factor in powers):
@@ -99,7 +91,7 @@ def _length(argument: sympy.Expr) -> int:
 
 
 def _sharp(argument: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr | None:
-    found = _factors(argument, nonnegative)
+    found = factors_of(argument, nonnegative)
     if found is None or found[0] <= 0 or not argument.free_symbols:
         return None
     coefficient, powers = found
@@ -117,15 +109,3 @@ def _sharp(argument: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr | No
     if apart == 0 or len(sympy.Add.make_args(apart)) >= sum(terms):
         return None
     return LogRatio(one, two, apart)
-
-
-def _factors(
-    argument: sympy.Expr, nonnegative: frozenset[str]
-) -> tuple[Fraction, dict[sympy.Expr, Fraction]] | None:
-    if argument.has(sympy.Function, sympy.Min, sympy.Max):
-        return None
-    try:
-        found: Any = Field([argument], nonnegative).factors(argument)
-    except (TooLarge, ZeroDivisionError):
-        return None
-    return found

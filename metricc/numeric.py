@@ -17,7 +17,6 @@ from mpmath.libmp import (
     from_rational,
     fzero,
     mpf_abs,
-    mpf_div,
     mpf_e,
     mpf_gt,
     mpf_log,
@@ -31,7 +30,7 @@ from mpmath.libmp import (
 
 from metricc import ir
 from metricc.functions import CELLS
-from metricc.select import LogRatio, Select
+from metricc.select import Select
 
 mp = MPContext()  # with a precision of its own, which no one else sets
 mpf = mp.mpf
@@ -227,19 +226,11 @@ def _least(arguments: list[_Raw], prec: int, rounding: str) -> _Raw:
     return best
 
 
-def _log_ratio(arguments: list[_Raw], prec: int, rounding: str) -> _Raw | None:
-    above, below, _ = arguments
-    if not mpf_gt(above, fzero) or not mpf_gt(below, fzero):
-        return None
-    return mpf_log(mpf_div(above, below, prec, rounding), prec, rounding)
-
-
 _RULES = (
     (Select, _select),
     (type(sympy.E), _e),
     (sympy.exp, _exp),
     (sympy.log, _log),
-    (LogRatio, _log_ratio),
     (sympy.Heaviside, _step),
     (sympy.Max, _most),
     (sympy.Min, _least),

@@ -55,8 +55,8 @@ class Radicals:
         return self.known[expression]
 
     def _without(self, expression: sympy.Expr) -> sympy.Expr:
-        if not expression.args:
-            return expression
+        if not (expression.is_Add or expression.is_Mul or expression.is_Pow):
+            return expression  # a function is a variable of its own, whatever it is of
         if expression.is_Pow and expression.base in self.variables and expression.exp.is_Rational:
             base = expression.base
             if not expression.exp.is_Integer:

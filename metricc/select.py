@@ -60,22 +60,12 @@ class Select(sympy.Function):  # type: ignore[misc]
 
 
 class LogRatio(sympy.Function):  # type: ignore[misc]
-    """log(a/b), with d = a - b as a third argument that has no rounding of a and b in it."""
+    """log(a/b), with d = a - b as a third argument that has no rounding of a and b in it.
+
+    For code alone: what people read says log(a/b).
+    """
 
     nargs = 3
-
-    def _eval_derivative(self, symbol: sympy.Symbol) -> sympy.Expr:
-        above, below, _ = self.args
-        return above.diff(symbol) / above - below.diff(symbol) / below
-
-    def _eval_rewrite(self, rule: Any, args: Sequence[sympy.Expr], **hints: Any) -> Any:
-        return sympy.log(self.args[0] / self.args[1]) if rule is sympy.log else None
-
-    def _latex(self, printer: Any, exp: Any = None) -> str:
-        return str(printer._print(sympy.log(self.args[0] / self.args[1]) ** (exp or 1)))
-
-    def _sympystr(self, printer: Any) -> str:
-        return str(printer._print(sympy.log(self.args[0] / self.args[1])))
 
 
 def conditions(expression: sympy.Expr) -> list[Condition]:

@@ -364,11 +364,18 @@ def test_derive_as_json() -> None:
 def test_audit() -> None:
     text = out("audit", "recall")
     assert "score (proved from the signs of w_plus and w_minus)" in text
-    assert "predicting all positive already reaches the best value" in text
+    assert "danger MC0603: " in text
     data = json.loads(out("audit", "mcc", "--format", "json"))
     assert data["direction"] == "score"
     assert data["degenerate"] == ""
     assert data["depends"] is data["homogeneous"] is True
+    (grave,) = [
+        f
+        for f in json.loads(out("audit", "recall", "--format", "json"))["findings"]
+        if f["severity"] == "danger"
+    ]
+    assert grave["code"] == "MC0603"
+    assert grave["place"]["text"] == "TPR"
 
 
 def test_show() -> None:

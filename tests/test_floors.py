@@ -28,7 +28,7 @@ FLOORS = (
     {"algebra", "extract", "numeric", "interpret", "rounded", "labels", "folder"},
     {
         *("parse", "resolve", "lower", "derive", "surrogates", "load", "compose"),
-        *("cancellation", "kinks", "radicals", "accuracy"),
+        *("cancellation", "kinks", "logarithms", "radicals", "accuracy"),
     },
     {"library", "sources", "reductions", "simplify"},
     {"imports", "curve", "constraint", "ranking", "hessian"},
@@ -51,7 +51,7 @@ ONLY = {
     "sympy": {
         *("lower", "derive", "simplify", "audit", "algebra", "network", "extract", "numeric"),
         *("select", "identify", "factoring", "curve", "polynomials"),
-        *("cancellation", "kinks", "radicals", "accuracy"),
+        *("cancellation", "kinks", "logarithms", "radicals", "accuracy"),
     },
     "torch": {"adapters"},
     "click": {"cli"},

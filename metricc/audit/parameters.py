@@ -9,7 +9,6 @@ pair, and where both weights stay, nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -17,8 +16,8 @@ import sympy
 
 from metricc import ir, syntax
 from metricc.algebra import Field, product_of
-from metricc.audit import terms
-from metricc.audit.positive import sign
+from metricc.audit import places, terms
+from metricc.audit.positive import POSITIVE, positive, sign
 from metricc.audit.subject import Subject
 from metricc.factoring import TooLarge
 from metricc.functions import CELLS
@@ -86,8 +85,7 @@ def _weighs(subject: Subject, view: terms.View, parameter: ir.Parameter) -> Way:
     pair = [_total(view.program, name) for name in ("w_plus", "w_minus")]
     if subject.audit.direction != "mixed" and not _switched(pair, symbol):
         turn = _turn(pair, symbol, ir.nonnegative(unknowns))
-        positive = tuple(replace(u, interval=u.interval or _POSITIVE) for u in unknowns)
-        for given, where in ((unknowns, ""), (positive, ", for parameters of at least 0")):
+        for given, where in ((unknowns, ""), (positive(unknowns), POSITIVE)):
             proved = sign(turn, given)
             if proved is not None:
                 return proved, f"proved: the sign of the slope of w_minus/w_plus in it{where}"
@@ -167,7 +165,8 @@ def _weight(view: terms.View, name: str, way: Way, others: dict[str, Way]) -> ir
     if expected is None or expected[0] == weighs:
         return ir.Finding("MC0602", "note", fact, evidence, data=data)
     hint = f"{expected[1]}: swap what it stands before, or rename it"
-    return ir.Finding("MC0602", "warning", fact, evidence, hint=hint, data=data)
+    place = places.whole(view.metric)
+    return ir.Finding("MC0602", "warning", fact, evidence, place, hint, data)
 
 
 def _convention(name: str, ways: dict[str, int | None]) -> tuple[int, str] | None:
@@ -197,7 +196,7 @@ def _idle(subject: Subject, parameter: ir.Parameter) -> list[ir.Finding]:
         return []
     if all(_zero(p.metric, [p.forms["value"].expression.diff(symbol)]) for p in programs):
         fact = f"{parameter.name} has no effect: it cancels out of {name}"
-        return [_without(fact, RATIONAL, (*data, ("effect", "none")))]
+        return [_without(plan, fact, RATIONAL, (*data, ("effect", "none")))]
     if len(plan.programs) > 1 or plan.outer is not None:
         return []
     program = plan.program
@@ -205,24 +204,27 @@ def _idle(subject: Subject, parameter: ir.Parameter) -> list[ir.Finding]:
     elements = [program.forms[f"M_{t.symbol.name}"].expression for t in program.metric.elements]
     if _zero(program.metric, [w.diff(symbol) for w in (*weights, *elements)]):
         fact = f"{parameter.name} shifts {name} and changes no gradient: training is the same"
-        return [_without(fact, RATIONAL, (*data, ("effect", "shift")))]
+        return [_without(plan, fact, RATIONAL, (*data, ("effect", "shift")))]
     if _pooled(plan) and (found := _of_one_number(plan, symbol)):
         fact = f"{parameter.name} has no effect: {found}"
         if subject.surrogate.sums_to_one:
-            return [_without(fact, RATIONAL, (*data, ("effect", "none in this task")))]
+            return [_without(plan, fact, RATIONAL, (*data, ("effect", "none in this task")))]
     if program.metric.columns or elements:
         return []
     pair = [program.forms[w].expression for w in ("w_plus", "w_minus")]
     if _zero(program.metric, [_turn(pair, symbol, program.metric.nonnegative)]):
         fact = f"{parameter.name} scales the gradient of {name} and nothing else: as a change of "
         fact += "the learning rate does"
-        return [_without(fact, RATIONAL, (*data, ("effect", "scale")))]
+        return [_without(plan, fact, RATIONAL, (*data, ("effect", "scale")))]
     return []
 
 
-def _without(fact: str, evidence: str, data: tuple[tuple[str, ir.Datum], ...]) -> ir.Finding:
+def _without(
+    plan: ir.Plan, fact: str, evidence: str, data: tuple[tuple[str, ir.Datum], ...]
+) -> ir.Finding:
     hint = "leave it out, or see whether the formula is what you mean"
-    return ir.Finding("MC0605", "warning", fact, evidence, hint=hint, data=data)
+    place = places.whole(plan.metric)
+    return ir.Finding("MC0605", "warning", fact, evidence, place, hint, data)
 
 
 def _pooled(plan: ir.Plan) -> bool:

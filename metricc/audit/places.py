@@ -12,7 +12,8 @@ import sympy
 
 from metricc import ir, library, syntax
 from metricc.algebra import Field, parts_of, product_of
-from metricc.audit.singular_faces import ZERO, Faces, variables_of
+from metricc.audit.singular_faces import Faces, variables_of
+from metricc.audit.singular_parts import ZERO
 from metricc.errors import MetriccError
 from metricc.factoring import TooLarge
 from metricc.functions import CELLS, ELEMENTS, REDUCTIONS

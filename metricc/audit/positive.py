@@ -11,18 +11,21 @@ is a proof; where none succeeds, the answer is None.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
 from math import lcm
 
 import sympy
 
-from metricc import ir
+from metricc import ir, syntax
 from metricc.algebra import Field, sign_of
 from metricc.factoring import TooLarge
 from metricc.functions import CELLS
 from metricc.select import LogRatio, Select
 
+POSITIVE = ", for parameters of at least 0"
 MAX_CASES = 24  # of minima, maxima and conditions
 MAX_TERMS = 150  # of a factor that is split by orders
 MAX_NODES = 800  # of an expression that is taken apart
@@ -49,6 +52,12 @@ def _proved(expression: sympy.Expr, unknowns: tuple[ir.Parameter, ...]) -> int |
         return prover.cases(_logs(expression).xreplace(prover.bounds), DEEPEST)
     except (_Undecided, TooLarge, ZeroDivisionError, ValueError, RecursionError):
         return None
+
+
+def positive(unknowns: Sequence[ir.Parameter]) -> tuple[ir.Parameter, ...]:
+    """The same, parameters without a stated range being at least 0."""
+    at_least = syntax.Interval(Fraction(0), None, low_open=False)
+    return tuple(replace(u, interval=u.interval or at_least) for u in unknowns)
 
 
 def _logs(expression: sympy.Expr) -> sympy.Expr:

@@ -44,7 +44,7 @@ def _range(prefix: str, columns: Sequence[Sequence[Measured]]) -> ir.Finding:
     extremes = [m.extremes for m in columns[0]]
     largest = max(extremes, key=lambda e: e.largest)
     smallest = min(extremes, key=lambda e: e.smallest)
-    data = (
+    data: tuple[tuple[str, ir.Datum], ...] = (
         ("largest", largest.largest),
         ("largest_of", largest.largest_of),
         ("smallest", smallest.smallest),
@@ -79,8 +79,8 @@ def _cancellation(
     if worst in errors and errors[worst].at:
         at = errors[worst]
         fact += (
-            f": at {_text(at.at)} float32 has lost {min(at.worst, 1):.0%} of {worst}, whose"
-            f" condition number there is {at.condition:.0e}"
+            f", and float32 loses most of {worst} at {_text(at.at)}: {at.worst:.0e} of it, where"
+            f" rounding the counts moves it {at.condition:.0e} times as much as them"
         )
         data += (("point", _text(at.at)), ("error", at.worst), ("condition", at.condition))
     evidence = f"proved from the signs; measured at {POINTS} points"

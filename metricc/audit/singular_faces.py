@@ -10,63 +10,37 @@ exact quotients of polynomials, so that log(POP/P) is seen to be log(1) where N 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import sympy
 
 from metricc import ir
 from metricc.algebra import parts_of
+from metricc.audit.singular_parts import (
+    ANY,
+    MAX_TERMS,
+    NEGATIVE,
+    POSITIVE,
+    ZERO,
+    Crossing,
+    Found,
+    Part,
+    Polynomial,
+    Ratio,
+    Signs,
+    State,
+    added,
+    multiplied,
+    negated,
+    summed,
+)
 from metricc.select import LogRatio, Select
 
 MAX_PARTS = 400  # of an expression that is looked at
-MAX_TERMS = 60  # of a polynomial that is kept
 MAX_CHOICES = 4  # of min, max and conditions, whose cases are looked at one by one
-
-Polynomial: TypeAlias = dict[tuple[int, ...], Fraction]  # coefficient by exponents
-Signs: TypeAlias = frozenset[int]  # those of -1, 0, 1 that are possible
-State: TypeAlias = Literal["number", "infinite", "nothing"]
-
-POSITIVE, ZERO, NEGATIVE = frozenset({1}), frozenset({0}), frozenset({-1})
-ANY = POSITIVE | ZERO | NEGATIVE
-
-
-@dataclass(frozen=True)
-class Part:
-    """An expression on a face. `signs` are those of the number, or of the infinity.
-
-    `fades`: a factor of 0 beside it makes it 0, as it does a logarithm of 0. `cancels`: it is 0 as
-    a difference, from both sides. `ratio` is the number as an exact quotient.
-    """
-
-    state: State
-    signs: Signs
-    fades: bool = False
-    cancels: bool = False
-    ratio: tuple[Polynomial, Polynomial] | None = None
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """A part that may be 0 ("zero") or below 0 ("negative") inside a face where it must not be.
-
-    `numerator` is what is 0 there, where it is a polynomial.
-    """
-
-    expression: sympy.Expr
-    kind: Literal["zero", "negative"]
-    numerator: Polynomial | None
-
-
-@dataclass(frozen=True)
-class Found:
-    """An expression on a face; with min, max or conditions in it there may be several states."""
-
-    states: tuple[State, ...]
-    signs: Signs
-    crossings: tuple[Crossing, ...]
 
 
 class Faces:
@@ -85,10 +59,9 @@ class Faces:
         self.counts = frozenset(counts)
         self.one: Polynomial = {(0,) * len(self.names): Fraction(1)}
         parts = parts_of(expression)
-        self.readable = len(parts) <= MAX_PARTS
-        kinds = (sympy.Max, sympy.Min, Select)
-        choices = [p for p in parts if isinstance(p, kinds)]
-        self.choices = sorted(choices, key=str) if len(choices) <= MAX_CHOICES else []
+        choices = [p for p in parts if isinstance(p, sympy.Max | sympy.Min | Select)]
+        self.choices = sorted(choices, key=str)
+        self.readable = len(parts) <= MAX_PARTS and len(choices) <= MAX_CHOICES
         # What neither holds a choice nor notes a crossing is the same in every case.
         rational = {p for p in parts if p.is_Symbol or p.is_Add or p.is_Mul or p.is_Rational}
         self.simple = _closed(
@@ -102,7 +75,7 @@ class Faces:
         )
 
     def at(self, zeros: frozenset[str]) -> Found:
-        """The expression where these symbols are 0 and all others are not."""
+        """The expression where these symbols are 0 and all others are not; `readable` ones only."""
         found: list[tuple[Part, tuple[Crossing, ...]]] = []
         known: dict[sympy.Expr, Part] = {}  # of what holds no choice
         for taken in product(*(range(_branches(choice)) for choice in self.choices)):
@@ -238,7 +211,7 @@ class _Look:
             return Part("number", ZERO, fades, any(p.cancels for p in parts), ({}, self.faces.one))
         total = real[0].ratio
         for other in real[1:]:
-            total = _added(total, other.ratio)
+            total = added(total, other.ratio)
         signs = frozenset().union(*(p.signs for p in real))
         if {1, -1} <= signs:
             signs = ANY
@@ -288,11 +261,11 @@ class _Look:
             return Part("number", ZERO, fades, cancels, ({}, self.faces.one))
         if any(0 in p.signs for p in above):
             signs = signs | ZERO
-        ratio: tuple[Polynomial, Polynomial] | None = (self.faces.one, self.faces.one)
+        ratio: Ratio = (self.faces.one, self.faces.one)
         for p in above:
-            ratio = _multiplied(ratio, p.ratio)
+            ratio = multiplied(ratio, p.ratio)
         for p in below:
-            ratio = _multiplied(ratio, p.ratio and p.ratio[::-1])
+            ratio = multiplied(ratio, p.ratio and p.ratio[::-1])
         return Part("number", signs, fades, ratio=ratio)
 
     def power(self, base: sympy.Expr, exponent: sympy.Expr) -> Part:
@@ -315,7 +288,7 @@ class _Look:
         if whole and inner.ratio is not None:
             ratio = inner.ratio
             for _ in range(int(exponent) - 1):
-                ratio = _multiplied(ratio, inner.ratio)
+                ratio = multiplied(ratio, inner.ratio)
         return Part("number", signs, inner.fades, False, ratio)
 
     def log(self, inner: Part, argument: sympy.Expr) -> Part:
@@ -334,7 +307,7 @@ class _Look:
         signs = ANY
         if inner.ratio is not None:  # it is log(1) where numerator and denominator are equal
             above, below = inner.ratio
-            signs = self.signs(_sum(above, {k: -c for k, c in below.items()}))
+            signs = self.signs(summed(above, {k: -c for k, c in below.items()}))
             sides = self.signs(below)
             signs = frozenset(a * b for a in signs for b in sides) if 0 not in sides else ANY
         return Part("number", signs, ratio=({}, self.faces.one) if signs == ZERO else None)
@@ -344,12 +317,6 @@ class _Look:
         parts = [self.part(a) for a in node.args]
         if any(p.state == "nothing" for p in parts):
             return Part("nothing", ANY, any(p.fades for p in parts))
-        if node not in self.taken:
-            signs = frozenset().union(*(p.signs for p in parts))
-            state: State = "infinite" if any(p.state == "infinite" for p in parts) else "number"
-            if state == "number" and sign == 1 and any(p.signs == POSITIVE for p in parts):
-                signs = POSITIVE
-            return Part(state, signs)
         taken = parts[self.taken[node]]
         for place, other in enumerate(parts):
             if place == self.taken[node]:
@@ -365,10 +332,6 @@ class _Look:
         left, right, then, otherwise = (self.part(a) for a in node.args)
         if left.state == "nothing" or right.state == "nothing":
             return Part("nothing", ANY, left.fades or right.fades)
-        if node not in self.taken:
-            both = {then.state, otherwise.state}
-            state = then.state if len(both) == 1 else "number"
-            return Part(state, then.signs | otherwise.signs)
         below = self.difference(left, right)
         self.possible = self.possible and bool(
             below & NEGATIVE if self.taken[node] == 0 else below - NEGATIVE
@@ -377,7 +340,7 @@ class _Look:
 
     def difference(self, a: Part, b: Part) -> Signs:
         """The signs that a - b may have."""
-        minus = replace(b, signs=frozenset(-s for s in b.signs), ratio=_negated(b.ratio))
+        minus = replace(b, signs=frozenset(-s for s in b.signs), ratio=negated(b.ratio))
         if a.state == b.state == "infinite" and a.signs == b.signs:
             return ZERO
         return self.sum([a, minus]).signs
@@ -388,78 +351,6 @@ class _Look:
         if self.faces.counts & {s.name for s in expression.free_symbols} - self.zeros:
             above = None if inner.ratio is None else inner.ratio[0]
             self.crossings.setdefault(expression, Crossing(expression, kind, above))
-
-
-# -- polynomials -----------------------------------------------------------------------------------
-
-Ratio: TypeAlias = "tuple[Polynomial, Polynomial] | None"
-
-
-def _sum(a: Polynomial, b: Polynomial) -> Polynomial:
-    total = dict(a)
-    for exponents, coefficient in b.items():
-        total[exponents] = total.get(exponents, Fraction(0)) + coefficient
-    return {k: c for k, c in total.items() if c}
-
-
-def _times(a: Polynomial, b: Polynomial) -> Polynomial:
-    total: Polynomial = {}
-    for one, c in a.items():
-        for two, d in b.items():
-            key = tuple(map(int.__add__, one, two))
-            total[key] = total.get(key, Fraction(0)) + c * d
-    return {k: c for k, c in total.items() if c}
-
-
-def _short(a: Polynomial, b: Polynomial) -> bool:
-    return len(a) * len(b) <= MAX_TERMS
-
-
-def _multiplied(a: Ratio, b: Ratio) -> Ratio:
-    if a is None or b is None or not (_short(a[0], b[0]) and _short(a[1], b[1])):
-        return None
-    return _times(a[0], b[0]), _times(a[1], b[1])
-
-
-def _added(a: Ratio, b: Ratio) -> Ratio:
-    if a is None or b is None:
-        return None
-    if a[1] == b[1]:
-        return _sum(a[0], b[0]), a[1]
-    if not (_short(a[0], b[1]) and _short(b[0], a[1]) and _short(a[1], b[1])):
-        return None
-    return _sum(_times(a[0], b[1]), _times(b[0], a[1])), _times(a[1], b[1])
-
-
-def _negated(a: Ratio) -> Ratio:
-    return None if a is None else ({k: -c for k, c in a[0].items()}, a[1])
-
-
-def value_of(polynomial: Polynomial, point: Sequence[Fraction]) -> Fraction:
-    """A polynomial at exact numbers, one for each variable."""
-    total = Fraction(0)
-    for exponents, coefficient in polynomial.items():
-        for power, number in zip(exponents, point, strict=True):
-            coefficient *= number**power
-        total += coefficient
-    return total
-
-
-def written(polynomial: Polynomial, names: Sequence[str]) -> str:
-    """A polynomial as text, its terms in the order of the names."""
-    text = ""
-    for exponents in sorted(polynomial, reverse=True):
-        coefficient = polynomial[exponents]
-        powers = [
-            name if power == 1 else f"{name}^{power}"
-            for name, power in zip(names, exponents, strict=True)
-            if power
-        ]
-        size = abs(coefficient)
-        factors = [str(size)] * (size != 1 or not powers) + powers
-        sign = "-" if coefficient < 0 else "+"
-        text += f" {sign} {'*'.join(factors)}" if text else sign.strip("+") + "*".join(factors)
-    return text or "0"
 
 
 def variables_of(metric: ir.Metric) -> dict[str, Signs]:

@@ -11,18 +11,17 @@ from itertools import combinations, product
 from typing import Literal, TypeAlias
 
 from metricc import ir
-from metricc.audit.singular_faces import (
+from metricc.audit.singular_faces import Faces, variables_of
+from metricc.audit.singular_parts import (
     ANY,
     POSITIVE,
     ZERO,
     Crossing,
-    Faces,
     Found,
     Polynomial,
     Signs,
     State,
     value_of,
-    variables_of,
     written,
 )
 from metricc.compose import level
@@ -94,12 +93,13 @@ def of_faces(faces: Faces, metric: ir.Metric, table: str = "") -> Iterator[ir.Ze
     for zeros, kind, partly, unless in _least(looked):
         more = tuple(tuple(c for c in metric.cells if c in other) for other in unless)
         yield zero_set(metric, zeros, kind, more, partly, table)
+    inside = set()
     for crossing in looked[frozenset()].crossings:
         if crosses(crossing, faces, metric):
-            assert crossing.numerator is not None
             sign = "=" if crossing.kind == "zero" else "<"
-            formula = f"{written(crossing.numerator, faces.names)} {sign} 0"
-            yield ir.ZeroSet((), "undefined", "", formula, (), True, table)
+            inside.add(f"{written(crossing.numerator or {}, faces.names)} {sign} 0")
+    for formula in sorted(inside):
+        yield ir.ZeroSet((), "undefined", "", formula, (), True, table)
 
 
 def zero_set(
@@ -170,13 +170,8 @@ def crosses(crossing: Crossing, faces: Faces, metric: ir.Metric) -> bool:
     """Whether a polynomial is seen to take both signs inside the domain: then it is 0 between."""
     if crossing.numerator is None:
         return False
-    if crossing.kind == "negative":
-        return _below(crossing, faces, metric)
-    return {1, -1} <= _seen(crossing.numerator, faces, metric)
-
-
-def _below(crossing: Crossing, faces: Faces, metric: ir.Metric) -> bool:
-    return -1 in _seen(crossing.numerator or {}, faces, metric)
+    wanted = {-1} if crossing.kind == "negative" else {1, -1}
+    return wanted <= _seen(crossing.numerator, faces, metric)
 
 
 def _seen(numerator: Polynomial, faces: Faces, metric: ir.Metric) -> set[int]:
@@ -228,10 +223,12 @@ def of_outer(plan: ir.Plan) -> Iterator[ir.ZeroSet]:
     if faces.plain or not faces.readable:
         return
     meaning = {t.symbol.name: str(ir.reduced(t, t.expression)) for t in plan.metric.tables}
+    some = {t.symbol.name for t in plan.metric.tables if t.reduction in ("worst", "geomean")}
     names: dict[frozenset[str], tuple[str, ...]] = {}
     for count in range(len(terms) + 1):
         for chosen in combinations(terms, count):
-            tables = set.intersection(*(zero[name] for name in chosen)) if chosen else set()
+            every = [zero[name] for name in chosen if name not in some]
+            tables = set.intersection(*every) if every else set()
             joined = {name for name, own in zero.items() if tables and tables <= own}
             names.setdefault(frozenset({*chosen, *joined}), chosen)
     for zeros, kind, partly, _ in _least({z: faces.at(z) for z in names}):

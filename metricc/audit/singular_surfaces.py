@@ -15,7 +15,8 @@ import numpy as np
 import sympy
 
 from metricc import interpret, ir
-from metricc.audit.singular_faces import Faces, written
+from metricc.audit.singular_faces import Faces
+from metricc.audit.singular_parts import written
 from metricc.functions import CELLS
 from metricc.numeric import Tape, inside, mp, mpf
 

@@ -25,6 +25,12 @@ from metricc.numeric import mpf, value_at
 from metricc.parse import parse
 
 SHARES = 999  # of positives, where an end is no rational function
+SIMPLE = {
+    "perfect": "the perfect prediction",
+    "worst": "the worst",
+    "all positive": "all positive",
+    "all negative": "all negative",
+}
 SLACK = 1e-9
 ROUNDING = 1e-11  # what is 0 but for rounding
 
@@ -66,21 +72,17 @@ def _ends(
     subject: Subject, view: terms.View, corners: Corners, readings: dict[str, Reading]
 ) -> tuple[End, End, str]:
     """The ends of the range, and how they are known."""
-    direction = better.settled(subject)
-    if direction is not None:
-        best, worst = (
-            _end(view, corners, readings, name, name == direction)
-            for name in (("perfect", "worst") if direction == "perfect" else ("worst", "perfect"))
-        )
+    settled = better.settled(subject)
+    if settled is not None:
+        direction, supposed = settled
+        other = "worst" if direction == "perfect" else "perfect"
+        best = _end(view, corners, readings, direction, True)
+        worst = _end(view, corners, readings, other, False)
         if best is not None and worst is not None:
-            best, worst = (_met(end, readings) for end in (best, worst))
-            proved = best.proved and worst.proved
-            how = "the perfect and the worst prediction, by the direction"
-            return (
-                worst,
-                best,
-                f"proved: {how}" if proved else f"{SHARES} shares of positives: {how}",
-            )
+            best, worst = _met(best, readings), _met(worst, readings)
+            how = "proved by the direction" if best.proved and worst.proved else ""
+            how = how or f"at {SHARES} shares of positives, by the direction"
+            return worst, best, how + supposed
     low, high, count = _seen(view.program)
     return low, high, f"sampled at {count:,} tables"
 
@@ -271,11 +273,11 @@ def _evaluated(node: syntax.Expression) -> float | None:
 
 
 def _simple(view: terms.View, readings: dict[str, Reading]) -> ir.Finding:
-    said = ", ".join(f"{name} {reading}" for name, reading in list(readings.items())[:4])
+    said = ", ".join(f"{readings[name]} for {words}" for name, words in SIMPLE.items())
     nothing, everything = map(str, list(readings.values())[4:])
     empty = f"{nothing} where nothing is predicted and {everything} where all is"
     empty = nothing if nothing == everything else empty
-    fact = f"simple predictions have {view.name}: {said}; without positives {empty}"
+    fact = f"{view.name} is {said}; without positives it is {empty}"
     proved = all(reading.proved for reading in readings.values())
     evidence = "proved: exact values at P positives and N negatives"
     if not proved:

@@ -10,8 +10,8 @@ import click
 from metricc import describe
 from metricc.cli.options import formatting
 from metricc.cli.printing import print_json, print_table
-from metricc.errors import CATALOGUE, WARNINGS
-from metricc.examples import EXAMPLES
+from metricc.errors import CATALOGUE, FINDINGS, WARNINGS
+from metricc.examples import EXAMPLES, FOUND
 
 
 @click.command("list")
@@ -59,15 +59,24 @@ def list_library(words: tuple[str, ...], family: str | None, direction: str, for
 @click.command()
 @click.argument("code")
 def explain(code: str) -> None:
-    """Say what a diagnostic's CODE means.
+    """Say what the CODE of a diagnostic or of an audit's finding means.
 
     \b
         metricc explain MC0201
     """
     code = code.upper()
+    if code in FINDINGS:
+        click.echo(f"{code}: {FINDINGS[code]}\n\nfound of:\n    metricc audit {_word(FOUND[code])}")
+        return
     if code not in CATALOGUE:
-        raise click.UsageError(f"{code} is not a code; there are {', '.join(CATALOGUE)}")
+        codes = ", ".join((*CATALOGUE, *FINDINGS))
+        raise click.UsageError(f"{code} is not a code; there are {codes}")
     click.echo(f"{code}: {CATALOGUE[code]}")
     wrong, right = (textwrap.indent(text, "    ") for text in EXAMPLES[code])
     verb = "is remarked on" if code in WARNINGS else "fails"
     click.echo(f"\n{verb}:\n{wrong}\n\nworks:\n{right}")
+
+
+def _word(formula: str) -> str:
+    """A formula as one word of a command."""
+    return formula if formula.isidentifier() else f'"{formula}"'

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 SHOWN = 3  # failed checks of one file, where there are several files
+LINES = 40  # of a diff
+WIDTH = 120  # of each: a record is one long line
 
 
 @click.command()
@@ -26,14 +28,21 @@ SHOWN = 3  # failed checks of one file, where there are several files
     "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
 )
 @click.option("--skip-others", is_flag=True, help="Pass over files that metricc did not write.")
+@click.option(
+    "--diff/--no-diff",
+    "diff",
+    default=True,
+    help=f"Show how one file differs from what its formula generates, {LINES} lines at most.",
+)
 @formatting("text", "json")
-def verify(paths: tuple[Path, ...], skip_others: bool, form: str) -> None:
+def verify(paths: tuple[Path, ...], skip_others: bool, diff: bool, form: str) -> None:
     """Test generated files; this executes them.
 
-    Each file's formula is compiled anew and the file's own code is compared with it. PATH is a
-    file, or a folder: then every Python file in it and below that has a METRICC record, but for
-    hidden folders, caches and virtual environments. Exits 1 where a check fails, and 2 where a
-    path cannot be read or a folder has no generated file.
+    Each file's formula is taken from its METRICC record and derived anew; the file's own code is
+    tested as it stands, against computations that share no code with it. An edited file passes if
+    its code is right. PATH is a file, or a folder: then every Python file in it and below that has
+    a METRICC record, but for hidden folders, caches and virtual environments. Exits 1 where a check
+    fails, and 2 where a path cannot be read or a folder has no generated file.
 
     \b
         metricc verify f1_loss.py
@@ -42,7 +51,7 @@ def verify(paths: tuple[Path, ...], skip_others: bool, form: str) -> None:
     from metricc import compiler
 
     if len(paths) == 1 and not paths[0].is_dir() and not skip_others:
-        _one(paths[0], compiler.verify_file(paths[0]), form)
+        _one(paths[0], compiler.verify_file(paths[0]), form, diff)
         return
     files, refused = _files(paths, skip_others)
     width = max((len(str(file)) for file in files), default=0)
@@ -72,15 +81,24 @@ def verify(paths: tuple[Path, ...], skip_others: bool, form: str) -> None:
     sys.exit(2 if refused else 1 if failed else 0)
 
 
-def _one(file: Path, report: ir.Report, form: str) -> None:
-    """Every check of one file."""
+def _one(file: Path, report: ir.Report, form: str, diff: bool) -> None:
+    """Every check of one file, and what was edited."""
     if form == "json":
         print_json(_data(report))
     else:
         rows = [[c.name, c.measured, c.allowed, c.verdict] for c in report.checks]
         print_table([["check", "measured", "allowed", "verdict"], *rows])
+        if diff and report.drift:
+            click.echo("\n".join(["", *_short(report.drift), ""]))
         click.echo(f"{file}: {'all checks passed' if report.passed else 'a check FAILED'}")
     sys.exit(0 if report.passed else 1)
+
+
+def _short(lines: Sequence[str]) -> list[str]:
+    """A diff of at most `LINES` lines, none of which is long."""
+    shown = [line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..." for line in lines[:LINES]]
+    more = len(lines) - LINES
+    return [*shown, f"... {more} more lines (all: --format json)"] if more > 0 else shown
 
 
 def _data(report: ir.Report) -> dict[str, Any]:

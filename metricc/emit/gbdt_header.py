@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from metricc import ir
 from metricc.emit import gbdt_file as file
 from metricc.emit.torch_header import (
-    WIDTH,
     gradient_lines,
+    lines_of,
     loss_line,
     made_by,
     metric_lines,
@@ -144,10 +142,6 @@ def docstring(
     usage = USAGE[task].format(name=name, pascal=options.pascal, required=required(metric))
     lines = [TITLE.format(name=name, goal=goal), "", *usage.split("\n"), ""]
     for label, texts in facts:
-        wrapped = [line for text in texts for line in _wrapped(text)]
+        wrapped = [line for text in texts for line in lines_of(text)]
         lines += [f"{label * (i == 0):<11}{line}" for i, line in enumerate(wrapped)]
     return "\n".join([*lines, "", *made_by(plan, options, surrogate, version, OWNERSHIP)])
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH - 11, break_long_words=False)

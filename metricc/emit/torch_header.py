@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import textwrap
 from typing import Any
@@ -55,12 +56,19 @@ def docstring(
     lines.append("")
     for label, texts in facts:
         for index, text in enumerate(texts):
-            wrapped = textwrap.wrap(text, WIDTH - 11, break_long_words=False) or [""]
+            wrapped = lines_of(text) or [""]
             for offset, line in enumerate(wrapped):
                 head = label if index == offset == 0 else ""
                 lines.append(f"{head:<11}{line}".rstrip())
     lines += ["", *made_by(plan, options, surrogate, version, file.OWNERSHIP)]
     return "\n".join(lines)
+
+
+def lines_of(text: str) -> list[str]:
+    """A text in lines beside the labels; `(TP = FN = 0)` stays on one."""
+    glued = re.sub(r"\((?:\w+ = )+0\)", lambda found: found[0].replace(" ", "\xa0"), text)
+    wrapped = textwrap.wrap(glued, WIDTH - 11, break_long_words=False)
+    return [line.replace("\xa0", " ") for line in wrapped]
 
 
 def metric_lines(metric: ir.Metric, name: str) -> list[str]:

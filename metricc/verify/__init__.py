@@ -1,5 +1,6 @@
 """source, Plan → ir.Report: the generated code against oracles that share nothing with it.
 
+drift        what was edited
 derivation   the record, the proofs, SymPy's forms and the file's scalars against mpmath
 training     loss and gradient: mpmath, autograd, gradcheck, dtypes, edges
 calling      defaults, and the module against the function
@@ -18,9 +19,8 @@ from types import ModuleType
 
 from metricc import ir
 from metricc.load import load
-from metricc.save import equivalent, record, same, state
 from metricc.surrogates import Surrogate
-from metricc.verify import boosting, derivation, training
+from metricc.verify import boosting, derivation, drift, training
 from metricc.verify.attempt import attempt, attempts
 
 
@@ -37,7 +37,8 @@ def check_source(
     The text is executed. Where the file at `path`, which holds it, has a built kernel, the batches
     are tested once more with that. Nothing raises: code that fails to run is a failed check.
     """
-    return ir.Report(options.name, tuple(each(text, fresh, plan, options, surrogate, path)))
+    checks = tuple(each(text, fresh, plan, options, surrogate, path))
+    return ir.Report(options.name, checks, drift.diff(text, fresh))
 
 
 def each(
@@ -49,7 +50,7 @@ def each(
     path: Path | None = None,
 ) -> Iterator[ir.Check]:
     """The checks of `check_source` one after the other, for who stops at the first that fails."""
-    yield _drift(text, fresh)
+    yield drift.check(text, fresh)
     loaded: list[ModuleType] = []
 
     def imported() -> list[ir.Check]:
@@ -112,21 +113,3 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _drift(text: str, fresh: str) -> ir.Check:
-    """Whether the file is what its formula generates. An edit is a fact, not a failure: the
-    other checks judge the code as it stands."""
-    told = state(text)
-    version = (record(text) or {}).get("version")
-    if same(text, fresh):
-        what = "as its formula generates"
-    elif told == "as generated":
-        what = f"made by version {version}"
-    elif told == "reformatted":
-        what = "edited, equivalent: reformatted"
-    elif told == "reworded" or equivalent(text, fresh):
-        what = "edited, equivalent: comments or docstrings differ"
-    else:
-        what = "edited since it was generated"
-    return ir.Check("file", what, "any", None)

@@ -31,6 +31,7 @@ SCALARS_ALLOWED = 1e-12  # the file's float64
 LOGARITHMS_ALLOWED = 1e-10
 NEAR = mpf(10) ** -40  # how far a count is moved to see the condition
 FORM_POINTS = 20
+MINUTE = ((2e-33, 1e-33, 3e-33, 5e-33), (0.0, 1e-33, 3e-33, 5e-33), (2e-33, 1e-33, 0.0, 4e-33))
 
 Point = Mapping[str, Any]
 
@@ -262,6 +263,7 @@ def _scalars(
         else:
             ordinary, points = worse(ordinary, error), points + 1
     ordinary = worse(ordinary, _on_tensors(code, places))
+    ordinary = worse(ordinary, _saturated(code, outputs, program))
     allowed = LOGARITHMS_ALLOWED if _logarithms(program) else SCALARS_ALLOWED
     checks = [_verdict(f"{name}(), {points} points, float64", ordinary, allowed, points)]
     return checks + _beyond(name, far, allowed, extremes)
@@ -287,6 +289,32 @@ def _on_tensors(code: Callable[..., Any], places: Sequence[_Place]) -> Any:
                 error = abs(got - wanted) / max(abs(wanted), mpf(10) ** -3)
                 worst = worse(worst, error if mp.isfinite(got) else mp.nan)
     return worst
+
+
+def _saturated(code: Callable[..., Any], outputs: Sequence[str], program: ir.Program) -> Any:
+    """0 where the code keeps to what it may return on tables whose slopes are beyond all bounds:
+    a finite number, and a large one of the right sign where the slope is."""
+    for parameters in parameter_sets(program.metric)[:1]:
+        parsed = Parsed(program.metric, parameters)
+        for index, table in enumerate(MINUTE if parsed.clear else ()):
+            cells = [x * (1 + (i // 4)) for i, x in enumerate(table * (len(program.metric.cells) // 4))]
+            terms = _terms(list(parsed.elements.values()), index)
+            place = dict(zip(program.metric.cells, cells, strict=True)) | terms
+            try:
+                exact = _expected(program.metric, *dual_of(parsed.alone, place))
+            except (ZeroDivisionError, ValueError, OverflowError):
+                continue
+            results = code(*place.values(), **parsed.parameters)
+            results = results if isinstance(results, tuple) else (results,)
+            for output, result in zip(outputs, results, strict=True):
+                if not mp.isfinite(mpf(float(result))):
+                    return mp.nan
+                wanted = exact[output]
+                exactly = output == "value" or not program.forms[output].cancels
+                far = exactly and not mp.isnan(wanted) and abs(wanted) > 1e30
+                if far and float(result) * wanted < 0:
+                    return mp.nan
+    return mpf(0)
 
 
 def _beyond(name: str, far: Any, allowed: float, extremes: int) -> list[ir.Check]:

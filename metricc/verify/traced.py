@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 from unittest.mock import patch
 
 from metricc import ir
 from metricc.verify.agreement import some
+from metricc.verify.calling import Calls
 from metricc.verify.case import Case, Found, compared, rounded, tensors
 
 
@@ -29,6 +31,41 @@ def traced(cases: list[Case], dtype: str, allowed: tuple[float, float]) -> ir.Ch
             slopes, value = torch.func.grad_and_value(loss)(input.detach())
             found.add(compared(one, data, value, slopes, dtype))
     return found.check(f"{dtype} under torch.func, {found.elements} elements", allowed)
+
+
+def unseen(calls: Calls) -> ir.Check:
+    """Shapes and dtypes of loss and gradient on fake tensors: that is how compilers run a file."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    one, wrong, batches = calls.one, list[str](), 0
+    data = calls.data(soft=False)
+    given = {**one.parameters, **one.setting.arguments}
+    others = {n: x for n, x in calls.others.items() if n in calls.policies}
+    chosen: list[dict[str, Any]] = [{}, *({n: x} for n, x in others.items())]
+    for dtype in ("float64", "float16"):
+        input, target, weight = tensors(data, calls.options.task, dtype)
+        columns = one.columns(data, dtype)
+        mask = torch.arange(len(target)) % 4 != 1
+        counts = {} if one.wide else {"counts": calls.loss(**given).counts(input, target, **columns)}
+        input = input.detach()
+        several = [{"mask": mask, "weight": weight}, counts, {"weight": weight, **counts}]
+        for own in (*chosen, *several):
+            with FakeTensorMode() as fake:
+
+                def unreal(x: Any, fake: Any = fake) -> Any:
+                    return fake.from_tensor(x) if isinstance(x, torch.Tensor) else x
+
+                z = unreal(input).requires_grad_()
+                passed = {n: unreal(x) for n, x in {**given, **columns, **own}.items()}
+                loss = one.loss(z, unreal(target), **passed)
+                (slopes,) = torch.autograd.grad(loss.sum(), z)
+            working = torch.float64 if dtype == "float64" else torch.float32
+            sound = loss.dtype == working and slopes.dtype == input.dtype
+            wrong += [] if sound and slopes.shape == input.shape else [f"{dtype}, {[*own]}"]
+            batches += 1
+    measured = f"{len(wrong)} wrong" + (f": {wrong[0]}" if wrong else "")
+    return ir.Check(f"{batches} batches of fake tensors", measured, "0 wrong", not wrong)
 
 
 @contextmanager

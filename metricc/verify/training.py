@@ -39,7 +39,7 @@ from metricc.verify.points import (
 )
 from metricc.verify.ranks import ranks
 from metricc.verify.refusals import refusals
-from metricc.verify.traced import hidden, traced
+from metricc.verify.traced import hidden, traced, unseen
 
 # dtype → (allowed error of the loss, allowed relative error of a gradient element): float64 and
 # float32 as the project promises; halves are computed in float32 and rounded once at the end.
@@ -81,6 +81,7 @@ def checks(
         ("defaults", lambda: signatures(calls)),
         ("module = function", lambda: modules(calls)),
         ("wrong input and ends of ranges", lambda: refusals(calls)),
+        ("fake tensors", lambda: unseen(calls)),
         ("policies", lambda: _policies(first)),
         ("masked and ignored", lambda: _masked(first)),
         ("autograd of the plain forward", lambda: _autograd(cases)),
@@ -206,8 +207,11 @@ def _masked(one: Case) -> ir.Check:
         kept = kept.unsqueeze(1) if task == "multiclass" else kept
         kept = kept.expand_as(input)
         spoiled = torch.where(kept, input.detach(), torch.nan).requires_grad_()
-        index = {} if task == "multiclass" else {"ignore_index": -1.0}
-        labels = target.masked_fill(ignored, -100 if task == "multiclass" else -1)
+        index, left_out = {}, -100.0
+        if task != "multiclass":
+            left_out = float("nan") if kind == "sample" else -1.0
+            index = {"ignore_index": left_out}
+        labels = target.masked_fill(ignored, left_out)
         columns = {
             name: torch.where(kept, column, torch.nan) for name, column in one.columns(data).items()
         }

