@@ -5,8 +5,9 @@ polynomials in cells and parameters, k whole and 0 < r < 1. A root is split into
 all of them are positive on the domain, so sqrt(ab) is sqrt(a)·sqrt(b). Numerators share no factor
 with their denominators, so the form is unique and equality is decided by comparison: for rational
 functions, and for roots since different square-free classes are independent over the rationals.
-A sum of roots in a denominator is multiplied by its conjugates.
-Anything else (logarithms, exponentials, minima, roots of radicands of unknown sign) is a variable
+A sum of roots in a denominator is multiplied by its conjugates. What stands under a root and is no
+product of such factors is a `Radicand`, which its root's powers bring back.
+Anything else (logarithms, exponentials, minima, powers with parameters in exponents) is a variable
 of its own: equality found that way is a proof too, only inequality is not.
 
 Denominators are factored once, when something is divided by them, and cancelled by trial division:
@@ -18,6 +19,7 @@ machine's load: beyond it `TooLarge` is raised and callers keep the raw form.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from math import lcm
 from typing import Any, NamedTuple, TypeAlias
@@ -31,9 +33,11 @@ from metricc.select import LogRatio, Select
 
 MAX_TERMS = 2_000  # of one numerator
 MAX_WORK = 2_000_000  # products of terms over a field's life: a few seconds
+MAX_RADICANDS = 8  # that another one is compared with
 MAX_NORM = 60  # terms of a sum of roots times its conjugates, which is then factored
 
-RootClass: TypeAlias = frozenset[tuple[Any, Fraction]]  # factors under a root, with 0 < power < 1
+# What stands under a root, with 0 < power < 1: factors, prime numbers, radicands.
+RootClass: TypeAlias = frozenset[tuple[Any, Fraction]]
 
 
 class _Opaque(Exception):
@@ -41,6 +45,24 @@ class _Opaque(Exception):
 
     def __init__(self, expression: sympy.Expr) -> None:
         self.expression = expression
+
+
+class Radicand:
+    """What stands under a root and has no factors of known sign: an element of the field itself.
+
+    Equal elements are one radicand. `place` counts them: one may hold roots of earlier ones.
+    """
+
+    __slots__ = ("element", "expression", "place", "reciprocal")
+
+    def __init__(
+        self, element: Element, reciprocal: Element, expression: sympy.Expr, place: int
+    ) -> None:
+        self.element, self.reciprocal = element, reciprocal
+        self.expression, self.place = expression, place
+
+    def __hash__(self) -> int:  # not of the address: orders of sets are the same everywhere
+        return self.place
 
 
 class Quotient(NamedTuple):
@@ -70,6 +92,7 @@ class Field:
         names = {s.name for e in expressions for s in e.free_symbols} or {"TP"}
         symbols = [sympy.Symbol(n) for n in sorted(names)]
         self.opaque: list[sympy.Expr] = []
+        self.radicands: dict[Any, tuple[Radicand, Element] | None] = {}
         self.ring = Ring(len(symbols) + _possibly_opaque(expressions))
         self.variables = {s: self.ring.variable(s) for s in symbols}
         self.cells = [i for i, s in enumerate(symbols) if s.name in CELLS]
@@ -103,7 +126,15 @@ class Field:
         Raises `TooLarge` above the budget and `ZeroDivisionError` where one divides by zero.
         """
         try:
-            return self.element(a) == self.element(b)
+            one = self.element(a)
+            with suppress(TooLarge):
+                return one == self.element(b)
+            # What `b` is divided by may have no reciprocal within the budget: multiply instead.
+            above, below = _fraction(b)
+            divisor = self.element(below)
+            if not divisor:
+                raise ZeroDivisionError("a denominator is zero")
+            return self._multiply(one, divisor) == self.element(above)
         except _Opaque:
             raise TooLarge("a new function appeared") from None
 
@@ -137,9 +168,15 @@ class Field:
         for factor, root in roots:
             powers[factor] = powers.get(factor, Fraction(0)) + root
         coefficient = Fraction(int(content.numerator), int(content.denominator))
-        return coefficient, {self._expression(f): p for f, p in powers.items() if p}
+        found: dict[sympy.Expr, Fraction] = {}
+        for factor, exponent in powers.items():  # a radicand may be a factor as well
+            written = self._expression(factor)
+            found[written] = found.get(written, Fraction(0)) + exponent
+        return coefficient, {factor: exponent for factor, exponent in found.items() if exponent}
 
     def _expression(self, factor: Any) -> sympy.Expr:
+        if isinstance(factor, Radicand):
+            return factor.expression
         if factor not in self.written:
             whole = isinstance(factor, int)
             written = sympy.Integer(factor) if whole else factor.as_expr().xreplace(self.meaning)
@@ -183,6 +220,13 @@ class Field:
             try:
                 return self._root(base, Fraction(expression.exp.p, expression.exp.q))
             except TooLarge:
+                exponent = Fraction(expression.exp.p, expression.exp.q)
+                found = self._radicand(base, expression.base)
+                if found is not None:
+                    radicand, ratio = found
+                    return self._multiply(
+                        self._root_of(radicand, exponent), self._root(ratio, exponent)
+                    )
                 # x^(p/q) in terms of x^(1/q), so that its powers stay related.
                 root = expression.base ** sympy.Rational(1, expression.exp.q)
                 if root in self.variables:
@@ -255,15 +299,21 @@ class Field:
                 for factor, power in left.denominator.items():
                     denominator[factor] = denominator.get(factor, 0) + power
                 roots = dict(roots_a)
+                whole: list[Radicand] = []
                 for root, part in roots_b:
                     total = roots.pop(root, Fraction(0)) + part
                     if total >= 1:
-                        numerator = self._times(numerator, self._base(root))
                         total -= 1
+                        if isinstance(root, Radicand):
+                            whole.append(root)
+                        else:
+                            numerator = self._times(numerator, self._base(root))
                     if total:
                         roots[root] = total
-                product = self._lowest(numerator, denominator)
-                result = self._add(result, {frozenset(roots.items()): product})
+                product = {frozenset(roots.items()): self._lowest(numerator, denominator)}
+                for radicand in sorted(whole, key=_place):
+                    product = self._multiply(product, radicand.element)
+                result = self._add(result, product)
         return result
 
     def _power(self, base: Element, exponent: int) -> Element:
@@ -284,7 +334,10 @@ class Field:
         result: Element = {RATIONAL: Quotient(self.ring.constant(1 / content), dict(factors))}
         for factor, power in denominator.items():
             result = self._multiply(result, {RATIONAL: Quotient(factor**power, {})})
-        for root, part in roots:  # f^-r is f^(1-r)/f
+        for root, part in sorted(roots, key=lambda item: _place(item[0])):  # f^-r is f^(1-r)/f
+            if isinstance(root, Radicand):
+                result = self._multiply(result, self._root_of(root, -part))
+                continue
             quotient = Quotient(self.ring.one, {root: 1})
             if isinstance(root, int):
                 quotient = Quotient(self.ring.constant(sympy.QQ(1, root)), {})
@@ -321,7 +374,7 @@ class Field:
         for roots in element:
             for root, part in roots:
                 orders[root] = lcm(orders.get(root, 1), part.denominator)
-        root = min(orders, key=_place)
+        root = max(orders, key=_place)  # a radicand comes after the roots in it
         prime = next((p for p in (2, 3) if orders[root] % p == 0), 0)
         if not prime:
             raise TooLarge("a sum of roots of an order with other primes than 2 and 3")
@@ -361,6 +414,9 @@ class Field:
                 powers[int(prime)] = powers.get(int(prime), Fraction(0)) + sign * count
         result = self._constant(sympy.QQ(1))
         for factor, power in powers.items():
+            if isinstance(factor, Radicand):  # at least 0 where it has a root
+                result = self._multiply(result, self._root_of(factor, power * exponent))
+                continue
             if not isinstance(factor, int) and not self._positive(factor):
                 raise TooLarge("the radicand may be negative")
             whole, part = divmod(power * exponent, 1)
@@ -371,6 +427,37 @@ class Field:
                 one = {frozenset({(factor, part)}): Quotient(self.ring.one, {})}
                 result = self._multiply(result, one)
         return result
+
+    def _radicand(
+        self, element: Element, expression: sympy.Expr
+    ) -> tuple[Radicand, Element] | None:
+        """An element under a root as a radicand times what has factors of known sign.
+
+        None where its reciprocal, which negative powers need, is too large.
+        """
+        items = ((roots, *q[:1], frozenset(q.denominator.items())) for roots, q in element.items())
+        key = frozenset(items)
+        if key not in self.radicands:
+            self.radicands[key] = None
+            with suppress(TooLarge, ZeroDivisionError):
+                self.radicands[key] = self._new_radicand(element, expression)
+        return self.radicands[key]
+
+    def _new_radicand(self, element: Element, expression: sympy.Expr) -> tuple[Radicand, Element]:
+        known = dict.fromkeys(found[0] for found in self.radicands.values() if found is not None)
+        for radicand in [*known][:MAX_RADICANDS]:
+            with suppress(TooLarge):
+                ratio = self._multiply(element, radicand.reciprocal)
+                self._root(ratio, Fraction(1, 2))  # which is refused where its sign is not known
+                return radicand, ratio
+        one = self._constant(sympy.QQ(1))
+        return Radicand(element, self._inverse(element), expression, len(known)), one
+
+    def _root_of(self, radicand: Radicand, exponent: Fraction) -> Element:
+        whole, part = divmod(exponent, 1)
+        one = {frozenset({(radicand, part)} if part else ()): Quotient(self.ring.one, {})}
+        base = radicand.element if whole > 0 else radicand.reciprocal
+        return self._multiply(one, self._power(base, abs(int(whole))))
 
     def _factor(self, polynomial: Polynomial) -> tuple[Any, list[tuple[Polynomial, int]]]:
         """Content and irreducible factors, the leading coefficient of each factor positive."""
@@ -419,8 +506,21 @@ class Field:
         )
 
 
+def _fraction(expression: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
+    """What stands above and below the bar of a product."""
+    above, below = [], []
+    for factor in sympy.Mul.make_args(expression):
+        if factor.is_Pow and factor.exp.is_Rational and factor.exp < 0:
+            below.append(1 / factor)
+        else:
+            above.append(factor)
+    return sympy.Mul(*above), sympy.Mul(*below)
+
+
 def _place(root: Any) -> tuple[Any, ...]:
-    """An order of what stands under roots: numbers, then polynomials by their terms."""
+    """An order of what stands under roots: numbers, polynomials by their terms, radicands."""
+    if isinstance(root, Radicand):
+        return 2, root.place
     return (1, *sorted(root.terms.items())) if isinstance(root, Polynomial) else (0, root)
 
 

@@ -295,9 +295,9 @@ def pair(one: str, other: str) -> str:
 class Form:
     """One output of the program: its chosen expression, which form won, and its proof.
 
-    `choice` is "as written", "factored" or "term by term"; `proof` names the decision procedure
-    that proved the form equal to the raw expression, or says at how many points the two were
-    compared. `cancels` says whether the form subtracts anywhere.
+    `choice` is "as written", "factored", "term by term" or, of weights, "by partials"; `proof`
+    names the decision procedure that proved the form equal to the raw expression, or says at how
+    many points the two were compared. `cancels` says whether the form subtracts anywhere.
     """
 
     expression: Expr

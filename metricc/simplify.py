@@ -2,11 +2,17 @@
 
 The passes, in order:
 
-    candidates   as written; factored; term by term (each addend factored on its own)
+    kinks        minima, magnitudes and steps by what they have in common (`kinks`)
+    candidates   as written; factored, over roots where sums of them have no factors (`radicals`);
+                 term by term (each addend factored on its own); weights by partials
     admissible   as written only if it has no singularity that the lowest terms do not have
-    choice       free of cancellation first, then fewest operations, then nearest to the text
+    logarithms   of quotients near 1 by the difference of both sides (`logarithms`)
+    choice       free of cancellation first, then what subtracts least (`cancellation`) without
+                 becoming long, then fewest operations, then nearest to the text
     code         fast extract over value and partials together, and over the weights
     proof        the code, inlined, equals the raw derivative: decided exactly, else compared
+
+docs/numerics.md has the measurements that this order of choice stands on.
 
 No pass searches: each does one thing once, under the budget of `algebra`. Where that is exceeded
 the raw form is kept.
@@ -32,7 +38,7 @@ from metricc.kinks import settled
 from metricc.logarithms import apart, sharp
 from metricc.numeric import Tape, mpf, sample
 from metricc.radicals import Radicals
-from metricc.select import Condition, assume, cases, conditions, joined
+from metricc.select import Condition, LogRatio, assume, cases, conditions, joined
 
 POINTS = 20  # at which two forms are compared
 SPOT_POINTS = 2  # at which proved forms are looked at as well
@@ -41,6 +47,7 @@ FEWEST = 60  # and so many at least where a formula is long:
 MAX_STEPS = 1_000_000  # operations of all points together
 MAX_CONDITIONS = 4  # of which every combination is simplified on its own
 DIGITS = 50
+LONGER = 4  # times the operations of the shortest form, where all cancel, for one that loses less
 LONG = 2_000  # operations of a form that SymPy does not count
 CANCELLED = mpf(10) ** 20  # at most so large
 GUARD = 50  # more digits that the comparison's own sums may cancel
@@ -111,6 +118,7 @@ def best_forms(gradient: ir.Gradient, names: Sequence[str]) -> dict[str, ir.Form
         for spellings in spelled:
             chosen = [f.choose(name, s) for f, s in zip(forms, spellings, strict=True)]
             whole = joined(found, [expression for _, expression in chosen])
+            whole = whole.replace(LogRatio, lambda above, below, _: sympy.log(above / below))
             cancels = sign_of(whole, metric.nonnegative) is None
             options.append((cancels, _length(whole), _label([c for c, _ in chosen]), whole))
         *_, choices[name], final[name] = min(options, key=lambda option: option[:2])
@@ -195,6 +203,8 @@ class _Forms:
         self.field = Field(map(self.settle, everything), self.nonnegative)
         self.sharp = [sharp(self.nonnegative, merging) for merging in (2, 1, 0)]
         self.radicals: list[Radicals] = []
+        self.lost: dict[sympy.Expr, int] = {}
+        self.rooted: dict[sympy.Expr, list[_Factors]] = {}
         self.counts = frozenset(gradient.metric.variables)
         self.margins = _margins(gradient.metric.unknowns)
         self.parts = {name: [column[name] for column in columns] for name in raw}
@@ -229,14 +239,20 @@ class _Forms:
         if not self.radicals:
             given = [self.settle(raw) for raw in self.raw.values()]
             self.radicals = [Radicals(given, self.nonnegative, above) for above in (True, False)]
-        found = []
-        for radicals in self.radicals:
-            with suppress(TooLarge, ZeroDivisionError):
-                found.append(radicals.factors(self.settle(expression)))
-        return found
+        if expression not in self.rooted:
+            found = self.rooted[expression] = []
+            for radicals in self.radicals:
+                with suppress(TooLarge, ZeroDivisionError):
+                    found.append(radicals.factors(self.settle(expression)))
+        return self.rooted[expression]
 
     def loses(self, expression: sympy.Expr) -> int:
         """How a form cancels (`cancellation`), ranges of parameters being known."""
+        if expression not in self.lost:
+            self.lost[expression] = self._loses(expression)
+        return self.lost[expression]
+
+    def _loses(self, expression: sympy.Expr) -> int:
         for margin, positive in self.margins.items():
             expression = expression.xreplace({margin: positive, -margin: -positive})
         known = self.nonnegative | {positive.name for positive in self.margins.values()}
@@ -283,7 +299,14 @@ class _Forms:
         sharp = self.sharp[1:] if name == "value" else self.sharp
         candidates = [(label, sharpened(form)) for sharpened in sharp for label, form in candidates]
         length = _length if any(_length(form) > LONG for _, form in candidates) else sympy.count_ops
-        return min(candidates, key=lambda c: (self.loses(c[1]), length(c[1])))
+        sizes = [length(form) for _, form in candidates]
+        # What cancels anyway may not become long for the sake of where it does.
+        fair = [
+            (self.loses(form), size, place)
+            for place, ((_, form), size) in enumerate(zip(candidates, sizes, strict=True))
+            if not self.loses(form) or size <= LONGER * min(sizes)
+        ]
+        return candidates[min(fair)[2]]
 
     def of_partials(self, name: str, spellings: Mapping[sympy.Expr, sympy.Expr]) -> sympy.Expr:
         """A weight as the difference of the best forms of its two partials."""

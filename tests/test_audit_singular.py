@@ -16,9 +16,9 @@ from mpmath import mp, mpf
 import metricc
 from metricc import ir, library
 from metricc.audit import places, singular
-from metricc.audit.singular_faces import Faces, variables_of
+from metricc.audit.singular_faces import Faces
 from metricc.audit.singular_limits import Growth, Near
-from metricc.audit.singular_sets import of_faces
+from metricc.audit.singular_sets import of_faces, variables_of
 from metricc.audit.subject import Subject
 from metricc.compiler import analyse
 from metricc.emit.torch_header import singular as header
@@ -135,11 +135,23 @@ def agrees(plan: ir.Plan, audit: ir.Audit) -> None:
         np.testing.assert_array_equal(np.isnan(number), undefined)
 
 
+ODD = (
+    "(if TP > 0 then TPR else NPV)*TN/(1 + TN)",
+    "min(TPR, PPV)/max(FN, FP)",
+    "exp(-FN/TP) - TNR",
+    "TP^0.5*log(PP/P) + TN/POP",
+    "sqrt(TPR*PPV) + FN*log(FN/P)",
+    "abs(TP - FN)/P + TN*log(TN)/POP",
+    "harmonic_mean(TPR, TNR)",
+    "geomean(recall)",
+    "worst(f1)/PP",
+    "log(1 + 1/FN)/P",
+)
 QUICK = ("f1", "positive_likelihood_ratio", "log_odds_ratio", "kl_divergence", "edi", "agm")
 BINARY = [name for name in library.metrics() if name not in ("cost_by_amount", "savings_by_amount")]
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", [*QUICK, *ODD])
 def test_undefined_is_where_the_score_is(name: str) -> None:
     agrees(*analyse(name))
 
@@ -200,6 +212,8 @@ LIMITS: list[tuple[str, str, float, float]] = [
     ("homogeneity", P, 0, 0),
     ("distance_index", P, 0, math.sqrt(2)),
     ("4*TP*FN/(TP + FN)^2 + 0*TN", P, 0, 1),  # highest in the middle: TP = FN
+    ("modified_confusion_entropy", NONE, 0, 2 / (math.e * math.log(2))),  # where FN = FP = S/e
+    ("information_score", PP, -math.inf, math.inf),  # log(POP/P), without bound in the others
 ]
 
 

@@ -1,4 +1,4 @@
-"""Second derivatives: against difference quotients, torch, identities and second-order dual numbers.
+"""Second derivatives: against difference quotients, torch, identities and dual numbers.
 
 The metrics are written here once more by hand, and differentiated numerically.
 """
@@ -54,9 +54,7 @@ BY_HAND: dict[str, Callable[..., Number]] = {
     "mcc": mcc,
     "gmean": gmean,
     "accuracy": lambda a, b, c, d: (a + d) / (a + b + c + d),
-    "cohen_kappa": lambda a, b, c, d: (
-        2 * (a * d - b * c) / ((a + c) * (c + d) + (a + b) * (b + d))
-    ),
+    "cohen_kappa": lambda a, b, c, d: 2 * (a * d - b * c) / ((a + c) * (c + d) + (a + b) * (b + d)),
     "-log(f1)": lambda *x: -mpmath.log(f1(*x)),
     "exp(-FN/POP)*TNR": lambda a, b, c, d: mpmath.exp(-b / (a + b + c + d)) * d / (c + d),
     "min(f1, TNR)*gmean": lambda a, b, c, d: min(f1(a, b, c, d), d / (c + d)) * gmean(a, b, c, d),
@@ -160,7 +158,7 @@ def test_the_hessian_in_the_predictions_is_made_of_the_curvature(formula: str) -
 
     def metric(a: object) -> object:
         TP, FN, FP, TN = counts(a, v)
-        tp, fn, fp, tn = counts(a, v * c)
+        tp, fn, fp, _ = counts(a, v * c)
         root = (TP / (TP + FN) * TN / (TN + FP)) ** 0.5
         return {
             "f1": lambda: 2 * TP / (2 * TP + FN + FP),
@@ -187,7 +185,8 @@ def test_shapes_with_columns_and_element_losses() -> None:
     assert m.hessian.shape == (9, 9) and m.hessian == m.hessian.T
     assert m.curvature.shape == (4, 4) and m.curvature == m.curvature.T
     assert not any(m.hessian[8, :])
-    assert compiled("bce*f1").hessian[4, :4].T == sympy.Matrix([*compiled("f1").partials.values()])
+    slopes = sympy.Matrix([*compiled("f1").partials.values()])
+    assert slopes == compiled("bce*f1").hessian[:4, 4]
 
 
 def test_parameters_stay_symbols() -> None:
@@ -218,7 +217,8 @@ def test_at_a_tie_of_two_it_is_the_mean() -> None:
 
 
 @pytest.mark.parametrize(
-    ("formula", "task"), [("f1", "multiclass"), ("macro(f1)", "multilabel"), ("samples(f1)", "binary")]
+    ("formula", "task"),
+    [("f1", "multiclass"), ("macro(f1)", "multilabel"), ("samples(f1)", "binary")],
 )
 def test_several_tables_are_refused(formula: str, task: str) -> None:
     with pytest.raises(MetriccError, match="those of one table") as caught:
@@ -285,7 +285,8 @@ def test_edges_with_a_limit_are_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    "formula", ["weighted(recall)", "micro(f1)", "worst(recall)", "geomean(TPR)", "sum(f1)*focal(2)"]
+    "formula",
+    ["weighted(recall)", "micro(f1)", "worst(recall)", "geomean(TPR)", "sum(f1)*focal(2)"],
 )
 def test_reductions_over_both_classes(formula: str) -> None:
     assert second.check(hessian.hessian(analyse(formula)[0])).passed
@@ -377,7 +378,11 @@ def test_the_same_bytes_in_every_process_and_no_torch() -> None:
     for seed in ("0", "1", "31337"):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         found.add(done.stdout)
     assert len(found) == 1

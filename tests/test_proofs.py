@@ -25,11 +25,15 @@ ROOT = Path(__file__).parent.parent
 CELLS = ("TP", "FN", "FP", "TN")
 TP, FN, FP, TN = CELL_SYMBOLS = sympy.symbols(CELLS)
 third, fourth = sympy.Rational(1, 3), sympy.Rational(1, 4)
+nested = sympy.sqrt(1 + sympy.sqrt(TP))
 u, v = sympy.sqrt(TP * TN), sympy.sqrt(FN * FP)
 
 # Equal functions, by hand.
 IDENTITIES = {
-    "two roots": (1 / (sympy.sqrt(TP) + sympy.sqrt(FN)), (sympy.sqrt(TP) - sympy.sqrt(FN)) / (TP - FN)),
+    "two roots": (
+        1 / (sympy.sqrt(TP) + sympy.sqrt(FN)),
+        (sympy.sqrt(TP) - sympy.sqrt(FN)) / (TP - FN),
+    ),
     "Yule's Y": ((u - v) / (u + v), (TP * TN + FN * FP - 2 * u * v) / (TP * TN - FN * FP)),
     "cube roots": (
         1 / (TP**third + FN**third),
@@ -52,6 +56,19 @@ IDENTITIES = {
         sympy.log(TP) / (sympy.log(TP) + sympy.sqrt(FN)),
         1 - sympy.sqrt(FN) * (sympy.log(TP) - sympy.sqrt(FN)) / (sympy.log(TP) ** 2 - FN),
     ),
+    "a root in a root": (1 / (1 + nested), (nested - 1) / sympy.sqrt(TP)),
+    "its product with another": (
+        sympy.sqrt((1 + sympy.sqrt(TP)) / (FN + FP)) * (1 + nested),
+        (nested + 1 + sympy.sqrt(TP)) / sympy.sqrt(FN + FP),
+    ),
+    "a root of what may be negative": (
+        (sympy.sqrt(TP - FN) - 1) * (sympy.sqrt(TP - FN) + 1),
+        TP - FN - 1,
+    ),
+    "a root of a logarithm": (
+        1 / (1 + sympy.sqrt(sympy.log(TP))),
+        (1 - sympy.sqrt(sympy.log(TP))) / (1 - sympy.log(TP)),
+    ),
 }
 
 
@@ -65,6 +82,27 @@ def test_sums_of_roots_in_denominators_are_decided(name: str) -> None:
     assert field(one, two).equal(one, two)
     for wrong in (two + sympy.sqrt(TP) / 10**6, -two, two * TP, two * sympy.sqrt(FN)):
         assert not field(one, wrong).equal(one, wrong)
+
+
+def test_a_root_that_is_a_sum_itself_is_not_seen_and_nothing_wrong_follows() -> None:
+    """sqrt(a) + sqrt(b) is the root of a + b + 2 sqrt(ab), which no procedure here decides."""
+    one, two = sympy.sqrt(TP + FN + 2 * sympy.sqrt(TP * FN)), sympy.sqrt(TP) + sympy.sqrt(FN)
+    assert not field(one, two).equal(one, two)
+    with pytest.raises(ZeroDivisionError):
+        found = field(1 / (one - two))
+        found.element(1 / (one - two))
+
+
+def test_what_has_no_reciprocal_within_the_budget_is_multiplied_instead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(algebra, "MAX_NORM", 1)
+    root = sympy.sqrt(TP * (FN + FP))
+    one, above = root - FN, root + TP * (FN + FP) - FN - FN * root
+    with pytest.raises(TooLarge):
+        field(root).element(above / (1 + root))
+    assert field(one).equal(one, above / (1 + root))
+    assert not field(one).equal(one, above / (2 + root))
 
 
 def value(expression: sympy.Expr, point: dict[sympy.Symbol, mpf]) -> mpf:
@@ -156,8 +194,13 @@ RATIONAL = "proved: rational functions"
         ("max(TPR, TNR, PPV)", f"{RATIONAL}, with functions as variables"),
         ("abs(TPR - TNR)", f"{RATIONAL}, with functions as variables"),
         ("log(1 + f1)/(1 + gmean)", f"{RATIONAL}, with functions as variables"),
+        ("sqrt(1 + sqrt(TPR))*mcc", f"{RATIONAL}, with roots as powers of their factors"),
+        ("sqrt(TPR - FPR)", f"{RATIONAL}, with roots as powers of their factors"),
         ("if TPR < TNR then f1 else jaccard", f"{RATIONAL}, case by case"),
-        ("if TPR < TNR then log(f1) else TNR", f"{RATIONAL}, with functions as variables, case by case"),
+        (
+            "if TPR < TNR then log(f1) else TNR",
+            f"{RATIONAL}, with functions as variables, case by case",
+        ),
     ],
 )
 def test_the_procedure_that_decides(formula: str, procedure: str) -> None:

@@ -28,22 +28,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 import types
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.progress import track
 from torch import Tensor
+from turns import ROUNDS, Loss, in_turns, processor, ratio, rise, step
 
 import metricc
 from metricc.load import load_file
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 CASES = {
     "classes, images": ("multiclass", (8, 21, 256, 256)),
     "classes, many": ("multiclass", (256, 1000)),
@@ -54,7 +51,6 @@ CASES = {
 }
 LARGE = ("classes, images", "labels, large")  # whose memory is measured
 SMALL = 1_000_000
-ROUNDS = 7
 # At least so many times faster than MONAI's and SMP's, with at most this share of their memory.
 TARGETS = dict.fromkeys(LARGE, (4.0, 0.5))
 
@@ -139,14 +135,6 @@ def batch(task: str, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     return z, y[torch.randperm(len(y), generator=generator)].reshape(places)
 
 
-def step(loss: Loss, z: Tensor, y: Tensor) -> float:
-    """Seconds of one forward and backward."""
-    z.grad = None
-    start = time.perf_counter()
-    loss(z, y).backward()
-    return time.perf_counter() - start
-
-
 def check(losses: dict[str, Loss], task: str) -> None:
     """Stop unless the gradients of those that are the same Dice agree."""
     z, y = batch(task, (64, 7, 9))
@@ -168,39 +156,17 @@ def measure(
     burst = 1 if z.numel() >= SMALL else 20
     once = min(sum(step(loss, z, y) for loss in losses.values()) for _ in range(3))
     repetitions = max(2, min(50, int(seconds / ROUNDS / once / burst)))
-    medians: dict[str, list[float]] = {name: [] for name in losses}
-    for _ in range(ROUNDS):
-        times: dict[str, list[float]] = {name: [] for name in losses}
-        for _ in range(repetitions):
-            for name, loss in losses.items():
-                times[name] += [step(loss, z, y) for _ in range(burst)]
-        for name, taken in times.items():
-            medians[name].append(statistics.median(taken))
-    return medians
+    calls = {name: lambda loss=loss: step(loss, z, y) for name, loss in losses.items()}
+    return in_turns(calls, repetitions, burst)
 
 
 def peak(name: str, case: str, folder: Path) -> float:
-    """MiB by which one forward and backward raises the resident set, sampled every 0.2 ms."""
-    page = 4096 / 2**20
+    """MiB by which one forward and backward raises the resident set."""
     task, shape = CASES[case]
     loss = arms(task, folder)[name]
     step(loss, *batch(task, (64, *shape[1:2])))
     z, y = batch(task, shape)
-    statm = Path("/proc/self/statm")
-    highest, done = [0], threading.Event()
-
-    def watch() -> None:
-        while not done.is_set():
-            highest[0] = max(highest[0], int(statm.read_text().split()[1]))
-            time.sleep(0.0002)
-
-    before = int(statm.read_text().split()[1])
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    step(loss, z, y)
-    done.set()
-    watcher.join()
-    return max(highest[0], int(statm.read_text().split()[1]), before) * page - before * page
+    return rise(lambda: step(loss, z, y))
 
 
 def memory(
@@ -213,11 +179,6 @@ def memory(
             printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found[case, name] = float(printed.split()[-1])
     return found
-
-
-def ratio(over: list[float], under: list[float]) -> str:
-    ratios = sorted(a / b for a, b in zip(over, under, strict=True))
-    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
 
 
 def shown(case: str) -> str:
@@ -233,12 +194,6 @@ def versions() -> str:
         except importlib.metadata.PackageNotFoundError:
             found.append(f"{name} not installed")
     return ", ".join([*found, f"Python {platform.python_version()}"])
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    named = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor())
 
 
 def report(
@@ -263,7 +218,7 @@ def report(
     lines += ["", "Ratios of times, median (least to greatest of seven rounds):", ""]
     lines += ["| batch | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
     for case, medians in results.items():
-        cells = (ratio(*(medians[part] for part in head.split(" / "))) for head in heads)
+        cells = (ratio(*(medians[part] for part in head.split(" / ")))[1] for head in heads)
         lines.append(f"| {shown(case)} | " + " | ".join(cells) + " |")
     if peaks:
         lines += ["", "Peak memory beyond the inputs, MiB:", ""]
@@ -287,8 +242,7 @@ def targets(
         faster, share = TARGETS[case]
         medians = results.get(case, {})
         if arm in medians and name in medians:
-            pairs = zip(medians[name], medians[arm], strict=True)
-            times = statistics.median(a / b for a, b in pairs)
+            times, _ = ratio(medians[name], medians[arm])
             text = f"| {shown(case)} | {arm} | {name} "
             text += f"| {faster:g} | {times:.2f} | {said(times >= faster)} |"
             if (case, name) in peaks:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 
 import sympy
 
@@ -145,7 +144,7 @@ def _of_rates(block: ir.Block) -> ir.Block:
     total = syntax.Sum(tuple(cells), (False,) * 3)
     share = {c: syntax.Name(f"share_{c}") for c in CELLS}
     size = syntax.Name("size")
-    head = [("size", total)]
+    head: list[tuple[str, syntax.Expression]] = [("size", total)]
     head += [
         (share[c].id, syntax.Product((cell, size), (True,)))
         for c, cell in zip(CELLS, cells, strict=True)
@@ -181,33 +180,34 @@ Made by `python docs/benchmarks/forms.py > docs/numerics.md`; measured on 2026-1
 3.11, SymPy 1.14, NumPy 2.4 and mpmath 1.3 on an AMD EPYC, 2 cores.
 
 A file's scalars (value, partials, weights) are a few operations on four counts, in float64, or in
-float32 on a device that has no float64; never in half precision, whatever the inputs are. Written as
-the formula stands, and differentiated, they lose digits: markedness `TP/PP + TN/PN - 1` of 100 right
-answers among 1e9 has none left in float32. So the compiler chooses among equal forms.
+float32 on a device that has no float64; never in half precision, whatever the inputs are. Written
+as the formula stands, and differentiated as it stands, most metrics lose digits, and some lose all
+([below](#the-forms-that-were-scored)). So the compiler chooses among equal forms.
 
 ## The rule
 
-Decided from the symbols alone, the same on every machine:
+Decided from the symbols alone, the same on every machine; no measurement is in a file's bytes:
 
-1. **Free of cancellation first.** A form that subtracts nothing, then one that subtracts products of
-   counts alone, then one with the fewest sums that subtract results of other operations. Products of
-   counts are rounded once or twice, so that their difference loses no more than the result's own
-   condition says. `1 - t` of parameters and what a step compares lose nothing.
-2. **Then fewest operations**, of value and partials together after their common parts were taken out.
+1. **Free of cancellation first.** Where nothing is, a form that subtracts products of counts alone
+   goes before one with few sums that subtract results of other operations, and that before one with
+   many; but not at four times the operations. Products of counts are rounded once or twice: their
+   difference loses no more than the result's own condition says. `1 - t` of parameters, and what a
+   step compares, lose nothing.
+2. **Then fewest operations**, of value and partials together after what they share was taken out.
 3. No product of more than four counts: 1e9 to the fifth is more than float32 holds (3.4e38). Longer
-   ones become quotients of quotients, and are no common part.
+   ones become quotients of quotients.
 
 The forms that are tried: as written; factored in lowest terms; factored with roots as variables,
-where different roots are added (`sqrt(a)/(sqrt(a) + sqrt(b))`); term by term; weights as differences
-of the best partials. Before, `min(TP + FN, TP + FP)` is `TP + min(FN, FP)`, `|x|` is `x` with a sign,
-and the logarithm of a quotient that shares terms above and below the bar, `log((TP + FN)/TP)`, is
-computed from the difference of the two, `FN`: near 1 as `log1p(FN/TP)`. All of it is proved equal
-(`metricc derive` says how).
+where different roots are added (`sqrt(a)/(sqrt(a) + sqrt(b))`); term by term; weights as
+differences of the best partials. Before that, `min(TP + FN, TP + FP)` is `TP + min(FN, FP)` and
+`|x|` is `x` with a sign. In all of them the logarithm of a quotient that shares terms above and
+below the bar, `log((TP + FN)/TP)`, is computed with the difference of the two, `FN`: near 1 as
+`log1p(FN/TP)`. All of it is proved equal (`metricc derive` says how).
 
 ## What is measured
 
-The code runs as the file runs it, guards included, at {points} points: counts of any sizes from 1e-3
-to 1e9, batches of up to 1e9 samples with prevalences and error rates down to 1e-4, small whole
+The code runs as the file runs it, guards included, at {points} points: counts of any sizes from
+1e-3 to 1e9, batches of up to 1e9 samples with prevalences and error rates down to 1e-4, small whole
 counts, and edges (one count 0, no errors, no right answers, all counts 1e9), each a float32. It is
 compared with the raw derivative at 200 digits, in the limit at edges, wherever
 
@@ -233,10 +233,10 @@ def page(names: Sequence[str]) -> str:
     wide = [n for n, f in missed if any(b[0].worst > BOUND["float64"] for b in f)]
     met = len(names) - len(missed)
     lines.append(
-        f"{met} of {len(names)} metrics are within both bounds, {len(names) - len(wide)} within that"
-        f" of float64; {'none overflows' if not over else ', '.join(over) + ' overflow'} in float32.\n"
-        " Columns: operations of value and partials together + of the weights; worst relative errors;"
-        " how many results were compared in float64; the smallest and the largest number on the way.\n"
+        f"{met} of {len(names)} metrics are within both bounds, {len(names) - len(wide)} within"
+        f" that of float64; {', '.join(over) or 'none'} overflows in float32. Columns: operations\n"
+        "of value and partials together + of the weights; the worst relative errors; how many\n"
+        "results were compared in float64; the smallest and the largest number on the way.\n"
     )
     lines.append(
         "| metric | forms | operations | float64 | float32 value | partials | weights | results"
@@ -245,8 +245,9 @@ def page(names: Sequence[str]) -> str:
     lines += rows
     lines.append("\n## Where a bound is missed\n")
     lines.append(
-        "Each of these is a difference that no form of the language's operations avoids, or only a\n"
-        "much longer one; the worst point is one where a count is a millionth of the others or less.\n"
+        "Each is a difference that none of the forms avoids; another function would, or two cases\n"
+        "with a form each, for counts that differ by many orders of magnitude. The files'\n"
+        "scalars are float64: their gradients are right to the column of float64 there.\n"
     )
     lines.append("| metric | float64 | float32 | output | at | why |\n|---|---|---|---|---|---|")
     for name, found in missed:
@@ -258,9 +259,10 @@ def page(names: Sequence[str]) -> str:
         lines.append(f"| `{name}` | {worst:.0e} | {error.worst:.0e} | {output} | {at} | {why} |")
     lines.append("\n## The forms that were scored\n")
     lines.append(
-        "Value and partials of a few instructive metrics, in each form that they have; the weights are\n"
-        "left out. The rule picks the most exact form in every one, or one within rounding of it, and\n"
-        "the shortest of those but for kappa and the like, where cancellation costs operations.\n"
+        "Value and partials of a few instructive metrics, in each form that they have. What is\n"
+        "chosen is as exact as the best, but for rounding, and the shortest of those that are.\n"
+        "Sharing parts does not cost digits; rates cost operations, and would be needed only for\n"
+        "counts above 1e9; expanding costs both where signs are mixed, and overflows.\n"
     )
     lines.append("| metric | form | operations | float64 | float32 | |\n|---|---|---|---|---|---|")
     for name in SCORED:

@@ -2,22 +2,23 @@
 
 A *column* is one training run of every group of rows: a loss, a target metric. A metric's loss is
 the file that metricc generates from `per_class(metric)` in the task "multilabel", taken with
-reduction="sum" of inputs (1, runs, rows): there every class is a run, its table and its loss are its
-own, and the gradient of the sum is each run's own gradient (tests/test_paper.py holds it against the
-binary loss, run by run). The plain losses are torch's, or written here.
+reduction="sum" of inputs (1, runs, rows): there every class is a run, its table and its loss are
+its own, and the gradient of the sum is each run's own gradient (tests/test_paper.py holds it
+against the binary loss, run by run). The plain losses are torch's, or written here.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 
 import torch
-import torch.nn.functional as F
 from paper_scores import TARGETS
 from torch import Tensor, nn
+from torch.nn import functional
 
 import metricc
 
@@ -26,6 +27,7 @@ DEFAULT = 10.0  # metricc's
 FIRST = 0.2  # the share of the steps that "then" spends on BCE
 HALF = 0.5  # the share of BCE in "mixed"
 GAMMA = 2.0  # of the focal loss
+Rule = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Loss:
         return self.kind in ("metric", "then", "mixed")
 
 
-# In a batch without positives the published F-beta loss has no gradient (and G-mean's is 0/0): that is
-# what "skip" says here of AnyLoss and of SOL. The others have metricc's default.
+# In a batch without positives the published F-beta loss has no gradient (and G-mean's is 0/0): that
+# is what "skip" says here of AnyLoss and of SOL. The others have metricc's default.
 LOSSES = {
     loss.name: loss
     for loss in (
@@ -74,13 +76,15 @@ class Column:
 
     @property
     def call(self) -> tuple[str, str, float, str]:
-        """Columns with one call are trained by one call of one generated loss."""
-        return (self.target or "", self.loss.surrogate, self.loss.L, self.loss.absent)
+        """Columns with one call are trained by one call of one generated loss.
+
+        Accuracy is never singular: it needs no policy for batches without positives.
+        """
+        absent = "diagonal" if self.target == "accuracy" else self.loss.absent
+        return (self.target or "", self.loss.surrogate, self.loss.L, absent)
 
 
-def columns(
-    losses: Sequence[Loss], targets: Sequence[str], plain: int, aimed: int
-) -> list[Column]:
+def columns(losses: Sequence[Loss], targets: Sequence[str], plain: int, aimed: int) -> list[Column]:
     """All runs of a group, those of one call side by side: so many slots of each loss."""
     order = {"then": 0, "metric": 1, "mixed": 2}
     found = [
@@ -89,7 +93,9 @@ def columns(
         for target in (targets if loss.aims else (None,))
         for slot in range(aimed if loss.aims else plain)
     ]
-    return sorted(found, key=lambda c: (c.loss.aims, c.call, order.get(c.loss.kind, 0), c.loss.name))
+    return sorted(
+        found, key=lambda c: (c.loss.aims, c.call, order.get(c.loss.kind, 0), c.loss.name)
+    )
 
 
 @cache
@@ -97,12 +103,9 @@ def generated(target: str, surrogate: str, L: float, absent: str) -> nn.Module:
     """The loss of many binary runs: every class is one. Its C kernel where a compiler is present.
 
     In a sum of classes "skip" would act as "diagonal" where all are absent; "zero" has the gradient
-    that a lone binary table has under "skip": none. Accuracy is never singular, and needs no policy.
+    that a lone binary table has under "skip": none.
     """
-    if target == "accuracy" or absent != "skip":
-        absent = "diagonal"
-    elif absent == "skip":
-        absent = "zero"
+    absent = "zero" if absent == "skip" else absent
     m = compiled(target, surrogate)
     options = {"L": L} if L else {}
     loss: nn.Module = m.loss(reduction="sum", absent=absent, **options)
@@ -112,16 +115,14 @@ def generated(target: str, surrogate: str, L: float, absent: str) -> nn.Module:
 @cache
 def compiled(target: str, surrogate: str) -> metricc.CompiledMetric:
     m = metricc.compile(f"per_class({target})", name=target, task="multilabel", surrogate=surrogate)
-    try:
+    with suppress(metricc.MetriccError):  # no C compiler, or not covered: torch's operations
         m.build()
-    except metricc.MetriccError:
-        pass  # no C compiler, or a surrogate that the C does not cover: torch's operations
     return m
 
 
 def bce_rows(z: Tensor, y: Tensor, share: Tensor, positive: Tensor) -> Tensor:
     """The sum over the rows of z of each row's mean BCE."""
-    total: Tensor = F.binary_cross_entropy_with_logits(
+    total: Tensor = functional.binary_cross_entropy_with_logits(
         z, y, share, reduction="sum", pos_weight=positive
     )
     return total
@@ -133,7 +134,7 @@ def mse_rows(z: Tensor, y: Tensor, share: Tensor) -> Tensor:
 
 def focal_rows(z: Tensor, y: Tensor, share: Tensor) -> Tensor:
     wrong = torch.sigmoid(torch.where(y > 0.5, -z, z))
-    cross = F.binary_cross_entropy_with_logits(z, y, reduction="none")
+    cross = functional.binary_cross_entropy_with_logits(z, y, reduction="none")
     return (share * wrong**GAMMA * cross).sum()
 
 
@@ -161,9 +162,7 @@ class Gradients:
         for k in self.of.get("weighted", []):
             self.positive[k, :, 0] = self.pos_weight
 
-    def __call__(
-        self, z: Tensor, y: Tensor, weight: Tensor | None, early: bool
-    ) -> Tensor:
+    def __call__(self, z: Tensor, y: Tensor, weight: Tensor | None, early: bool) -> Tensor:
         """z (columns, groups, rows), y (groups, rows), weight 0 for rows that fill up; -> as z.
 
         `early`: the steps that "then" spends on BCE.
@@ -195,12 +194,15 @@ class Gradients:
             out[k] *= 1 - HALF
         cross = [*self.of.get("bce", []), *self.of.get("weighted", []), *self.of.get("mixed", [])]
         cross += self.of.get("then", []) if early else []
-        halves = torch.tensor([HALF if self.columns[k].loss.kind == "mixed" else 1.0 for k in cross])
-        for ks, rule in (
+        halves = torch.tensor(
+            [HALF if self.columns[k].loss.kind == "mixed" else 1.0 for k in cross]
+        )
+        rules: tuple[tuple[list[int], Rule], ...] = (
             (cross, lambda p, s: bce_rows(p, y.expand_as(p), s, self.positive[cross])),
             (self.of.get("mse", []), lambda p, s: mse_rows(p, y, s)),
             (self.of.get("focal", []), lambda p, s: focal_rows(p, y.expand_as(p), s)),
-        ):
+        )
+        for ks, rule in rules:
             if not ks:
                 continue
             begin = time.perf_counter()
@@ -217,18 +219,15 @@ class Gradients:
             self.seconds[k] += each
 
 
-Rule = Callable[[Tensor, Tensor], Tensor]
-
-
 def single(loss: Loss, target: str | None, pos_weight: float = 1.0) -> tuple[Rule, Rule]:
     """The loss of one run in two phases, of logits and labels (rows,): for tests and timings.
 
-    The second phase is the loss proper; only "then" has another first one, which is BCE. The metric's
-    is the generated binary loss.
+    The second phase is the loss proper; only "then" has another first one, which is BCE. The
+    metric's is the generated binary loss.
     """
 
     def bce(z: Tensor, y: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(z, y)
+        return functional.binary_cross_entropy_with_logits(z, y)
 
     if loss.kind == "bce":
         return bce, bce
@@ -236,7 +235,7 @@ def single(loss: Loss, target: str | None, pos_weight: float = 1.0) -> tuple[Rul
         factor = torch.tensor(pos_weight)
 
         def weighted(z: Tensor, y: Tensor) -> Tensor:
-            return F.binary_cross_entropy_with_logits(z, y, pos_weight=factor.to(z))
+            return functional.binary_cross_entropy_with_logits(z, y, pos_weight=factor.to(z))
 
         return weighted, weighted
     if not loss.aims:
@@ -255,4 +254,5 @@ def single(loss: Loss, target: str | None, pos_weight: float = 1.0) -> tuple[Rul
 
 @cache
 def one(formula: str, surrogate: str) -> Callable[..., nn.Module]:
-    return metricc.compile(formula, surrogate=surrogate).loss
+    made: Callable[..., nn.Module] = metricc.compile(formula, surrogate=surrogate).loss
+    return made

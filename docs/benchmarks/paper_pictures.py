@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import paper_sets
@@ -17,9 +17,9 @@ from paper_runs import TUNED
 from paper_scores import HEADS, metric
 from paper_statistics import constant, critical_difference, ranks, read, valued, wins
 
-matplotlib.use("agg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+mpl.use("agg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 SHOWN = ("AnyLoss", "metricc", "metricc, skip", "BCE, then metricc", "BCE, tuned threshold")
 IN_CURVES = ("BCE", "weighted BCE", "soft", "metricc", "AnyLoss")
@@ -56,7 +56,9 @@ def rank_lines(reports: dict[str, Report]) -> Figure:
         for place, (name, rank) in enumerate(order.items()):
             ax.annotate(f"  {name} {rank:.1f}", (rank, place), fontsize=8, va="center")
         ax.hlines(-1, order.iloc[0], order.iloc[0] + width, color="tab:red")
-        ax.annotate(f"critical difference {width:.1f}", (order.iloc[0], -1.1), fontsize=8, va="bottom")
+        ax.annotate(
+            f"critical difference {width:.1f}", (order.iloc[0], -1.1), fontsize=8, va="bottom"
+        )
         ax.set(title=f"{model}: average rank for F1", yticks=[], xlim=(1, len(order) + 2))
         ax.invert_yaxis()
     return figure
@@ -104,7 +106,11 @@ def over_l(rows: pd.DataFrame) -> Figure:
         by = steep.assign(L=steep["loss"].str[2:].astype(float), one=constant(steep, "counts_half"))
         by = by.assign(reach=[r[1] for r in by["reach"]])
         means = by.groupby("L")[["half", "one", "reach"]].mean()
-        names = {"half": "F1", "one": "one class", "reach": "rows with a usable slope after a tenth"}
+        names = {
+            "half": "F1",
+            "one": "one class",
+            "reach": "rows with a usable slope after a tenth",
+        }
         for column, words in names.items():
             ax.plot(means.index, means[column], marker=".", label=words)
         for loss, decision, style in (("BCE", "half", ":"), (TUNED, "tuned", "--")):

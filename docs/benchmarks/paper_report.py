@@ -104,9 +104,9 @@ class Report:
 
     def papers(self, model: str) -> Iterator[str]:
         yield (
-            "As in the paper's tables: on how many sets MSE, BCE and the metric's loss (at 1/2) are best of "
-            "the three, then on how many none is; with the searched rates, and with the paper's "
-            f"({PAPER[model]}) for all; the paper's own numbers are its SLP's:"
+            "As in the paper's tables: on how many sets MSE, BCE and the metric's loss (at 1/2) "
+            "are best of the three, then on how many none is; with searched rates, and with the "
+            f"paper's ({PAPER[model]}) for all; the paper's own numbers are its SLP's:"
         )
         body = []
         for target in self.targets():
@@ -117,7 +117,9 @@ class Report:
                     each, none = best_of(by_set(self.rows, arms).loc[target])
                     row.append(f"{slashed(each)} ({none})")
             body.append([*row, PAPERS_WINS.get(target, "")])
-        kinds = [f"{loss}{rates}" for rates in ("", ", its rate") for loss in ("AnyLoss", "metricc")]
+        kinds = [
+            f"{loss}{rates}" for rates in ("", ", its rate") for loss in ("AnyLoss", "metricc")
+        ]
         yield markdown(["target", *kinds, "paper, AnyLoss"], body)
         yield "Means of MSE, BCE and AnyLoss at 1/2:"
         body = []
@@ -132,9 +134,9 @@ class Report:
 
     def pairs(self, target: str) -> Iterator[str]:
         yield (
-            f"{HEADS[target]}: the first minus the second, mean over families with a 95 % interval; w/t/l of "
-            f"sets and of families (a tie: under {TIE}); p of Wilcoxon's signed-rank test; the Bayesian sign "
-            f"test's probabilities of better, the same within {ROPE}, worse:"
+            f"{HEADS[target]}: the first minus the second, mean over families, 95 % interval; "
+            f"w/t/l of sets and of families (a tie: under {TIE}); p of Wilcoxon's signed-rank; "
+            f"the Bayesian sign test's probabilities of better, the same within {ROPE}, worse:"
         )
         names, body = [name for name, *_ in self.arms], []
         sets, families = self.values.loc[target], self.of_families.loc[target]
@@ -151,8 +153,8 @@ class Report:
 
     def bands(self, target: str) -> Iterator[str]:
         yield (
-            f"{HEADS[target]} by the minority's share: the number of sets and families, then each loss minus "
-            "BCE at 1/2 and minus BCE with the tuned threshold, means over the band's families:"
+            f"{HEADS[target]} by the minority's share: the number of sets and families, then each "
+            "loss minus BCE at 1/2 and minus BCE with the tuned threshold, means over families:"
         )
         values, names = self.values.loc[target], [name for name, *_ in self.arms]
         share = values.index.map({name: s.share for name, s in self.sets.items()}).to_numpy(float)
@@ -175,8 +177,8 @@ class Report:
         count = len(self.of_families.loc[targets[0]])
         difference = critical_difference(len(self.arms), count)
         yield (
-            f"Average ranks over {count} families, 1 is best; differences under {difference:.2f} (Nemenyi's, "
-            "5 %) are not told apart:"
+            f"Average ranks over {count} families, 1 is best; differences under {difference:.2f} "
+            "(Nemenyi's, 5 %) are not told apart:"
         )
         body = [[name, *(f"{each[t][name]:.2f}" for t in targets)] for name, *_ in self.arms]
         yield markdown(["loss", *(HEADS[t] for t in targets)], body)
@@ -191,8 +193,8 @@ class Report:
             each = [f"{metric(t, counts).mean():.3f}" for t in TARGETS]
             body.append([name, *each, f"{constant(mine, 'counts_' + decision).mean():.1%}"])
         yield (
-            f"Losses, rates and cuts aimed at {HEADS[target]}: means of all metrics over folds and sets, and "
-            "the share of folds where all predictions are of one class:"
+            f"Losses, rates and cuts aimed at {HEADS[target]}: means of all metrics over folds and "
+            "sets, and the share of folds where all predictions are of one class:"
         )
         yield markdown(["loss", *(HEADS[t] for t in TARGETS), "one class"], body)
 
@@ -215,7 +217,9 @@ def paper_sets_table(rows: pd.DataFrame, sets: Sequence[paper_sets.Set]) -> Iter
         values = by_set(here, present(here))
         targets = [t for t in TARGETS if t in values.index.get_level_values("target")]
         words = f"{one.name} ({one.rows} rows, {one.share:.1%} positive), means over folds:"
-        body = [[arm, *(f"{values.loc[(t, one.name), arm]:.3f}" for t in targets)] for arm in values]
+        body = [
+            [arm, *(f"{values.loc[(t, one.name), arm]:.3f}" for t in targets)] for arm in values
+        ]
         yield words
         yield markdown(["loss", *(HEADS[t] for t in targets)], body)
 
@@ -239,9 +243,9 @@ def sweep_over_l(rows: pd.DataFrame) -> Iterator[str]:
         body.append([*row, " ".join(f"{v:.0%}" for v in each)])
     heads = ["loss", "F1", "one class", "F1, paper's rate", "one class", "reach"]
     yield (
-        "F1 at 1/2, the share of folds whose predictions are all of one class, both again with the paper's "
-        "rate; and the share of training rows with a usable slope at the start, after a tenth of the steps, "
-        "at the end:"
+        "F1 at 1/2, the share of folds whose predictions are all of one class, both again with the "
+        "paper's rate; and the share of training rows with a usable slope at the start, after a "
+        "tenth of the steps, at the end:"
     )
     yield markdown(heads, body)
 
@@ -254,7 +258,7 @@ def sweep_over_batches(rows: pd.DataFrame) -> Iterator[str]:
         means = mine.groupby("batch")[decision].mean()
         ones = constant(mine, "counts_" + decision).groupby(mine["batch"]).mean()
         body.append([name, *(f"{means[s]:.3f} {ones[s]:.0%}" for s in shares)])
-    yield "F1 and the share of folds with predictions of one class, by the batch's share of the rows:"
+    yield "F1 and the share of folds with predictions of one class, by the batch's share:"
     yield markdown(["loss", *(f"{s:.1%}" for s in shares)], body)
 
 
@@ -270,7 +274,9 @@ def times(rows: pd.DataFrame) -> Iterator[str]:
             mine = here[here["loss"] == name]["ms"]
             base = float(here[here["loss"] == "BCE"]["ms"].iloc[0])
             spread = f"{mine.min() / base:.2f} to {mine.max() / base:.2f}"
-            row.append("-" if mine.empty else f"{mine.iloc[0] / base:.2f}" if len(mine) == 1 else spread)
+            row.append(
+                "-" if mine.empty else f"{mine.iloc[0] / base:.2f}" if len(mine) == 1 else spread
+            )
         body.append(row)
     yield "The time of an epoch over BCE's, single trainings, least and most over the targets:"
     yield markdown(["loss", *(f"{m}, {s} ({n} rows)" for m, s, n in places)], body)
@@ -281,8 +287,9 @@ def sections(path: Path) -> Iterator[str]:
     sets = paper_sets.listed()
     for one in facts[-1:]:
         yield "Versions: " + ", ".join(f"{k} {v}" for k, v in one.items()) + "."
-    minutes = sum(e["seconds"] for e in ended) / 60
-    yield f"{len(ended)} units, {len(rows)} rows, {minutes:.0f} minutes of a core."
+    minutes, cpu = (sum(e[kind] for e in ended) / 60 for kind in ("seconds", "cpu"))
+    told = f"{minutes:.0f} minutes of a worker, {cpu:.0f} of a processor"
+    yield f"{len(ended)} units, {len(rows)} rows, {told}."
     timings = rows[rows["part"] == "time"]
     trained = rows[rows["part"] != "time"]
     if len(trained):

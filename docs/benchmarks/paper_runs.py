@@ -1,8 +1,9 @@
 """Units of the experiment: sets of like sizes that are trained together, and the rows of results.
 
 For every fold the rates are compared on a quarter of the training part, by the target metric, with
-models trained on the other three quarters; then the models that are judged are trained on all of it.
-Scaling is fitted to the rows that a model is trained on. Nothing passes from one fold to another.
+models trained on the other three quarters; then the models that are judged are trained on all of
+it. Scaling is fitted to the rows that a model is trained on. Nothing passes from one fold to
+another.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-# Gradient descent's rates and Adam's. Of equally good ones the first is taken; PAPER's are the paper's.
+# Gradient descent's rates and Adam's. Of equally good ones the first is taken; PAPER's are the
+# paper's.
 RATES = {"SLP": (0.1, 1.0, 10.0, 0.01), "MLP": (0.01, 0.03, 0.1, 0.001)}
 PAPER = {"SLP": 0.01, "MLP": 0.001}
 TUNED = "BCE, tuned"  # BCE whose rate is chosen, and which is judged, at the cut tuned in training
 INNER = 0.25  # the share of the training part that rates are compared on
 GRID = 1.4  # batch sizes are 9, 9 * 1.4, ...: sets of like sizes share one, and one training
-TOGETHER = 6000  # rows of the sets of a unit, unless it is a single set
+TOGETHER = 8000  # rows of the sets of a unit, unless it is a single set
+CALLS = 2500  # rows that take as long as what a unit of any size takes, roughly
 Places = NDArray[np.int64]
 
 
@@ -66,29 +69,35 @@ def batch_size(rows: int, share: float) -> int:
     return min(exact, int(size))
 
 
-def units(part: str, models: Sequence[str], sets: Sequence[paper_sets.Set], settings: Settings) -> list[Unit]:
-    """The sets by batch size and number of features, as many together as TOGETHER allows."""
+def units(
+    part: str, models: Sequence[str], sets: Sequence[paper_sets.Set], settings: Settings
+) -> list[Unit]:
+    """The sets in units of at most TOGETHER rows: of like numbers of rows and of features.
 
-    def like(one: paper_sets.Set) -> tuple[int, int, str]:
-        return batch_size(one.rows, settings.batch), one.features, one.name
+    Smaller sets are filled up with rows and columns that do nothing. The MLP's units have one batch
+    size.
+    """
 
-    bundles: list[list[paper_sets.Set]] = []
-    for one in sorted(sets, key=like):
-        last = bundles[-1] if bundles else []
-        if (
-            last
-            and like(last[0])[0] == like(one)[0]
-            and one.features <= 2 * last[0].features + 8
-            and sum(s.rows for s in last) + one.rows <= TOGETHER
-        ):
-            last.append(one)
-        else:
-            bundles.append([one])
-    found = [
-        Unit(part, model, tuple(s.name for s in b), settings, float(sum(s.rows for s in b) + 500))
-        for model in models
-        for b in bundles
-    ]
+    def size(one: paper_sets.Set) -> int:
+        return one.rows if model == "SLP" else batch_size(one.rows, settings.batch)
+
+    def alike(one: paper_sets.Set, first: paper_sets.Set) -> bool:
+        few, many = sorted((one.features, first.features))
+        same = one.rows <= 1.5 * first.rows if model == "SLP" else size(one) == size(first)
+        return same and many <= 3 * few + 16
+
+    found = []
+    for model in models:
+        left = sorted(sets, key=lambda one: (size(one), one.features, one.name))
+        while left:
+            bundle = left[:1]
+            for one in left[1:]:
+                rows = sum(s.rows for s in bundle)
+                if rows + one.rows <= TOGETHER and alike(one, bundle[0]):
+                    bundle.append(one)
+            left = [one for one in left if one not in bundle]
+            cost = float(sum(s.rows for s in bundle) + CALLS)
+            found.append(Unit(part, model, tuple(s.name for s in bundle), settings, cost))
     return sorted(found, key=lambda unit: -unit.cost)
 
 
@@ -98,7 +107,7 @@ def losses(model: str) -> list[Loss]:
 
 
 class Split:
-    """A set and, for every fold, its training and held-out rows; and the two parts of the former."""
+    """A set; of every fold, its training and held-out rows, and the two parts of the former."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         self.name = name
@@ -120,8 +129,12 @@ class Stage:
     every: Tensor  # (G, n, d)
 
     @classmethod
-    def of(cls, splits: Sequence[Split], part: str, seed: int, dtype: torch.dtype = torch.float32) -> Stage:
-        groups = [(s, fold, rows) for s in splits for fold, (rows, _) in enumerate(getattr(s, part))]
+    def of(
+        cls, splits: Sequence[Split], part: str, seed: int, dtype: torch.dtype = torch.float32
+    ) -> Stage:
+        groups = [
+            (s, fold, rows) for s in splits for fold, (rows, _) in enumerate(getattr(s, part))
+        ]
         most = max(len(rows) for *_, rows in groups)
         wide = max(s.x.shape[1] for s in splits)
         x = torch.zeros(len(groups), most, wide, dtype=dtype)
@@ -158,7 +171,12 @@ Choice = dict[tuple[str, str], int]  # (loss, target) -> the index of the chosen
 
 
 def choices(
-    split: Split, fold: int, z: NDArray[np.float32], cols: list[Column], targets: Sequence[str], rates: int
+    split: Split,
+    fold: int,
+    z: NDArray[np.float32],
+    cols: list[Column],
+    targets: Sequence[str],
+    rates: int,
 ) -> Choice:
     """Of the logits z (K, n) after training on the inner part: the best rate of each loss."""
     (inside, held), y = split.inner[fold], split.y
@@ -197,7 +215,7 @@ def search(
 def final_rates(
     cols: list[Column], found: Sequence[Choice], rates: Sequence[float], fixed: float
 ) -> Tensor:
-    """(G, K): plain losses at every rate, the others at the chosen one (slot 0) and at the paper's."""
+    """(G, K): plain losses at every rate, others at the chosen (slot 0) and the paper's."""
     table = [
         [
             rates[c.slot]
@@ -222,9 +240,10 @@ def judged(
 ) -> list[dict[str, Any]]:
     """A fold's rows of results, one for each loss and target, from the logits z (K, n) at the end.
 
-    `half` and `tuned` are TP, FN, FP, TN of the held-out fold at 1/2 and at the cut that is best for the
-    target on the training part; `fixed` those at 1/2 with the paper's rate; `ms` is the time of the loss
-    and its gradient in a step, one run's share of a batched call; `column` is the run's column.
+    `half` and `tuned` are TP, FN, FP, TN of the held-out fold at 1/2 and at the cut that is best
+    for the target on the training part; `fixed` those at 1/2 with the paper's rate; `ms` is the
+    time of the loss and its gradient in a step, one run's share of a batched call; `column` is the
+    run's column.
     """
     (seen, test), y = split.outer[fold], split.y
     place = {(c.loss.name, c.target, c.slot): k for k, c in enumerate(cols)}
@@ -261,7 +280,9 @@ def judged(
 class Observer(Protocol):
     """Looks at the final training of a unit, step by step, and adds to the rows of results."""
 
-    def begin(self, cols: list[Column], stage: Stage, splits: Sequence[Split], steps: int) -> None: ...
+    def begin(
+        self, cols: list[Column], stage: Stage, splits: Sequence[Split], steps: int
+    ) -> None: ...
 
     def __call__(self, step: int, z: Tensor, model: Model) -> None: ...
 
@@ -291,5 +312,7 @@ def table(
         for line in judged(split, fold, mine, cols, choice, chosen_from, fixed, ms):
             column = line.pop("column")
             noted = observer.note(column, g) if observer is not None else {}
-            rows.append({"part": unit.part, "set": split.name, "model": unit.model, **line, **noted})
+            rows.append(
+                {"part": unit.part, "set": split.name, "model": unit.model, **line, **noted}
+            )
     return rows

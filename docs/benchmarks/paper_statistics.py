@@ -58,7 +58,8 @@ def valued(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_set(rows: pd.DataFrame, arms: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
-    """Means over folds: a line for each set and target, a column for each arm (name, loss, decision).
+    """Means over folds: a line for each set and target, a column for each arm (name, loss,
+    decision).
 
     Only sets that all arms have with as many folds are kept.
     """
@@ -83,7 +84,7 @@ def wins(ahead: Array) -> tuple[int, int, int]:
 
 
 def best_of(values: pd.DataFrame) -> tuple[list[int], int]:
-    """How often each column alone is ahead of all others by more than a tie, and how often none is."""
+    """How often each column alone is ahead of the others by more than a tie; how often none."""
     table = values.to_numpy()
     ranked = np.sort(table, axis=1)
     clear = ranked[:, -1] - ranked[:, -2] >= TIE

@@ -1,7 +1,7 @@
 """What the main table does not show: L, the size of the batch, and training over time.
 
-All of them are the table's trainings (folds, inner splits, rates) with other losses or settings, and an
-observer that looks on.
+All of them are the table's trainings (folds, inner splits, rates) with other losses or settings,
+and an observer that looks on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from paper_losses import LOSSES, Column, Loss
 from paper_runs import Settings, Split, Stage, Unit, losses, table, units
-from paper_scores import counted, metric
+from paper_scores import counted
 from paper_training import Model
 from torch import Tensor
 

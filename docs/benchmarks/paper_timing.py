@@ -1,7 +1,7 @@
 """The time of an epoch of single trainings, one after the other, relative to BCE.
 
-An epoch is one step of the SLP, on all rows, and a pass over the rows of the MLP. The models are torch's
-own modules, the losses the binary ones that a user would take; the arms are interleaved.
+An epoch is one step of the SLP, on all rows, and a pass over the rows of the MLP. The models are
+torch's own modules, the losses the binary ones that a user would take; the arms are interleaved.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The paper's two models, trained for many columns (losses) and groups (parts of sets) at once.
 
-Shapes: K columns, G groups, m rows of a group, d features. Every column of every group is a model of
-its own: nothing is shared but the rows, the first weights and the order of the batches of a group.
+Shapes: K columns, G groups, m rows of a group, d features. Every column of every group is a model
+of its own: nothing is shared but the rows, the first weights and the order of the batches of a
+group.
 """
 
 from __future__ import annotations
@@ -13,22 +14,24 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from paper_losses import FIRST, Column, Gradients
 from torch import Tensor
+from torch.nn import functional
 
 HIDDEN = 2
 EPSILON, MOMENTUM = 1e-3, 0.01  # of BatchNorm: Keras's, whose momentum is one less torch's
 BETAS, TINY = (0.9, 0.999), 1e-7  # of Adam: Keras's
-Watch = Callable[[int, Tensor, "Model"], None]  # the step, logits (K, G, rows) of its rows, the model
+Watch = Callable[
+    [int, Tensor, "Model"], None
+]  # the step, logits (K, G, rows) of its rows, the model
 
 
 @dataclass
 class Rows:
     """The training rows of every group: x (G, m, d) scaled, y (G, m).
 
-    Smaller groups end in rows of zeros, those with fewer features in columns of zeros. A group's first
-    weights and batches are drawn by its seed.
+    Smaller groups end in rows of zeros, those with fewer features in columns of zeros. A group's
+    first weights and batches are drawn by its seed.
     """
 
     x: Tensor
@@ -99,9 +102,9 @@ class Slp:
 class Mlp:
     """Dense(2), BatchNorm, sigmoid, Dense(1), by Adam; its output is a logit.
 
-    The first layer starts from He's normal numbers, the second from Glorot's uniform ones, as in the
-    paper's code; a group's models start from the same. The bias of the first layer, which BatchNorm
-    takes away again, is left out.
+    The first layer starts from He's normal numbers, the second from Glorot's uniform ones, as in
+    the paper's code; a group's models start from the same. The bias of the first layer, which
+    BatchNorm takes away again, is left out.
     """
 
     def __init__(self, rows: Rows, width: int) -> None:
@@ -126,7 +129,7 @@ class Mlp:
         groups, width, _ = theta.shape
         dense, gamma, beta, out, bias = theta.split(self.parts, 2)
         h = torch.bmm(dense.reshape(groups, width * HIDDEN, -1), x.transpose(1, 2))
-        h = F.batch_norm(
+        h = functional.batch_norm(
             h.reshape(1, -1, x.shape[1]),
             self.mean,
             self.variance,
@@ -138,7 +141,8 @@ class Mlp:
         )
         h = torch.sigmoid(h).reshape(groups, width, HIDDEN, -1)
         z = out[:, :, :1] * h[:, :, 0] + out[:, :, 1:] * h[:, :, 1] + bias
-        return z.transpose(0, 1).contiguous()
+        runs: Tensor = z.transpose(0, 1)
+        return runs.contiguous()
 
     def scores(self, x: Tensor) -> Tensor:
         with torch.no_grad():

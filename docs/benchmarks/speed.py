@@ -27,7 +27,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,13 +34,12 @@ from pathlib import Path
 import torch
 from rich.progress import track
 from torch import Tensor
+from turns import ROUNDS, Loss, in_turns, processor, ratio, rise, step
 
 import metricc
 from metricc.load import load_file
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 SIZES = (32, 256, 4_096, 65_536, 1_000_000, 16_000_000, 64_000_000)
-ROUNDS = 7
 MEMORY_SIZES = (1_000_000, 16_000_000)
 STEEPNESS = 10.0
 ARMS = ("metricc", "built", "node", "fused")
@@ -110,14 +108,6 @@ def batch(n: int) -> tuple[Tensor, Tensor]:
     return z, (torch.rand(n, generator=generator) < 0.1).float()
 
 
-def step(loss: Loss, z: Tensor, y: Tensor) -> float:
-    """Seconds of one forward and backward."""
-    z.grad = None
-    start = time.perf_counter()
-    loss(z, y).backward()
-    return time.perf_counter() - start
-
-
 def floor(z: Tensor, y: Tensor) -> float:
     """Seconds of one read of logits and labels and one write of a fresh gradient."""
     z.grad = None
@@ -150,40 +140,17 @@ def measure(losses: dict[str, Loss], n: int, seconds: float) -> dict[str, list[f
     once = min(sum(call() for call in steps.values()) for _ in range(3))
     turn = max(3, min(20, int(0.02 / once * len(steps))))
     turns = max(1, min(60, int(seconds / ROUNDS / once / turn)))
-    medians: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(ROUNDS):
-        times: dict[str, list[float]] = {name: [] for name in steps}
-        for _ in range(turns):
-            for name, call in steps.items():
-                times[name] += [call() for _ in range(turn)]
-        for name, taken in times.items():
-            medians[name].append(statistics.median(taken))
-    return medians
+    return in_turns(steps, turns, turn)
 
 
 def peak(name: str, n: int, folder: Path) -> float:
-    """MiB by which one forward and backward raises the resident set, sampled every 0.2 ms."""
-    page = 4096 / 2**20
+    """MiB by which one forward and backward raises the resident set."""
     loss = arms([name], folder)[name]
     torch.set_num_threads(2)
     for size in (64, 128, n if name in ("compiled", "fused") else 64):
         step(loss, *batch(size))
     z, y = batch(n)
-    statm = Path("/proc/self/statm")
-    highest, done = [0], threading.Event()
-
-    def watch() -> None:
-        while not done.is_set():
-            highest[0] = max(highest[0], int(statm.read_text().split()[1]))
-            time.sleep(0.0002)
-
-    before = int(statm.read_text().split()[1])
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    step(loss, z, y)
-    done.set()
-    watcher.join()
-    return max(highest[0], int(statm.read_text().split()[1]), before) * page - before * page
+    return rise(lambda: step(loss, z, y))
 
 
 def memory(names: list[str], sizes: tuple[int, ...], folder: Path) -> dict[tuple[str, int], float]:
@@ -194,13 +161,6 @@ def memory(names: list[str], sizes: tuple[int, ...], folder: Path) -> dict[tuple
             printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found[name, n] = float(printed.split()[-1])
     return found
-
-
-def ratio(over: list[float], under: list[float]) -> tuple[float, str]:
-    """The median ratio within rounds, and as text with the least and the greatest."""
-    ratios = sorted(a / b for a, b in zip(over, under, strict=True))
-    middle = statistics.median(ratios)
-    return middle, f"{middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
 
 
 def compared(arm: str, results: dict[int, dict[str, list[float]]]) -> list[str]:
@@ -230,17 +190,9 @@ def report(
 ) -> str:
     """The tables as Markdown, with what they were measured on."""
     names = list(next(iter(results.values())))
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
     lines = ["# Speed", "", (__doc__ or "").split("\n\n")[0], ""]
     lines += [f"Made by `{command}` on {dt.date.today()}: metricc {metricc.__version__},"]
-    lines += [f"torch {torch.__version__}, Python {platform.python_version()}, {cpu}."]
+    lines += [f"torch {torch.__version__}, Python {platform.python_version()}, {processor()}."]
     lines += [(__doc__ or "").split("\n\n", 2)[2].strip(), "", "Microseconds per step:", ""]
     lines += ["| n | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for n, medians in results.items():

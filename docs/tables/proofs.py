@@ -50,15 +50,18 @@ at 20 points with 50 digits. `metricc derive` lists which, for every output, and
 The procedures, all in one algebra:
 
 - **rational functions**: quotients over irreducible factors in lowest terms, which are unique.
-- **roots as powers of their factors**: `sqrt(P*PP)` is `P^(1/2)*PP^(1/2)`. Different products of such
-  powers are linearly independent over the rational functions, so sums of them are equal where their
-  coefficients are. A sum of roots in a denominator is multiplied by its conjugates, for roots whose
-  order has no primes but 2 and 3: 1/(sqrt(a) + sqrt(b)) is (sqrt(a) - sqrt(b))/(a - b).
-- **functions as variables**: logarithms, exponentials, minima, maxima and their steps, and roots of
-  what may be negative, each a variable of its own. Equality found so holds for any values of theirs.
+- **roots as powers of their factors**: `sqrt(P*PP)` is `P^(1/2)*PP^(1/2)`. Different products of
+  such powers are linearly independent over the rational functions, so sums of them are equal where
+  their coefficients are. A sum of roots in a denominator is multiplied by its conjugates, for roots
+  whose order has no primes but 2 and 3: 1/(sqrt(a) + sqrt(b)) is (sqrt(a) - sqrt(b))/(a - b). What
+  has no such factors, as in sqrt(1 + sqrt(a)) and sqrt(a - b), is one itself: its root's square.
+- **functions as variables**: logarithms, exponentials, minima, maxima and their steps, and powers
+  with a parameter in the exponent, each a variable of its own. Equality found so holds for any
+  values of theirs.
 - **case by case**: both branches of every condition, each by the above.
 
-All of it is counted work with a budget; a form beyond it is compared. The library's {metrics} metrics:
+All of it is counted work with a budget; a form beyond it is compared. The library's {metrics}
+metrics:
 
 ## First derivatives
 

@@ -34,7 +34,7 @@ def findings(subject: Subject) -> list[ir.Finding]:
         return []
     found = [_size(subject)]
     view = terms.one_table(subject.plan, subject.options.name)
-    if view is not None and not view.metric.elements:
+    if view is not None and not view.metric.elements and not terms.pooled(subject.plan):
         found += _share(view)
     return found
 

@@ -14,7 +14,7 @@ import sympy
 
 from metricc import ir
 from metricc.algebra import Field, product_of
-from metricc.audit import better, places, terms
+from metricc.audit import better, terms
 from metricc.audit.corners import N, P
 from metricc.audit.subject import Subject
 from metricc.factoring import TooLarge
@@ -36,17 +36,14 @@ def findings(subject: Subject) -> list[ir.Finding]:
     view = terms.one_table(plan, subject.options.name)
     if view is None or view.metric.columns or subject.metric.by_sample:
         return []
-    place = places.whole(subject.metric)
+    rational = view.program.forms["value"].expression.is_rational_function()
+    evidence = "proved: rational functions in lowest terms" if rational else "not seen to be one"
     try:
         law = _law(view)
     except TooLarge:
-        return [_other(subject, view, place, "not decided: the algebra is too large")]
+        law, evidence = None, "not decided" if rational else evidence
     if law is None:
-        rational = view.program.forms["value"].expression.is_rational_function()
-        evidence = (
-            "proved: rational functions in lowest terms" if rational else "not seen to be one"
-        )
-        return [_other(subject, view, place, evidence)]
+        return [_other(subject, view, evidence)]
     threshold, best = law
     text = str(threshold)
     fact = f"{view.name} is a ratio of linear functions of TP and FP: its best predictions cut "
@@ -55,7 +52,7 @@ def findings(subject: Subject) -> list[ir.Finding]:
         fact += f", {best} being its best value"
     data: tuple[tuple[str, ir.Datum], ...] = (("linear_fractional", True), ("threshold", text))
     evidence = f"proved: rational functions ({KOYEJO})"
-    return [ir.Finding("MC0641", "note", fact, evidence, place, f"{TUNED}", data)]
+    return [ir.Finding("MC0641", "note", fact, evidence, None, TUNED, data)]
 
 
 def _law(view: terms.View) -> tuple[sympy.Expr, sympy.Symbol] | None:
@@ -140,7 +137,7 @@ def _linear(subject: Subject) -> ir.Finding:
         ("threshold", None if threshold is None else str(threshold)),
     )
     evidence = "proved: rational functions (Elkan 2001)"
-    return ir.Finding("MC0642", "note", fact, evidence, places.whole(subject.metric), hint, data)
+    return ir.Finding("MC0642", "note", fact, evidence, None, hint, data)
 
 
 def _of_totals(plan: ir.Plan) -> sympy.Expr | None:
@@ -159,7 +156,7 @@ def _of_totals(plan: ir.Plan) -> sympy.Expr | None:
     return _readable(*sympy.fraction(sympy.together(_fixed(found))))
 
 
-def _other(subject: Subject, view: terms.View, place: ir.Place | None, evidence: str) -> ir.Finding:
+def _other(subject: Subject, view: terms.View, evidence: str) -> ir.Finding:
     fact = f"{view.name} is no ratio of linear functions of TP and FP"
     hint = None
     if better.settled(subject) is not None:
@@ -167,4 +164,4 @@ def _other(subject: Subject, view: terms.View, place: ir.Place | None, evidence:
         fact += "w_minus/(w_plus + w_minus)"
         hint = "tune the threshold on scores: some threshold is optimal (Narasimhan et al. 2014)"
     data: tuple[tuple[str, ir.Datum], ...] = (("linear_fractional", False),)
-    return ir.Finding("MC0641", "note", fact, evidence, place, hint, data)
+    return ir.Finding("MC0641", "note", fact, evidence, None, hint, data)

@@ -39,7 +39,7 @@ def findings(subject: Subject) -> list[ir.Finding]:
     found = [finding for p in plan.metric.parameters for finding in _idle(subject, p)]
     idle = {value for finding in found for key, value in finding.data if key == "parameter"}
     view = terms.one_table(plan, name)
-    if view is not None:
+    if view is not None and not terms.pooled(plan):
         found += _prices(view)
         weighs = {
             p.name: _weighs(subject, view, p) for p in view.metric.parameters if p.name not in idle
@@ -205,7 +205,7 @@ def _idle(subject: Subject, parameter: ir.Parameter) -> list[ir.Finding]:
     if _zero(program.metric, [w.diff(symbol) for w in (*weights, *elements)]):
         fact = f"{parameter.name} shifts {name} and changes no gradient: training is the same"
         return [_without(plan, fact, RATIONAL, (*data, ("effect", "shift")))]
-    if _pooled(plan) and (found := _of_one_number(plan, symbol)):
+    if terms.pooled(plan) and (found := _of_one_number(plan, symbol)):
         fact = f"{parameter.name} has no effect: {found}"
         if subject.surrogate.sums_to_one:
             return [_without(plan, fact, RATIONAL, (*data, ("effect", "none in this task")))]
@@ -225,11 +225,6 @@ def _without(
     hint = "leave it out, or see whether the formula is what you mean"
     place = places.whole(plan.metric)
     return ir.Finding("MC0605", "warning", fact, evidence, place, hint, data)
-
-
-def _pooled(plan: ir.Plan) -> bool:
-    metric = plan.metric
-    return metric.task == "multiclass" and metric.tables[0].reduction == "micro"
 
 
 def _of_one_number(plan: ir.Plan, symbol: sympy.Symbol) -> str:

@@ -12,8 +12,9 @@ import sympy
 
 from metricc import ir, library, syntax
 from metricc.algebra import Field, parts_of, product_of
-from metricc.audit.singular_faces import Faces, variables_of
+from metricc.audit.singular_faces import Faces
 from metricc.audit.singular_parts import ZERO
+from metricc.audit.singular_sets import variables_of
 from metricc.errors import MetriccError
 from metricc.factoring import TooLarge
 from metricc.functions import CELLS, ELEMENTS, REDUCTIONS
@@ -65,7 +66,10 @@ def rooted(metric: ir.Metric, cells: tuple[str, ...]) -> ir.Place | None:
         for inner in parts_of(lowest(part, metric.nonnegative)):
             root = inner.is_Pow and not inner.exp.is_Integer
             if root or isinstance(inner, sympy.log):
-                found = Faces(inner.args[0], signs, metric.cells).at(zeros)
+                faces = Faces(inner.args[0], signs, metric.cells)
+                if not faces.readable:
+                    continue
+                found = faces.at(zeros)
                 if found.states == ("number",) and found.signs == ZERO:
                     return True
         return False

@@ -17,7 +17,7 @@ import sympy
 from metricc import ir
 from metricc.audit import places
 from metricc.audit.singular_faces import Faces
-from metricc.audit.singular_limits import Growth, Limits, Near
+from metricc.audit.singular_limits import Growth, Limits, Near, simple
 from metricc.audit.singular_policy import results
 from metricc.audit.singular_sets import (
     NEGATIVES,
@@ -324,11 +324,13 @@ def _data(row: Row) -> tuple[tuple[str, ir.Datum], ...]:
 
 
 def _plain(number: float) -> float | str:
-    return _number(number) if isinf(number) else number
+    return _number(number) if isinf(number) else number  # JSON has no infinity
 
 
 def _number(number: float) -> str:
-    return ("inf" if number > 0 else "-inf") if isinf(number) else f"{number:.4g}"
+    if isinf(number):
+        return "inf" if number > 0 else "-inf"
+    return f"{number:.4g}" if simple(number) else f"about {number:.3g}"
 
 
 def _equation(cells: Sequence[str]) -> str:

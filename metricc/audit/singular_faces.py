@@ -17,7 +17,6 @@ from typing import Literal
 
 import sympy
 
-from metricc import ir
 from metricc.algebra import parts_of
 from metricc.audit.singular_parts import (
     ANY,
@@ -31,7 +30,6 @@ from metricc.audit.singular_parts import (
     Polynomial,
     Ratio,
     Signs,
-    State,
     added,
     multiplied,
     negated,
@@ -351,10 +349,3 @@ class _Look:
         if self.faces.counts & {s.name for s in expression.free_symbols} - self.zeros:
             above = None if inner.ratio is None else inner.ratio[0]
             self.crossings.setdefault(expression, Crossing(expression, kind, above))
-
-
-def variables_of(metric: ir.Metric) -> dict[str, Signs]:
-    """The symbols of a metric of one table with their signs inside the domain."""
-    above = metric.nonnegative
-    names = (*metric.cells, *(p.name for p in metric.unknowns if not p.counted))
-    return {name: POSITIVE if name in above else ANY for name in names}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise, permutations, product
 from math import inf, isinf, log2
@@ -26,7 +26,9 @@ SLOW = 64, 128, 256  # further steps of what converges slowly
 GROWTH = 16, 32, 64
 DIGITS = 60  # and three times those of t, since differences of differences may cancel
 NEAR = 1e-6
+MOST = 12  # a small denominator
 SLOWLY = 2e-3  # what is extrapolated is as near as that
+CLIMB = mpf(3), mpf("1.5"), mpf("1.2"), mpf("1.05"), mpf("1.01")  # factors to climb with
 RANDOM = 5  # ways with random factors
 OTHERS = "1e-5", "1", "1e5"  # counts that stay
 LARGE = 1e4  # what grows as these do has no bound
@@ -78,6 +80,15 @@ class Growth:
         return f"{logs or '1'}/{below}"
 
 
+@dataclass(frozen=True)
+class _Way:
+    """The counts that stay, and with which factors and powers of t the others go to 0."""
+
+    stay: Mapping[str, Any]
+    powers: tuple[int, ...]
+    factors: tuple[Any, ...]
+
+
 class Near:
     """The metric of one table, with its partials, near faces of its domain."""
 
@@ -91,30 +102,53 @@ class Near:
 
     def limits(self, cells: Sequence[str]) -> Limits:
         """What the metric tends to where these cells go to 0."""
-        low, high, one, count = inf, -inf, True, 0
+        ends: dict[int, tuple[float, _Way]] = {}  # by sign: the lowest, the highest
+        one, count = True, 0
         others = [cell for cell in self.metric.cells if cell not in cells]
         for stay in _stays(others):
-            ends = []
+            found = []
             for powers, factors in _ways(len(cells)):
-                limit = self._limit(cells, stay, powers, factors)
+                way = _Way(stay, tuple(powers), tuple(factors))
+                limit = self._limit(cells, way)
                 if limit is not None:
-                    ends.append(limit)
-            count += len(ends)
-            low, high = min([low, *ends]), max([high, *ends])
-            same = not ends or max(ends) == min(ends) or max(ends) - min(ends) < NEAR
-            one = one and same
-        return Limits(nice(low), nice(high), one, count)
+                    found.append(limit)
+                    for sign in (-1, 1):
+                        if sign not in ends or sign * limit > sign * ends[sign][0]:
+                            ends[sign] = limit, way
+            count += len(found)
+            one = one and (not found or _same(min(found), max(found)))
+        if not ends:
+            return Limits(inf, -inf, one, 0)
+        low, high = (self._end(cells, sign, *ends[sign]) for sign in (-1, 1))
+        return Limits(low, high, one, count)
+
+    def _end(self, cells: Sequence[str], sign: int, best: float, way: _Way) -> float:
+        """The lowest (-1) or highest (1) limit, from the one that was met."""
+        wide = replace(way, stay={cell: number**2 for cell, number in way.stay.items()})
+        further = self._limit(cells, wide)
+        if further is not None and sign * further > 1.5 * sign * best > 1:
+            return sign * inf  # it goes on with the counts that stay
+        best = nice(best)
+        if isinf(best) or simple(best):
+            return best
+        for step in CLIMB:  # along factors, to the top of a hill that was met
+            for place in range(len(cells)):
+                for factor in (step, 1 / step):
+                    factors = [f * factor if i == place else f for i, f in enumerate(way.factors)]
+                    beside = replace(way, factors=tuple(factors))
+                    limit = self._limit(cells, beside)
+                    if limit is not None and sign * limit > sign * best:
+                        best, way = limit, beside
+        return nice(best)
 
     def _limit(
         self,
         cells: Sequence[str],
-        stay: Mapping[str, Any],
-        powers: Sequence[int],
-        factors: Sequence[Any],
+        way: _Way,
     ) -> float | None:
         def at(step: int) -> Any | None:
-            digits = DIGITS + 3 * step * max(powers)
-            point = self._point(cells, stay, powers, factors, step, digits)
+            digits = DIGITS + 3 * step * max(way.powers)
+            point = self._point(cells, way, step, digits)
             found = self.value.at(point, digits)[0]
             return None if found is None else found[0]
 
@@ -126,7 +160,7 @@ class Near:
             return float(third)  # faster than with a logarithm
         if after >= 1.5 * before and abs(third) > 1:
             return inf if third > 0 else -inf
-        row = [third, *map(at, SLOW[: 4 - max(powers)])]
+        row = [third, *map(at, SLOW[: 4 - max(way.powers)])]
         if None in row:
             return None
         for order in range(1, len(row)):  # Richardson, in powers of 1/log(t)
@@ -140,11 +174,11 @@ class Near:
             zip(others, map(mpf, (5, 7, 11, 13, 3, 17, 19, 23, 29, 31, 37, 41)), strict=False)
         )
         stay |= {cell: mpf(2 + i) for i, cell in enumerate(others) if cell not in stay}
-        factors = [mpf(2 * i + 3) / 2 for i in range(len(cells))]
+        factors = tuple(mpf(2 * i + 3) / 2 for i in range(len(cells)))
         rows = []
         for step in GROWTH:
             digits = DIGITS + 3 * step
-            point = self._point(cells, stay, [1] * len(cells), factors, step, digits)
+            point = self._point(cells, _Way(stay, (1,) * len(cells), factors), step, digits)
             value, *partials = self.all.at(point, digits)
             found = [abs(p[0]) for p in partials if p is not None]
             rows.append((None if value is None else abs(value[0]), max(found, default=None)))
@@ -153,16 +187,14 @@ class Near:
     def _point(
         self,
         cells: Sequence[str],
-        stay: Mapping[str, Any],
-        powers: Sequence[int],
-        factors: Sequence[Any],
+        way: _Way,
         step: int,
         digits: int,
     ) -> dict[sympy.Symbol, Any]:
         with mp.workdps(digits):
             t = mpf(10) ** -step
-            gone = {c: f * t**p for c, p, f in zip(cells, powers, factors, strict=True)}
-        return {sympy.Symbol(n): v for n, v in (self.fixed | dict(stay) | gone).items()}
+            gone = {c: f * t**p for c, p, f in zip(cells, way.powers, way.factors, strict=True)}
+        return {sympy.Symbol(n): v for n, v in (self.fixed | dict(way.stay) | gone).items()}
 
 
 def _growth(sizes: Sequence[Any | None]) -> Growth:
@@ -220,13 +252,22 @@ def _typical(parameter: ir.Parameter) -> Any:
     return mpf(inside(parameter) if parameter.default is None else float(parameter.default))
 
 
+def _same(low: float, high: float) -> bool:
+    return low == high or high - low < NEAR
+
+
+def simple(number: float) -> bool:
+    """Whether a number is a fraction with a small denominator."""
+    return abs(number - Fraction(number).limit_denominator(MOST)) < NEAR**2
+
+
 def nice(number: float, near: float = 1e-4) -> float:
     """A limit as the fraction with a small denominator that it is next to, or in four digits."""
     if isinf(number):
         return number
     if abs(number) > LARGE:
         return inf if number > 0 else -inf
-    simple = Fraction(number).limit_denominator(12)
-    if abs(number - simple) < near:
-        return float(simple)
+    fraction = Fraction(number).limit_denominator(MOST)
+    if abs(number - fraction) < near:
+        return float(fraction)
     return float(f"{number:.4g}")

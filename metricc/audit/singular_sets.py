@@ -11,7 +11,7 @@ from itertools import combinations, product
 from typing import Literal, TypeAlias
 
 from metricc import ir
-from metricc.audit.singular_faces import Faces, variables_of
+from metricc.audit.singular_faces import Faces
 from metricc.audit.singular_parts import (
     ANY,
     POSITIVE,
@@ -74,6 +74,13 @@ def faces_of(program: ir.Program) -> Faces:
     """The value of one table on the faces of its domain."""
     metric = program.metric
     return Faces(program.forms["value"].expression, variables_of(metric), metric.cells)
+
+
+def variables_of(metric: ir.Metric) -> dict[str, Signs]:
+    """The symbols of a metric of one table with their signs inside the domain."""
+    above = metric.nonnegative
+    names = (*metric.cells, *(p.name for p in metric.unknowns if not p.counted))
+    return {name: POSITIVE if name in above else ANY for name in names}
 
 
 def table_of(metric: ir.Metric, term: ir.Term) -> str:

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import sympy
 
-from metricc import ir, syntax
+from metricc import ir
 from metricc.audit import better, brute, places, terms
 from metricc.audit.corners import PREDICTIONS, TYPICAL, Corners, N, P, Reading
 from metricc.audit.germs import EPSILON, Corner, Unknown
+from metricc.audit.stated import outside
 from metricc.audit.subject import Subject
-from metricc.errors import MetriccError
 from metricc.numeric import mpf, value_at
-from metricc.parse import parse
 
 SHARES = 999  # of positives, where an end is no rational function
 SIMPLE = {
@@ -51,15 +50,13 @@ def findings(subject: Subject) -> list[ir.Finding]:
     if not subject.audit.depends:
         return []
     view = terms.one_table(subject.plan, subject.options.name)
-    pooled = subject.metric.task == "multiclass" and subject.metric.tables[0].reduction == "micro"
-    if view is None or view.metric.elements or pooled:  # pooled, FP is FN
+    if view is None or view.metric.elements or terms.pooled(subject.plan):
         return _joined(subject)
     corners = Corners(view.program)
     readings = {name: corners.exactly(name) for name in PREDICTIONS}
     low, high, how = _ends(subject, view, corners, readings)
-    place = places.whole(subject.metric)
     return [
-        _range(subject, view, (low, high), how, place),
+        _range(subject, view, (low, high), how),
         _simple(view, readings),
         _loss(subject, (low, high), how, readings),
     ]
@@ -80,8 +77,8 @@ def _ends(
         worst = _end(view, corners, readings, other, False)
         if best is not None and worst is not None:
             best, worst = _met(best, readings), _met(worst, readings)
-            how = "proved by the direction" if best.proved and worst.proved else ""
-            how = how or f"at {SHARES} shares of positives, by the direction"
+            how = "proved: from the direction" if best.proved and worst.proved else ""
+            how = how or f"at {SHARES} shares of positives, from the direction"
             return worst, best, how + supposed
     low, high, count = _seen(view.program)
     return low, high, f"sampled at {count:,} tables"
@@ -185,9 +182,7 @@ def _seen(program: ir.Program) -> tuple[End, End, int]:
     return ends[0], ends[1], int(defined.sum())
 
 
-def _range(
-    subject: Subject, view: terms.View, ends: tuple[End, End], how: str, place: ir.Place | None
-) -> ir.Finding:
+def _range(subject: Subject, view: terms.View, ends: tuple[End, End], how: str) -> ir.Finding:
     low, high = ends
     sampled = how.startswith("sampled")
     if sampled:
@@ -211,12 +206,13 @@ def _range(
         ("high_at", high.where),
     )
     severity: ir.Severity = "note"
-    hint = None
+    hint = place = None
     if stated:
         data += (("stated", stated),)
-        outside = _outside(stated, low.number, high.number)
-        if outside:
+        beyond = outside(stated, low.number, high.number)
+        if beyond:
             severity, hint = "warning", "correct the range of its record"
+            place = places.whole(subject.metric)
             fact += f": outside of the range {stated} that its record states"
         elif sampled:
             fact += f"; its record states {stated}"
@@ -225,48 +221,6 @@ def _range(
 
 def _chosen(parameters: Sequence[ir.Parameter]) -> str:
     return ", ".join(f"{p.name} = {brute.number(float(brute.typical(p)))}" for p in parameters)
-
-
-def _outside(stated: str, low: float, high: float) -> bool:
-    """Whether a number lies outside of a range that is written as "[0, log(2)]"."""
-    ends = [_stated(text) for text in stated.strip("[]()").rsplit(", ", 1)]
-    if len(ends) != 2 or None in ends:
-        return False
-    least, most = ends
-    assert least is not None and most is not None
-    return low < least - SLACK * max(1, abs(least)) or high > most + SLACK * max(1, abs(most))
-
-
-def _stated(text: str) -> float | None:
-    """The number that one end of a record's range is."""
-    text = text.strip()
-    if text in ("inf", "-inf"):
-        return float(text)
-    try:
-        body = parse(text).metric
-    except MetriccError:
-        return None
-    return None if body is None else _evaluated(body.body)
-
-
-def _evaluated(node: syntax.Expression) -> float | None:
-    parts = [_evaluated(child) for child in syntax.children(node)]
-    if any(part is None for part in parts):
-        return None
-    numbers = [part for part in parts if part is not None]
-    match node:
-        case syntax.Number():
-            return float(node.value)
-        case syntax.Negation():
-            return -numbers[0]
-        case syntax.Product():
-            total = numbers[0]
-            for number, divides in zip(numbers[1:], node.divides, strict=True):
-                total = total / number if divides else total * number
-            return total
-        case syntax.Call() if node.function in ("sqrt", "log"):
-            return math.sqrt(numbers[0]) if node.function == "sqrt" else math.log(numbers[0])
-    return None
 
 
 # -- simple predictions, and the loss -------------------------------------------------------------
@@ -356,8 +310,8 @@ def _joined(subject: Subject) -> list[ir.Finding]:
     severity: ir.Severity = "note"
     if stated:
         data += (("stated", stated),)
-        outside = _outside(stated, low, high)
-        severity = "warning" if outside else "note"
+        beyond = outside(stated, low, high)
+        severity = "warning" if beyond else "note"
         fact += f"; its record states {stated}"
     evidence = f"sampled at {len(found):,} tables of {brute.CLASSES} classes"
     return [ir.Finding("MC0621", severity, fact, evidence, places.whole(subject.metric), data=data)]

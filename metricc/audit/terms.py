@@ -37,3 +37,8 @@ def one_table(plan: ir.Plan, name: str) -> View | None:
     if reduction == "sum":
         return None
     return View(plan.program, f"{_SAYS.get(reduction, CLASS)} {name}")
+
+
+def pooled(plan: ir.Plan) -> bool:
+    """Whether classes of which each sample has one are pooled: then FP and FN are one number."""
+    return plan.metric.task == "multiclass" and plan.metric.tables[0].reduction == "micro"

@@ -37,10 +37,11 @@ def _log(x):
 def _log_ratio(a, b, d):
     """log(a / b) as _log of _ratio gives it, near 1 by d = a - b, which has more digits."""
     if isinstance(d, Tensor):
+        tiny = torch.finfo(d.dtype).tiny
+        b = torch.as_tensor(b).to(d).clamp(min=tiny)
         near = d.abs() < b / 2
-        far = torch.where(near, 1, (a / b.clamp(min=torch.finfo(d.dtype).tiny)).clamp(max=_HUGE))
-        far = far.clamp(min=torch.finfo(d.dtype).tiny)
-        return torch.where(near, torch.log1p(torch.where(near, d, 0) / b), far.log())
+        far = (a / b).clamp(tiny, _HUGE).log()
+        return torch.where(near, torch.log1p(torch.where(near, d, 0) / b), far)
     if abs(d) < b / 2:
         return math.log1p(d / b)
     return math.log(min(max(a / (_TINY if b < _TINY else b), _TINY), _HUGE))

@@ -225,12 +225,17 @@ def _labels(task: str, c: int, place: int, soft: bool, generator: random.Random)
     return [(0.25, 0.75)[place - 2]] * c if soft and place < 4 else drawn
 
 
-def lacking(task: str, data: Tensors, every: bool) -> Tensors:
+def lacking(task: str, data: Tensors, every: bool, negatives: bool = False) -> Tensors:
     """The batch without positives of class 1 (binary: of any), or, under `every`, of all.
 
-    Multiclass labels go to class 0; a binary batch lacks negatives under `every`.
+    Multiclass labels go to class 0; a binary batch lacks negatives under `every`. `negatives` says
+    that they are what class 1 lacks (multilabel).
     """
     target: Any = [[list(row) for row in sample] for sample in data.target]
+    if negatives:
+        for sample in target:
+            sample[1] = [1.0] * len(sample[1])
+        return replace(data, target=target)
     for sample in target:
         for j in range(len(sample[0])):
             if task == "binary":

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import reduce
-from operator import add, mul
 from typing import Any
 
 from mpmath import mp, mpf
@@ -183,15 +181,15 @@ def _of_both(
     values = [on(table) for table in both]
     match name:
         case "weighted":
-            supports = [table[0] + table[1] for table in both]
-            return reduce(add, map(mul, supports, values)) / reduce(add, supports)
+            (one, other), (first, second) = values, (table[0] + table[1] for table in both)
+            return (first * one + second * other) / (first + second)
         case "sum":
-            return reduce(add, values)
+            return values[0] + values[1]
         case "worst":
             return arithmetic.call("min", values)
         case "geomean":
-            return arithmetic.call("sqrt", [reduce(mul, values)])
-    return reduce(add, values) * Jet(mpf(1) / 2)  # macro
+            return arithmetic.call("sqrt", [values[0] * values[1]])
+    return (values[0] + values[1]) * Jet(mpf(1) / 2)  # macro
 
 
 def expected(

@@ -155,6 +155,9 @@ def _policies(one: Case) -> ir.Check:
             mixed = Tensors(data.input, [batches.target[0], *data.target[1:]], data.weight)
             runs.append((one.changed(absent=absent, smooth=0.25), mixed))
     runs.append((one.changed(absent="skip", smooth=0.5), lacking(task, data, True)))
+    if task == "multilabel":
+        full = lacking(task, data, False, negatives=True)
+        runs += [(one.changed(absent=p), full) for p in POLICIES]
     if one.setting.columns:
         light = unweighed(one.full(data))
         runs += [(one.changed(absent=p, smooth=0.25), light) for p in POLICIES]
