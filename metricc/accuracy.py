@@ -33,6 +33,7 @@ CONDITION = {"float64": 450.0, "float32": 5.0}
 DIGITS = 200
 NUDGE = mpf(10) ** -80  # limits are met this far from the edge,
 AGREE = mpf(10) ** -16  # and are limits where another way there ends as near as this
+MARGIN = 30  # digits
 STEP = mpf(10) ** -30  # of a difference quotient
 COARSE = mpf(2) ** -20  # more than float32 code rounds
 MOST = 9  # decades of counts
@@ -157,7 +158,7 @@ def _exact(
 
     def at(point: Mapping[str, Any]) -> list[Any]:
         found = tape.at({sympy.Symbol(n): x for n, x in point.items()}, DIGITS)
-        return [None if f is None else f[0] for f in found]
+        return [None if f is None else _number(*f) for f in found]
 
     results: _Results = []
     with mp.workdps(DIGITS):
@@ -188,6 +189,11 @@ def _exact(
             found = [None if v is None or (v and c is None) else (v, c) for v, c in pairs]
             results.append(dict(zip(outputs, found, strict=True)))
     return results
+
+
+def _number(value: Any, size: Any) -> Any:
+    """A result, or 0 where nothing but the rounding of what cancelled is left."""
+    return mpf(0) if abs(value) <= size * mpf(10) ** (MARGIN - DIGITS) else value
 
 
 def _moved(

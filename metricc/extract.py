@@ -227,9 +227,7 @@ class _Writer:
         for atom, exponent in sorted(term, key=self.literal_key):
             base, power = self.reference(atom), abs(exponent)
             degree = self.network.degree(atom)
-            high = power > 1 and degree * power > MAX_DEGREE
-            size = max(1, int(MAX_DEGREE / degree)) if high else power
-            for part in (*[size] * (power // size), *[power % size] * (power % size > 0)):
+            for part in _parts(power, degree):
                 factor = base if part == 1 else syntax.Power(base, syntax.Number(Fraction(part)))
                 (above if exponent > 0 else below).append((degree * part, factor))
         if not above:
@@ -244,6 +242,15 @@ class _Writer:
 
 
 _Factor: TypeAlias = tuple[Fraction, syntax.Expression]  # with its degree in the counts
+
+
+def _parts(power: int, degree: Fraction) -> list[int]:
+    """A power of counts as powers that are products in every target and that float32 holds."""
+    if degree <= 0 or (power <= 3 and degree * power <= MAX_DEGREE) or power > 8:
+        return [power]
+    size = min(3, max(1, int(MAX_DEGREE / degree)))
+    whole, rest = divmod(power, size)
+    return [size] * whole + [rest] * (rest > 0)
 
 
 def _balanced(

@@ -114,7 +114,8 @@ class _Machine:
         if all(isinstance(b, syntax.Number) for b in below):
             return self.seen(top / bottom, node, top == 0)
         quotient = top / np.where(np.abs(bottom) < self.tiny, self.tiny, bottom)
-        quotient = self.seen(quotient, node, (top == 0) | ~np.isfinite(bottom))
+        by_right = (top == 0) | ~np.isfinite(bottom) | (bottom == 0)  # 1/0 is what guards are for
+        self.seen(np.where(bottom == 0, self.type(0), quotient), node, by_right)
         return np.clip(quotient, -self.huge, self.huge)
 
     def times(self, factors: list[syntax.Expression]) -> Array:

@@ -164,6 +164,23 @@ def test_a_jump_between_branches_is_no_proved_score() -> None:
     assert before == pytest.approx(recall) and recall < 0.5 and after < before
 
 
+@pytest.mark.parametrize("formula", ["-1/(TP - FN)", "1/(TP - FN)"])
+def test_a_pole_inside_the_domain_is_no_proved_direction(formula: str) -> None:
+    finding = only(better, formula, "MC0601")
+    assert finding.severity == "warning" and 0 < data(finding)["share_against"] < 1
+    assert not only(spread, formula, "MC0621").evidence.startswith("proved")
+    assert not any(f.evidence.startswith("proved") for f in found(degenerate, formula, "MC0603"))
+    assert "threshold" not in data(only(fractional, formula, "MC0641"))
+
+
+def test_directions_of_parameters_without_a_range_say_what_they_suppose() -> None:
+    formula = "t(alpha = 0.3, beta = 0.7) = TP/(TP + alpha*FP + beta*FN)"
+    finding = only(better, formula, "MC0601")
+    assert finding.evidence.endswith("for parameters of at least 0")
+    facts = data(only(spread, formula, "MC0621"))
+    assert (facts["low"], facts["high"]) == (0, 1)
+
+
 def test_columns_have_examples_with_samples_of_one_size() -> None:
     finding = only(better, "cost_by_amount", "MC0601")
     assert finding.severity == "warning" and "amount 0.5" in data(finding)["rises"][1]

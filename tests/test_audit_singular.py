@@ -147,7 +147,15 @@ ODD = (
     "worst(f1)/PP",
     "log(1 + 1/FN)/P",
 )
-QUICK = ("f1", "positive_likelihood_ratio", "log_odds_ratio", "kl_divergence", "edi", "agm")
+QUICK = (
+    "f1",
+    "positive_likelihood_ratio",
+    "log_odds_ratio",
+    "kl_divergence",
+    "edi",
+    "agm",
+    "mutual_information",
+)
 BINARY = [name for name in library.metrics() if name not in ("cost_by_amount", "savings_by_amount")]
 
 

@@ -35,7 +35,7 @@ WHY = {
     "savings_by_amount": "a minimum under a difference: two cases would need two forms",
     "goodman_kruskal_lambda": "three maxima that cancel: 2 of 4 counts would do in each case",
     "goodman_kruskal_lambda_b": "three maxima that cancel: 2 of 4 counts would do in each case",
-    "optimized_precision": "a difference of two rates under |x|; float32 alone",
+    "optimized_precision": "a rate less the magnitude of another difference",
     "agm": "a root and a rate of opposite sign",
     "kl_divergence": "log(1 + x) - x: two terms that cancel to second order",
     "eds": "a difference of two logarithms, each times a count",

@@ -441,7 +441,9 @@ def _call(node: ast.Call) -> Iterator[tuple[str, str]]:
         yield "guard", _atom(of)
         if called == "clamp" and node.keywords:
             other_name = {"min": "max", "max": "min"}
-            words = [ast.keyword(other_name.get(k.arg or "", k.arg), k.value) for k in node.keywords]
+            words = [
+                ast.keyword(other_name.get(k.arg or "", k.arg), k.value) for k in node.keywords
+            ]
             yield "guard", _put(node, keywords=words)
     if called in ("min", "max") and len(args) == 2:
         yield "guard", _atom(args[0])
@@ -489,9 +491,7 @@ def _called(node: ast.Call) -> str:
 
 
 def _renamed(func: ast.expr, name: str) -> ast.expr:
-    return (
-        ast.Attribute(func.value, name) if isinstance(func, ast.Attribute) else ast.Name(name)
-    )
+    return ast.Attribute(func.value, name) if isinstance(func, ast.Attribute) else ast.Name(name)
 
 
 def _names(node: ast.expr) -> set[str]:
@@ -530,4 +530,3 @@ def _wordy(node: ast.expr) -> bool:
         return True
     text = isinstance(node, ast.Constant) and isinstance(node.value, str)
     return text and node.value not in POLICIES  # type: ignore[union-attr]
-

@@ -3,7 +3,8 @@
     python docs/benchmarks/mutation.py                      # 1,000 faults, seed 1, two processes
     python docs/benchmarks/mutation.py --seed 2 --faults 500
     python docs/benchmarks/mutation.py --table              # the page's tables, of the results file
-    python docs/benchmarks/mutation.py --show KEY           # one fault, tried once more
+    python docs/benchmarks/mutation.py --again              # what was missed, with verify as it is now
+    python docs/benchmarks/mutation.py --show KEY           # one fault: its diff
 
 Faults are drawn from the seed, as evenly over kinds and files as there are places for them
 (`mutants.py`). Each stands alone in its file, whose code is then tested as it stands, by the checks
@@ -104,6 +105,7 @@ class Fault:
     kind: str
     number: int  # of its place among those of the file
     key: str
+    first: str = ""  # what came of it when it was first tried, where this is another time
 
 
 def drawn(seed: int, wanted: int, chosen: list[int]) -> list[Fault]:
@@ -190,6 +192,7 @@ def worker(index: int, faults: list[Fault], told: Any) -> None:
         one = mutants.mutant(made.source, places[fault.number])
         assert one is not None
         row = {**dataclasses.asdict(one), "file": index, "title": title(index), "key": fault.key}
+        row |= {"first": fault.first} if fault.first else {}
         row.pop("text")
         started = time.monotonic()
         by = apart(lambda text=one.text: verified(text))
@@ -351,8 +354,10 @@ def verdicts(rows: list[dict[str, Any]]) -> str:
     told = f"{len(rows):,} faults: {counts['caught']:,} caught"
     told += f", {counts['timed out']} ran into the time limit" if counts["timed out"] else ""
     told += f", {counts['missed']} missed, {counts['equivalent']} change no result"
-    share = 100 * found / max(faults, 1)
-    return f"{told}; score {share:.1f} % of {faults:,}"
+    told += f"; score {100 * found / max(faults, 1):.1f} % of {faults:,}"
+    if later := sum(row.get("first") == "missed" and row["verdict"] == "caught" for row in rows):
+        told += f" ({100 * (found - later) / max(faults, 1):.1f} % when first tried)"
+    return told
 
 
 def table(rows: list[dict[str, Any]], name: str, key: Callable[[dict[str, Any]], str]) -> str:
@@ -391,6 +396,19 @@ def listed(rows: list[dict[str, Any]], verdict: str) -> Iterator[str]:
                 yield f"    {row['by']}"
 
 
+def _equivalent(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The faults that change no result, each with where it is."""
+    yield "| function | fault |"
+    yield "|---|---|"
+    same = {}
+    for row in rows:
+        if row["verdict"] == "equivalent":
+            key = row["function"].rsplit(".", 1)[-1], row["before"], row["after"]
+            same.setdefault(key, row)
+    for function, before, after in sorted(same):
+        yield f"| `{function}` | {cell(before)} → {cell(after)} |"
+
+
 @click.command()
 @click.option("--seed", default=1, show_default=True)
 @click.option("--faults", "wanted", default=1000, show_default=True)
@@ -403,6 +421,7 @@ def listed(rows: list[dict[str, Any]], verdict: str) -> Iterator[str]:
     show_default=True,
 )
 @click.option("--table", "tables", is_flag=True, help="Print the tables of the results file.")
+@click.option("--again", is_flag=True, help="Try what was missed once more.")
 @click.option("--show", help="The key of a fault: print its diff.")
 def main(
     seed: int,
@@ -411,13 +430,18 @@ def main(
     chosen: tuple[int, ...],
     results: Path,
     tables: bool,
+    again: bool,
     show: str | None,
 ) -> None:
     """Put single faults into generated files and see which `metricc verify` finds."""
     if show is not None:
         _show(show)
         return
-    if not tables:
+    if again:
+        missed = [row for row in rows_of(results) if row["verdict"] == "missed"]
+        run([_fault(row) for row in missed], results, workers)
+        rows = rows_of(results)
+    elif not tables:
         code = state()
         done = {row["key"] for row in rows_of(results) if row.get("state") == code}
         faults = drawn(seed, wanted, list(chosen) or list(range(len(FILES))))
@@ -436,8 +460,15 @@ def main(
     print(table(rows, "task", task), "\n")
     if tables:
         print(table(rows, "file", lambda row: cell(row["title"])), "\n")
+    if tables:
+        print("\n".join(_equivalent(rows)), "\n")
     print("\n".join(listed(rows, "missed")))
     sys.exit(any(row["verdict"] == "missed" for row in rows))
+
+
+def _fault(row: dict[str, Any]) -> Fault:
+    number = int(row["key"].rsplit("-", 1)[1])
+    return Fault(row["file"], row["kind"], number, row["key"], row.get("first", row["verdict"]))
 
 
 def _show(key: str) -> None:

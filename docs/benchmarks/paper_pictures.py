@@ -41,7 +41,7 @@ def win_rates(reports: dict[str, Report]) -> Figure:
             ax.axvline(0.5, color="black", linewidth=0.8)
             ax.set(title=f"{model}: wins against {other}", xlim=(0, 1), yticks=range(len(names)))
             ax.set_yticklabels(names, fontsize=8)
-    axes[0, 0].legend(fontsize=7)
+    axes[0, 1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -30,7 +30,9 @@ PAPER = {"SLP": 0.01, "MLP": 0.001}
 TUNED = "BCE, tuned"  # BCE whose rate is chosen, and which is judged, at the cut tuned in training
 INNER = 0.25  # the share of the training part that rates are compared on
 GRID = 1.4  # batch sizes are 9, 9 * 1.4, ...: sets of like sizes share one, and one training
-TOGETHER = 8000  # rows of the sets of a unit, unless it is a single set
+# Rows of the sets of a unit, unless it is a single set. All rows of the SLP's are in every step:
+# more of them would leave the processor's cache.
+TOGETHER = {"SLP": 4500, "MLP": 8000}
 CALLS = 2500  # rows that take as long as what a unit of any size takes, roughly
 Places = NDArray[np.int64]
 
@@ -93,7 +95,7 @@ def units(
             bundle = left[:1]
             for one in left[1:]:
                 rows = sum(s.rows for s in bundle)
-                if rows + one.rows <= TOGETHER and alike(one, bundle[0]):
+                if rows + one.rows <= TOGETHER[model] and alike(one, bundle[0]):
                     bundle.append(one)
             left = [one for one in left if one not in bundle]
             cost = float(sum(s.rows for s in bundle) + CALLS)

@@ -127,7 +127,7 @@ class Mlp:
     def forward(self, theta: Tensor, x: Tensor, training: bool) -> Tensor:
         """The logits (K, G, rows) of x (G, rows, d)."""
         groups, width, _ = theta.shape
-        dense, gamma, beta, out, bias = theta.split(self.parts, 2)
+        dense, gamma, beta, out, bias = theta.split(self.parts, 2)  # type: ignore[no-untyped-call]
         h = torch.bmm(dense.reshape(groups, width * HIDDEN, -1), x.transpose(1, 2))
         h = functional.batch_norm(
             h.reshape(1, -1, x.shape[1]),

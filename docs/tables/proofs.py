@@ -60,8 +60,8 @@ The procedures, all in one algebra:
   values of theirs.
 - **case by case**: both branches of every condition, each by the above.
 
-All of it is counted work with a budget; a form beyond it is compared. The library's {metrics}
-metrics:
+All of it is counted work with a budget; a form beyond it is compared. The library
+has {metrics} metrics.
 
 ## First derivatives
 

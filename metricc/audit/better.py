@@ -30,11 +30,11 @@ def findings(subject: Subject) -> list[ir.Finding]:
     fact = f"a more correct prediction never {wrong} {name}: it is {kind}{_half(plan)}"
     data: tuple[tuple[str, ir.Datum], ...] = (("direction", audit.direction),)
     proof = _proof(subject)
-    if proof and _continuous(plan):
+    if proof and _continuous(plan, proof):
         return [ir.Finding("MC0601", "note", fact, proof, data=data)]
     steps = brute.class_steps(plan) if view is None else brute.steps(view.program)
     against = steps.fall if audit.direction == "score" else steps.rise
-    signs = f"{proof} on both sides of every jump" if proof else audit.direction_proof
+    signs = f"{proof}, on each side of a jump" if proof else audit.direction_proof
     evidence = f"{signs}, and {steps.count:,} single steps"
     if against is None:
         return [ir.Finding("MC0601", "note", fact, evidence, data=data)]
@@ -55,16 +55,17 @@ def settled(subject: Subject) -> tuple[str, str] | None:
     if subject.audit.direction == "mixed":
         return None
     proof = _proof(subject)
-    if not proof or not _continuous(subject.plan):
+    if not proof or not _continuous(subject.plan, proof):
         return None
     best = "perfect" if subject.audit.direction == "score" else "worst"
     return best, proof.removeprefix(PROVED)
 
 
-def _continuous(plan: ir.Plan) -> bool:
+def _continuous(plan: ir.Plan, proof: str) -> bool:
     """Whether nothing jumps inside the domain: then signs of slopes say what single steps do."""
     for program in plan.programs:
         value, unknowns = program.forms["value"].expression, program.metric.unknowns
+        unknowns = positive(unknowns) if proof.endswith(POSITIVE) else unknowns
         if value.has(Select):
             return False
         parts = sympy.preorder_traversal(value)

@@ -134,6 +134,7 @@ class Corners:
 
 
 def _symbol(name: str, nonnegative: bool) -> sympy.Symbol:
+    name = f"{name}_" if name in (P.name, N.name) else name  # a parameter may be called P
     if nonnegative:
         return sympy.Symbol(name, positive=True)
     return sympy.Symbol(name, real=True)

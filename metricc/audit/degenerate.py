@@ -10,7 +10,7 @@ from __future__ import annotations
 import sympy
 
 from metricc import ir
-from metricc.audit import places, terms
+from metricc.audit import better, places, terms
 from metricc.audit.corners import Corners, Reading
 from metricc.audit.germs import Unknown, vanishes
 from metricc.audit.subject import Subject
@@ -44,7 +44,8 @@ def _reached(subject: Subject) -> list[ir.Finding]:
     """The constant predictions that reach the best value."""
     audit, metric, name = subject.audit, subject.metric, subject.options.name
     view = terms.one_table(subject.plan, name)
-    if view is None or metric.task == "multiclass" or metric.elements or audit.direction == "mixed":
+    other = metric.task == "multiclass" or bool(metric.elements)
+    if view is None or other or better.settled(subject) is None:
         # In a multiclass task no prediction is all positive in every class.
         return [_seen(subject)] if audit.degenerate else []
     corners = Corners(view.program)
@@ -112,7 +113,7 @@ def _threshold(subject: Subject, view: terms.View) -> list[ir.Finding]:
         evidence = "proved: rational functions"
     else:
         perfect = Corners(view.program).at("perfect", threshold)
-        if subject.audit.direction == "mixed" or perfect.expression not in ends:
+        if better.settled(subject) is None or perfect.expression not in ends:
             return []
         end = ends[perfect.expression]
         fact = f"the implied threshold of {view.name} goes to {end} where predictions are perfect: "

@@ -34,7 +34,8 @@ def findings(subject: Subject) -> list[ir.Finding]:
     if audit.linear:
         return [_linear(subject)]
     view = terms.one_table(plan, subject.options.name)
-    if view is None or view.metric.columns or subject.metric.by_sample:
+    taken = {P.name, N.name} & {parameter.name for parameter in subject.metric.parameters}
+    if view is None or view.metric.columns or subject.metric.by_sample or taken:
         return []
     rational = view.program.forms["value"].expression.is_rational_function()
     evidence = "proved: rational functions in lowest terms" if rational else "not seen to be one"
@@ -45,13 +46,15 @@ def findings(subject: Subject) -> list[ir.Finding]:
     if law is None:
         return [_other(subject, view, evidence)]
     threshold, best = law
-    text = str(threshold)
-    fact = f"{view.name} is a ratio of linear functions of TP and FP: its best predictions cut "
-    fact += f"calibrated probabilities at {text}"
+    evidence = f"proved: rational functions ({KOYEJO})"
+    data: tuple[tuple[str, ir.Datum], ...] = (("linear_fractional", True),)
+    fact = f"{view.name} is a ratio of linear functions of TP and FP"
+    if better.settled(subject) is None:
+        return [ir.Finding("MC0641", "note", fact, evidence, data=data)]
+    fact += f": its best predictions cut calibrated probabilities at {threshold}"
     if threshold.has(best):
         fact += f", {best} being its best value"
-    data: tuple[tuple[str, ir.Datum], ...] = (("linear_fractional", True), ("threshold", text))
-    evidence = f"proved: rational functions ({KOYEJO})"
+    data += (("threshold", str(threshold)),)
     return [ir.Finding("MC0641", "note", fact, evidence, None, TUNED, data)]
 
 

@@ -57,6 +57,7 @@ class Row:
     place: ir.Place | None
     quotient: bool = True  # 0/0, rather than logarithms of 0
     seen: bool = False  # whether the limits are no more than those that were seen
+    given: str = ""  # the parameters at which it was measured
 
 
 def findings(subject: Subject) -> list[ir.Finding]:
@@ -102,6 +103,7 @@ def _without_value(
             places.at(metric, zeros.cells),
             quotient,
             bool(faces.at(frozenset()).crossings),
+            _given(near),
         )
 
 
@@ -121,7 +123,8 @@ def _steep(
             one = replace(zero_set(metric, zeros, "infinite"), table=table)
             place = places.rooted(metric, cells)
             rule = covered(faces, metric, cells)
-            yield Row((one,), "steep", None, Growth.none(), gradient, rule, None, place)
+            row = Row((one,), "steep", None, Growth.none(), gradient, rule, None, place)
+            yield replace(row, given=_given(near))
 
 
 def covered(faces: Faces, metric: ir.Metric, cells: Sequence[str]) -> bool:
@@ -152,6 +155,12 @@ def _in_file(program: ir.Program, near: Near, cells: Sequence[str]) -> float | N
         table = {c: 0.0 if c in cells else n for c, n in (plain | columns).items()}
         found.add(round(results(program.value, fixed | table)[0], 6) + 0.0)  # never -0
     return found.pop() if len(found) == 1 else None
+
+
+def _given(near: Near) -> str:
+    """The parameters in words: " at beta = 1"."""
+    named = ", ".join(f"{name} = {float(number):g}" for name, number in near.fixed.items())
+    return f" at {named}" if named else ""
 
 
 # -- in words --------------------------------------------------------------------------------------
@@ -197,14 +206,14 @@ def _finding(metric: ir.Metric, row: Row) -> ir.Finding:
     elif row.kind == "infinite":
         fact = f"{name} has no bound where {where}: {_grows(row)}"
     else:
-        fact = f"the gradient of {name} has no bound where {where}: it grows like {row.gradient}"
+        fact = f"{name} has a gradient without bound where {where}: it grows like {row.gradient}"
         fact += ", t the distance"
     policy = _policy(row, left)
     mild = row.kind == "steep" and not row.gradient.power
     severity: ir.Severity = "note" if row.covered or _rare(zeros) or mild else "warning"
-    evidence = MEASURED
+    evidence = MEASURED + row.given
     if row.limits is not None:
-        evidence = f"proved; limits along {row.limits.ways} ways, {MEASURED}"
+        evidence = f"proved; limits along {row.limits.ways} ways, {evidence}"
     return ir.Finding(
         "MC0611" if row.kind == "undefined" else "MC0612",
         severity,

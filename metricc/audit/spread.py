@@ -147,7 +147,8 @@ def _over_shares(
     if used:
         given = [p for p in view.metric.parameters if p.name in used]
         where += f", at {_chosen(given)}" if given else ""
-    return End(number, brute.number(number), reached, where, proved)
+    # What is infinite is a limit, which needs no search.
+    return End(number, brute.number(number), reached, where, proved or math.isinf(number))
 
 
 def _stationary(curve: sympy.Expr, share: sympy.Symbol) -> tuple[list[Any], bool]:

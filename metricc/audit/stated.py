@@ -28,9 +28,9 @@ def _stated(text: str) -> float | None:
         return float(text)
     try:
         body = parse(text).metric
-    except MetriccError:
+        return None if body is None else _evaluated(body.body)
+    except (MetriccError, ArithmeticError, ValueError):
         return None
-    return None if body is None else _evaluated(body.body)
 
 
 def _evaluated(node: syntax.Expression) -> float | None:

@@ -38,8 +38,8 @@ def _log_ratio(a, b, d):
     """log(a / b) as _log of _ratio gives it, near 1 by d = a - b, which has more digits."""
     if isinstance(d, Tensor):
         tiny = torch.finfo(d.dtype).tiny
-        b = torch.as_tensor(b).to(d).clamp(min=tiny)
-        near = d.abs() < b / 2
+        b = torch.as_tensor(b).to(d)
+        near, b = d.abs() < b / 2, b.clamp(min=tiny)
         far = (a / b).clamp(tiny, _HUGE).log()
         return torch.where(near, torch.log1p(torch.where(near, d, 0) / b), far)
     if abs(d) < b / 2:

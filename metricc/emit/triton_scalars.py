@@ -123,9 +123,9 @@ def _gpu_log(x):
 @triton.jit
 def _gpu_log_ratio(a, b, d):
     """log(a / b) as _gpu_log gives it, near 1 by d = a - b: Kahan's log1p(x) for x = d / b."""
-    d, b = _gpu_wide(d), _gpu_positive(b)
+    d, b = _gpu_wide(d), _gpu_wide(b)
     near = tl.abs(d) < b / 2
-    x = tl.where(near, d, 0) / b
+    x = tl.where(near, d, 0) / tl.where(near, b, 1)
     u = 1 + x
     close = tl.where(u == 1, x, tl.log(u) * x / tl.where(u == 1, 1, u - 1))
     return tl.where(near, close, _gpu_log(_gpu_ratio(a, b)))

@@ -112,6 +112,7 @@ def signatures(calls: Calls) -> ir.Check:
     wanted.append(("forward", calls.loss.forward, {**batch, **counted}))
     if counted:
         wanted.append(("counts", calls.loss.counts, batch))
+        wanted.append(("Counts", module.Counts.__init__, {"decay": 0.99}))
     if soft := dict.fromkeys(calls.surrogate.defaults):
         wanted.append(("set_surrogate", calls.loss.set_surrogate, soft))
     wrong = [x for name, code, w in wanted for x in differing(name, defaults(code), w)]

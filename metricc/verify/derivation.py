@@ -22,6 +22,7 @@ from metricc.verify.points import (
     with_columns,
     worse,
 )
+from metricc.verify.scalars import on_tensors, saturated
 from metricc.verify.tables import Setting, Tables
 from metricc.verify.totals import Totals, judged, prepared
 
@@ -262,42 +263,22 @@ def _scalars(
             far, extremes = worse(far, error), extremes + 1
         else:
             ordinary, points = worse(ordinary, error), points + 1
-    ordinary = worse(ordinary, _on_tensors(code, places))
-    ordinary = worse(ordinary, _saturated(code, outputs, program))
+    here = [p for p in places if p.parameters == places[0].parameters and not p.extreme]
+    rows = [[*p.cells.values()] for p in here]
+    ordinary = worse(ordinary, on_tensors(code, rows, places[0].parameters if here else {}))
+    ordinary = worse(ordinary, _minute(code, outputs, program))
     allowed = LOGARITHMS_ALLOWED if _logarithms(program) else SCALARS_ALLOWED
     checks = [_verdict(f"{name}(), {points} points, float64", ordinary, allowed, points)]
     return checks + _beyond(name, far, allowed, extremes)
 
 
-def _on_tensors(code: Callable[..., Any], places: Sequence[_Place]) -> Any:
-    """The code on tensors against itself on floats, all places at once, and finite at 0/0."""
-    import torch
-
-    worst = mpf(0)
-    for parameters in ({n: x for n, x in places[0].parameters.items()},) if places else ():
-        here = [p.cells for p in places if p.parameters == parameters and not p.extreme]
-        ends = [dict.fromkeys(here[0], 0.0)] if here else []
-        rows = [[*p.values()] for p in (*here, *ends)]
-        together = code(*torch.tensor(rows, dtype=torch.float64).unbind(1), **parameters)
-        together = together if isinstance(together, tuple) else (together,)
-        for index, row in enumerate(rows):
-            alone = code(*row, **parameters)
-            alone = alone if isinstance(alone, tuple) else (alone,)
-            for one, several in zip(alone, together, strict=True):
-                all_of_it = torch.as_tensor(several, dtype=torch.float64).expand(len(rows))
-                got, wanted = mpf(all_of_it[index].item()), mpf(float(one))
-                error = abs(got - wanted) / max(abs(wanted), mpf(10) ** -3)
-                worst = worse(worst, error if mp.isfinite(got) else mp.nan)
-    return worst
-
-
-def _saturated(code: Callable[..., Any], outputs: Sequence[str], program: ir.Program) -> Any:
-    """0 where the code keeps to what it may return on tables whose slopes are beyond all bounds:
-    a finite number, and a large one of the right sign where the slope is."""
+def _minute(code: Callable[..., Any], outputs: Sequence[str], program: ir.Program) -> Any:
+    """0 where the code keeps to what it may return on tables with slopes beyond all bounds."""
     for parameters in parameter_sets(program.metric)[:1]:
         parsed = Parsed(program.metric, parameters)
         for index, table in enumerate(MINUTE if parsed.clear else ()):
-            cells = [x * (1 + (i // 4)) for i, x in enumerate(table * (len(program.metric.cells) // 4))]
+            columns = range(1, 1 + len(program.metric.cells) // 4)
+            cells = [x * column for column in columns for x in table]
             terms = _terms(list(parsed.elements.values()), index)
             place = dict(zip(program.metric.cells, cells, strict=True)) | terms
             try:
@@ -306,14 +287,9 @@ def _saturated(code: Callable[..., Any], outputs: Sequence[str], program: ir.Pro
                 continue
             results = code(*place.values(), **parsed.parameters)
             results = results if isinstance(results, tuple) else (results,)
-            for output, result in zip(outputs, results, strict=True):
-                if not mp.isfinite(mpf(float(result))):
-                    return mp.nan
-                wanted = exact[output]
-                exactly = output == "value" or not program.forms[output].cancels
-                far = exactly and not mp.isnan(wanted) and abs(wanted) > 1e30
-                if far and float(result) * wanted < 0:
-                    return mp.nan
+            named = dict(zip(outputs, results, strict=True))
+            if not saturated(named, exact, lambda n: n != "value" and program.forms[n].cancels):
+                return mp.nan
     return mpf(0)
 
 
@@ -325,9 +301,7 @@ def _beyond(name: str, far: Any, allowed: float, extremes: int) -> list[ir.Check
     return [beyond] if extremes else []
 
 
-def _error(
-    results: Mapping[str, Any], program: ir.Program, place: _Place, largest: float
-) -> Any:
+def _error(results: Mapping[str, Any], program: ir.Program, place: _Place, largest: float) -> Any:
     """The largest relative error of the outputs at one table."""
     cells = [place.cells[cell] for cell in program.metric.cells]
     slopes = place.slopes[: len(cells)]

@@ -41,7 +41,9 @@ def counted(calls: Calls) -> ir.Check:
     for given, weighs, masked in runs:
         loss = calls.loss(**{**calls.required, **given})
         found = loss.counts(input, target, weight, mask if masked else None, **columns)
-        if found.requires_grad or found.dtype != torch.float64:
+        halves = {n: x.float() for n, x in columns.items()}
+        single = loss.counts(input.float(), target, **halves)
+        if any(x.requires_grad or x.dtype != torch.float64 for x in (found, single)):
             return ir.Check("counts() against mpmath", "not constant float64", "constant", False)
         wanted = _exact(calls.one, _weighed(data, weighs), given)
         found = found.reshape(found.shape[0], -1)[: len(wanted[0])]
@@ -140,12 +142,13 @@ def _kept(kind: Callable[..., Any], each: list[Any]) -> float:
     again = (sum(each) + each[0]) / (len(each) + 1)
     for one in (running, other):
         error = worse(error, difference(one.add(each[0]), again))
-    if kind().add(each[0].float()).dtype != torch.float32:
-        raise TypeError("a mean of another dtype than the counts")
     other.reset()
     error = worse(error, difference(other.add(each[2]), each[2]))
     error = worse(error, difference(other.add(each[0]), (each[2] + each[0]) / 2))
-    return float(worse(error, difference(running.add(again), again)))
+    error = worse(error, difference(running.add(again), again))
+    if running.add(each[0].float()).dtype != torch.float32:
+        raise TypeError("a mean of another dtype than the counts")
+    return float(error)
 
 
 def _taken(call: Callable[[Any], Any], counts: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -89,7 +90,7 @@ def _tensors(calls: Calls) -> Iterator[tuple[str, Call]]:
         bad = [c[1:], -c, c.tolist(), None, c.clone().requires_grad_(), c.to("meta")]
         rows += [(name, z, y, {name: x}) for x in bad]
     for name, x, t, own in rows:
-        yield name, lambda x=x, t=t, own=own: calls.one.loss(x, t, **{**given, **own})
+        yield name, partial(calls.one.loss, x, t, **{**given, **own})
 
 
 def _bad(calls: Calls) -> dict[str, list[Any]]:
@@ -127,11 +128,10 @@ def _options(calls: Calls) -> Iterator[tuple[str, Call]]:
         rows += [(name, (*value, x) if several else x) for x in _ends(interval, inside=False)]
         rows += [(name, ())] * several
     for name, value in rows:
-        yield name, lambda n=name, v=value: calls.one.loss(z, y, **{**given, n: v})
-        yield f"{name} of the class", lambda n=name, v=value: built(n, v)
+        yield name, partial(calls.one.loss, z, y, **{**given, name: value})
+        yield f"{name} of the class", partial(built, name, value)
         if name in calls.surrogate.defaults:
-            loss = calls.loss(**own)
-            yield f"{name} later", lambda n=name, v=value, to=loss: to.set_surrogate(**{n: v})
+            yield f"{name} later", partial(calls.loss(**own).set_surrogate, **{name: value})
     if calls.one.shared:
         shares = torch.ones(CLASSES, requires_grad=True)
         yield "class_weight", lambda: calls.one.loss(z, y, **{**given, "class_weight": shares})
@@ -157,7 +157,7 @@ def _groups(calls: Calls) -> Iterator[tuple[str, Call]]:
             return calls.one.loss(z, y, process_group=group, **given)
 
     for name, group in (("a number", 7), ("a word", "worlds")):
-        yield f"process_group, {name}", lambda g=group: among(g)
+        yield f"process_group, {name}", partial(among, group)
     yield "process_group of others", lambda: among(handle, rank=-1)
     yield "process_group without distributed", lambda: among(handle, there=False)
 
@@ -178,12 +178,12 @@ def _counts(calls: Calls) -> Iterator[tuple[str, Call]]:
             spoiled.append(table.clone())
             spoiled[-1].view(-1)[place] = number
     for x in (*spoiled, table.to(torch.complex128), table.tolist(), table[None], 3):
-        yield "counts", lambda x=x: calls.one.loss(z, y, counts=x, **given)
+        yield "counts", partial(calls.one.loss, z, y, counts=x, **given)
     kind = calls.module.Counts
     for decay in (-1e-9, 1 + 1e-9, math.nan):
-        yield "decay", lambda d=decay: kind(decay=d)
+        yield "decay", partial(kind, decay=decay)
         state = {**kind(decay=0.5).state_dict(), "decay": decay}
-        yield "decay of a checkpoint", lambda s=state: kind(decay=0.5).load_state_dict(s)
+        yield "decay of a checkpoint", partial(kind(decay=0.5).load_state_dict, state)
     full = kind(decay=0.5)
     full.add(table)
     yield "counts of another loss", lambda: full.add(torch.cat([table, table]))
@@ -196,6 +196,10 @@ def _allowed(calls: Calls) -> Iterator[tuple[str, Call]]:
     z, y, w, given = _data(calls)
     columns = {n: x for n, x in given.items() if n in calls.one.setting.columns}
     own = {n: x for n, x in given.items() if n not in columns}
+
+    def built(more: dict[str, Any]) -> Any:
+        return calls.loss(**{**own, **more})(z, y, **columns)
+
     several: list[dict[str, Any]] = [
         *({"smooth": x} for x in (0, 1e6)),
         *({"label_smoothing": x} for x in (0, 1)),
@@ -208,8 +212,8 @@ def _allowed(calls: Calls) -> Iterator[tuple[str, Call]]:
         several += [{name: (end,) if isinstance(value, tuple) else end} for end in ends]
     for more in several:
         name = f"{next(iter(more))}={next(iter(more.values()))}"
-        yield name, lambda m=more: calls.one.loss(z, y, **{**given, **m})
-        yield f"{name}, class", lambda m=more: calls.loss(**{**own, **m})(z, y, **columns)
+        yield name, partial(calls.one.loss, z, y, **{**given, **more})
+        yield f"{name}, class", partial(built, more)
     yield "weight 0", lambda: calls.one.loss(z, y, weight=w * (w > 1), **given)
     yield "bool labels", lambda: calls.one.loss(z, y.to(torch.uint8), **given)
     if not calls.one.wide:
@@ -217,7 +221,8 @@ def _allowed(calls: Calls) -> Iterator[tuple[str, Call]]:
         yield "decay 0", lambda: kind(decay=0)
         yield "decay 1", lambda: kind(decay=1)
         table = calls.loss(**own).counts(z, y, **columns)
-        slightly = table - 1e-9 * table.sum() * (table == table.min())  # as rounding leaves it
+        least = -1e-9 * table.sum()  # as rounding leaves it
+        slightly = torch.where(table == table.min(), least, table)
         yield "counts below 0 by rounding", lambda: calls.one.loss(z, y, counts=slightly, **given)
         yield "empty counts", lambda: calls.one.loss(z, y, counts=0 * table, **given)
 

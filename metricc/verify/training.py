@@ -11,6 +11,7 @@ from types import ModuleType
 from metricc import ir
 from metricc.surrogates import Surrogate
 from metricc.verify.agreement import (
+    EXACT_ALLOWED,
     apart,
     blocks,
     classes,
@@ -26,6 +27,7 @@ from metricc.verify.batches import Tensors
 from metricc.verify.calling import Calls, modules, signatures
 from metricc.verify.case import Case, Found, case, compared, flat, gradient, judged, tensors
 from metricc.verify.given import counted, parts, samples_as_elements
+from metricc.verify.policies import ALLOWED, POLICIES, policies
 from metricc.verify.points import (
     CLASSES,
     STEEP,
@@ -82,7 +84,7 @@ def checks(
         ("module = function", lambda: modules(calls)),
         ("wrong input and ends of ranges", lambda: refusals(calls)),
         ("fake tensors", lambda: unseen(calls)),
-        ("policies", lambda: _policies(first)),
+        ("policies", lambda: policies(first)),
         ("masked and ignored", lambda: _masked(first)),
         ("autograd of the plain forward", lambda: _autograd(cases)),
         ("gradcheck", lambda: _gradcheck(last, second=False)),
@@ -115,12 +117,15 @@ def _without_looking(cases: list[Case], calls: Calls) -> list[tuple[str, Callabl
     """What is tested of the traced form too, in eager mode."""
     first = cases[0]
     found: list[tuple[str, Callable[[], ir.Check]]] = [
-        ("policies", lambda: _policies(first)),
+        ("policies", lambda: policies(first)),
         ("upstream gradient", lambda: _upstream(first)),
         ("two ranks", lambda: ranks(calls)),
         ("finite on ugly batches", lambda: _finite(cases)),
     ]
-    return found if first.wide else [*found, ("given counts", lambda: parts(calls, False))]
+    if not first.wide:
+        found.append(("given counts", lambda: parts(calls, False)))
+        found.append(("counts()", lambda: counted(calls)))
+    return found
 
 
 def _accuracy(cases: list[Case], dtype: str) -> ir.Check:
@@ -139,47 +144,6 @@ def _accuracy(cases: list[Case], dtype: str) -> ir.Check:
                 data = replace(data, sample_weight=weights)
             found.add(judged(one, data, dtype))
     return found.check(f"{dtype} against mpmath, {found.elements} elements", BUDGET[dtype])
-
-
-def _policies(one: Case) -> ir.Check:
-    """Absent classes, smoothing, shares of classes, and reductions, in float64."""
-    task = one.setting.task
-    data = some(one, 20, 1.5, 4, False)
-    soft = some(one, 20, 1.5, 6, True)
-    runs: list[tuple[Case, Tensors]] = [(one.changed(label_smoothing=0.1), soft)]
-    for absent, every in product(POLICIES, (False, True)):
-        smooth = 0.5 if absent == "diagonal" and every else 0.0
-        batches = lacking(task, data, every)
-        runs.append((one.changed(absent=absent, smooth=smooth), batches))
-        if one.wide:  # absent from one sample alone
-            mixed = Tensors(data.input, [batches.target[0], *data.target[1:]], data.weight)
-            runs.append((one.changed(absent=absent, smooth=0.25), mixed))
-    runs.append((one.changed(absent="skip", smooth=0.5), lacking(task, data, True)))
-    if task == "multilabel":
-        full = lacking(task, data, False, negatives=True)
-        runs += [(one.changed(absent=p), full) for p in POLICIES]
-    if one.setting.columns:
-        light = unweighed(one.full(data))
-        runs += [(one.changed(absent=p, smooth=0.25), light) for p in POLICIES]
-    if one.shared:
-        shared = one.changed(class_weight=SHARES)
-        runs.append((shared.changed(label_smoothing=0.2), soft))
-        runs += [(shared.changed(absent=p), lacking(task, data, False)) for p in POLICIES]
-        alone = one.changed(class_weight=(0.0, 2.0, 0.0))
-        runs += [(alone.changed(absent=p), data) for p in POLICIES]
-    if one.several:
-        shares = SHARES if one.shared else None
-        if one.setting.per == "sample":
-            soft = replace(
-                soft, weight=None, sample_weight=[0.5 + n for n in range(len(soft.input))]
-            )
-        for reduction in ("sum", "none"):
-            runs.append((one.changed(reduction=reduction, class_weight=shares), soft))
-    found = Found()
-    for varied, tested in runs:
-        found.add(judged(varied, tested))
-    name = f"absent classes and other policies, {len(runs)} batches"
-    return found.check(name, BUDGET["float64"])
 
 
 def _masked(one: Case) -> ir.Check:

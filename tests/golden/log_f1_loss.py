@@ -53,7 +53,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "LogF1Loss", "gradient", "log_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '6960c3d9d653f40014aa8dcac70f44011d5023b74634bf44414207a8b7270706', 'code_sha256': '1e57f19f2a45c9201669712256dfb4c4c78a88dd2e50e4d8b2bf8566b3ee2cd4', 'words_sha256': '0731e65699aa59bf41362866a747eaf241f9a185322c7ce7cfd21b45781995e1', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '7f01f104de5069dabd6cfb926bae136ea4b25a39f4d475557a86854117b51d43', 'code_sha256': '6dd2fd17fa3275ba13d389d1b8d29d3a95749809588cfefe9c21da3877a49e03', 'words_sha256': '0731e65699aa59bf41362866a747eaf241f9a185322c7ce7cfd21b45781995e1', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -654,10 +654,11 @@ def _ratio(a, b):
 def _log_ratio(a, b, d):
     """log(a / b) as _log of _ratio gives it, near 1 by d = a - b, which has more digits."""
     if isinstance(d, Tensor):
-        near = d.abs() < b / 2
-        far = torch.where(near, 1, (a / b.clamp(min=torch.finfo(d.dtype).tiny)).clamp(max=_HUGE))
-        far = far.clamp(min=torch.finfo(d.dtype).tiny)
-        return torch.where(near, torch.log1p(torch.where(near, d, 0) / b), far.log())
+        tiny = torch.finfo(d.dtype).tiny
+        b = torch.as_tensor(b).to(d)
+        near, b = d.abs() < b / 2, b.clamp(min=tiny)
+        far = (a / b).clamp(tiny, _HUGE).log()
+        return torch.where(near, torch.log1p(torch.where(near, d, 0) / b), far)
     if abs(d) < b / 2:
         return math.log1p(d / b)
     return math.log(min(max(a / (_TINY if b < _TINY else b), _TINY), _HUGE))

@@ -1,0 +1,50 @@
+"""Scalar functions of one table where the oracle has little to say: on tensors, and out of bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mpmath import mp, mpf
+
+from metricc.verify.points import worse
+
+LARGE = 1e30  # beyond it results saturate
+
+
+def on_tensors(
+    code: Callable[..., Any], rows: Sequence[list[float]], parameters: Mapping[str, float]
+) -> Any:
+    """The code on tensors against itself on floats, all rows at once, and finite at 0/0."""
+    import torch
+
+    worst = mpf(0)
+    if not rows:
+        return worst
+    rows = [*rows, [0.0] * len(rows[0])]
+    together = code(*torch.tensor(rows, dtype=torch.float64).unbind(1), **parameters)
+    together = together if isinstance(together, tuple) else (together,)
+    for index, row in enumerate(rows):
+        alone = code(*row, **parameters)
+        alone = alone if isinstance(alone, tuple) else (alone,)
+        for one, several in zip(alone, together, strict=True):
+            whole = torch.as_tensor(several, dtype=torch.float64).expand(len(rows))
+            got, wanted = mpf(whole[index].item()), mpf(float(one))
+            error = abs(got - wanted) / max(abs(wanted), mpf(10) ** -3)
+            worst = worse(worst, error if mp.isfinite(got) else mp.nan)
+    return worst
+
+
+def saturated(
+    results: Mapping[str, Any], exact: Mapping[str, Any], cancels: Callable[[str], bool]
+) -> bool:
+    """Whether results are finite, and of the right sign where they are beyond all bounds, unless
+    their form subtracts."""
+    for name, result in results.items():
+        wanted = exact[name]
+        if not mp.isfinite(mpf(float(result))):
+            return False
+        far = not (mp.isnan(wanted) or cancels(name)) and abs(wanted) > LARGE
+        if far and float(result) * wanted < 0:
+            return False
+    return True
