@@ -83,11 +83,16 @@ class Field:
     and the parameters whose range says so.
     """
 
-    def __init__(self, expressions: Iterable[sympy.Expr], nonnegative: frozenset[str]) -> None:
+    def __init__(
+        self,
+        expressions: Iterable[sympy.Expr],
+        nonnegative: frozenset[str],
+        limit: int = MAX_WORK,
+    ) -> None:
         self.nonnegative = nonnegative
         self.work = 0
-        self.limit = MAX_WORK
-        self.conjugating = MAX_WORK // 4  # of the work, what sums of roots in denominators may take
+        self.limit = limit
+        self.conjugating = limit // 4  # of the work, what sums of roots in denominators may take
         expressions = list(expressions)
         names = {s.name for e in expressions for s in e.free_symbols} or {"TP"}
         symbols = [sympy.Symbol(n) for n in sorted(names)]

@@ -16,6 +16,9 @@ import sympy
 from metricc.algebra import Field, parts_of
 
 
+MOST_WORK = 50_000  # products of terms: formulas whose roots need more are written as they stand
+
+
 class Radicals:
     """The roots that stand in `expressions`, each one variable, and the algebra over them.
 
@@ -38,7 +41,7 @@ class Radicals:
         self.meaning = {v: b ** self.exponents[b] for b, v in self.variables.items()}
         self.known: dict[sympy.Expr, sympy.Expr] = {}
         names = {v.name for v in self.variables.values()}
-        self.field = Field(map(self.without, expressions), nonnegative | names)
+        self.field = Field(map(self.without, expressions), nonnegative | names, MOST_WORK)
 
     def _take(self, base: sympy.Expr, exponent: sympy.Rational) -> None:
         """Let a base's variable be its largest power below 1, by which the others can be said."""

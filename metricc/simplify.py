@@ -37,7 +37,7 @@ from metricc.factoring import TooLarge
 from metricc.kinks import settled
 from metricc.logarithms import apart, sharp
 from metricc.numeric import Tape, mpf, sample
-from metricc.radicals import Radicals
+from metricc.radicals import MOST_WORK, Radicals
 from metricc.select import Condition, LogRatio, assume, cases, conditions, joined
 
 POINTS = 20  # at which two forms are compared
@@ -155,7 +155,8 @@ def _cut(forms: _Forms, final: Mapping[str, sympy.Expr], metric: ir.Metric) -> s
         )
         for name in ("w_plus", "w_minus")
     )
-    w_plus, w_minus = (_stepped(weight, metric.nonnegative) for weight in (w_plus, w_minus))
+    known = metric.nonnegative
+    w_plus, w_minus = (forms.settle(_stepped(w, known)) for w in (w_plus, w_minus))
     total = w_plus + w_minus
     if total == 0:
         return None
@@ -163,10 +164,10 @@ def _cut(forms: _Forms, final: Mapping[str, sympy.Expr], metric: ir.Metric) -> s
     if metric.columns:
         field = Field([w_plus, w_minus], metric.nonnegative | set(metric.columns))
     try:
-        found = field.factors(w_minus / total)
+        coefficient, powers = field.factors(w_minus / total)
     except (TooLarge, ZeroDivisionError):
         return w_minus / total
-    return product_of(*found)
+    return product_of(coefficient, {absorbed(b, known): power for b, power in powers.items()})
 
 
 def _stepped(expression: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
@@ -232,7 +233,7 @@ class _Forms:
         if not one.has(sympy.log):
             return False
         one, two = apart(one, self.nonnegative), apart(two, self.nonnegative)
-        return Field([one, two], self.nonnegative).equal(one, two)
+        return Field([one, two], self.nonnegative, MOST_WORK).equal(one, two)
 
     def over_roots(self, expression: sympy.Expr) -> list[_Factors]:
         """The same with roots as variables: where a sum of different roots has no factors."""

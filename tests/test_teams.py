@@ -20,7 +20,7 @@ from metricc.cli import main
 from metricc.errors import MetriccError
 from metricc.folder import generated
 from metricc.save import alike, record, same_code, state
-from metricc.verify import _drift
+from metricc.verify import drift
 
 ROOT = Path(__file__).parent.parent
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -201,7 +201,7 @@ def test_what_stands_beside_the_record_is_the_users(edit: str, layout: str, fold
     result = run("compile", "f1", "-o", path, "--check")
     assert result.exit_code == 1 and "differs" in result.stdout
     assert path.read_text() == text
-    told = _drift(text, F1).measured
+    told = drift.check(text, F1).measured
     assert told.startswith("edited, equivalent" if wanted == "reworded" else "edited since")
 
 

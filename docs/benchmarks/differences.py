@@ -251,10 +251,8 @@ class _Made:
 
     def extra(self, z: Tensor, generator: random.Random) -> dict[str, Any]:
         """Columns, which are needed, and parameters without a default."""
-        found: dict[str, Any] = {
-            n: default
-            for n, default in ((n, 0.4) for n, d in self.own.items() if d is inspect._empty)
-        }
+        bare = [n for n, default in self.own.items() if default is inspect.Parameter.empty]
+        found: dict[str, Any] = dict.fromkeys(bare, 0.4)
         for name in self.columns:
             draws = torch.Generator().manual_seed(generator.randrange(10**9))
             found[name] = 3 * torch.rand(z.shape, generator=draws, dtype=torch.float64).to(z)
@@ -443,7 +441,7 @@ class _Made:
                         for p in list(known.values())[len(cells) :]
                         if p.default is p.empty and p.name not in rest
                     ]
-                    return function(*cells, **{n: terms for n in more}, **rest)
+                    return function(*cells, **dict.fromkeys(more, terms), **rest)
 
                 given = {**drawn, **other}
                 yield f"{name} {index}", lambda m, r=run, g=given: r(m, given=g)  # type: ignore[misc]
@@ -462,7 +460,7 @@ class _Made:
             kind = index % 4 if "counts" in self.names else 0
             counts = several["counts"][min(kind, 1)] if kind and "counts" in self.names else None
             cuts = [0, 1 if index % 3 else 0, z.shape[0]] if size == 2 else [0, 1, 1, z.shape[0]]
-            columns = [n for n in self.columns]
+            columns = list(self.columns)
 
             def run(
                 module: ModuleType,
@@ -790,11 +788,9 @@ def _boosting(options: Mapping[str, Any]) -> Iterator[tuple[str, Call]]:
             z = np.zeros_like(z)
         other = {n: 0.35 for n in ("threshold",) if index % 2}
         other |= {"L": 4.0} if index % 4 == 1 else {}
-        kind = (float, np.float32, float)[index % 3]
+        z = z.astype((float, np.float32, float)[index % 3])
 
-        def run(
-            module: ModuleType, y: Any = y, z: Any = z.astype(kind), v: Any = v, other: Any = other
-        ) -> Any:
+        def run(module: ModuleType, y: Any = y, z: Any = z, v: Any = v, other: Any = other) -> Any:
             found = []
             for name in functions:
                 function = getattr(module, name)
@@ -826,7 +822,7 @@ def _boosting(options: Mapping[str, Any]) -> Iterator[tuple[str, Call]]:
                 function = getattr(module, name)
                 known = inspect.signature(function).parameters
                 more = [p.name for p in list(known.values())[4:] if p.default is p.empty]
-                return function(*cells, **{n: 0.4 for n in more}, **_known(function, own))
+                return function(*cells, **dict.fromkeys(more, 0.4), **_known(function, own))
 
             yield f"{name} {index}", scalar
     n = 12

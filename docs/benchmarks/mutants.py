@@ -1,10 +1,10 @@
 """Single faults of a generated file, for `mutation.py`: each is one small edit of its code.
 
 `sites` lists every fault that the kinds below make, in the order of the file. Left alone are
-docstrings, the record, imports, `__all__`, annotations, the words of messages and `extra_repr`, which
-change no result; and what runs on a GPU alone (Triton's kernels and what launches them) or with a
-built kernel alone (`_built`, `_by_kernel`), which a verification does not run where there is none.
-A fault whose compiled code is the original's is none.
+docstrings, the record, imports, `__all__`, annotations, the words of messages and `extra_repr`,
+which change no result; and what runs on a GPU alone (Triton's kernels and what launches them) or
+with a built kernel alone (`_built`, `_by_kernel`), which a verification does not run where there is
+none. A fault whose compiled code is the original's is none.
 """
 
 from __future__ import annotations
@@ -355,7 +355,7 @@ def _faults(node: ast.expr) -> Iterator[tuple[str, str]]:
             yield "dtype", "torch.float32" if node.attr == "float64" else "torch.float64"
         case ast.Attribute(value=ast.Name(id="np"), attr="float64"):
             yield "dtype", "np.float32"
-        case ast.Tuple(ctx=ast.Load()) if 1 < len(node.elts):
+        case ast.Tuple(ctx=ast.Load()) if len(node.elts) > 1:
             yield from _swaps(node)
         case ast.Slice():
             for part in ("lower", "upper"):

@@ -3,7 +3,7 @@
     python docs/benchmarks/mutation.py                      # 1,000 faults, seed 1, two processes
     python docs/benchmarks/mutation.py --seed 2 --faults 500
     python docs/benchmarks/mutation.py --table              # the page's tables, of the results file
-    python docs/benchmarks/mutation.py --again              # what was missed, with verify as it is now
+    python docs/benchmarks/mutation.py --again              # what was missed, with verify as it is
     python docs/benchmarks/mutation.py --show KEY           # one fault: its diff
 
 Faults are drawn from the seed, as evenly over kinds and files as there are places for them

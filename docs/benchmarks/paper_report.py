@@ -120,7 +120,7 @@ class Report:
             "Sets won/level/lost at 1/2, with the searched rates and with the paper's, beside the "
             "paper's; then differences with searched rates, 95 % intervals over families:"
         )
-        body = []
+        body, rest = [], [other for other in AGAINST[2:] if other in self.values]
         for target in self.targets(MAIN):
             one = PUBLISHED[model].get(target)
             for loss in (n for n in ("AnyLoss", "metricc", "metricc, skip") if n in self.values):
@@ -133,14 +133,14 @@ class Report:
                     papers = (one.over_bce if other == "BCE" else one.over_mse) if one else None
                     row.append(slashed(papers) if papers and loss == "AnyLoss" else "")
                 families = self.of_families.loc[target]
-                for other in AGAINST[2:]:
+                for other in rest:
                     ahead = (families[loss] - families[other]).to_numpy()
                     low, high = interval(ahead)
                     row.append(f"{ahead.mean():+.3f} ({low:+.3f} to {high:+.3f})")
                 body.append(row)
         kinds = ("", ", its rate", ", paper")
         heads = [f"over {other}{kind}" for other in ("BCE", "MSE") for kind in kinds]
-        yield markdown(["target, loss", *heads, *(f"minus {o}" for o in AGAINST[2:])], body)
+        yield markdown(["target, loss", *heads, *(f"minus {other}" for other in rest)], body)
 
     def pairs(self, target: str) -> Iterator[str]:
         yield (

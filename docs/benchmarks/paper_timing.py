@@ -52,7 +52,7 @@ def timed(unit: Unit) -> list[dict[str, Any]]:
         x, y = part.x[0, : part.sizes[0]], part.y[0, : part.sizes[0]]
         if unit.model == "MLP":
             size = max(2, batch_size(len(split.y), unit.settings.batch))
-            parts = list(zip(x.split(size), y.split(size), strict=True))[:STEPS]
+            parts = list(zip(torch.split(x, size), torch.split(y, size), strict=True))[:STEPS]
         else:
             parts = [(x, y)] * STEPS
         epochs = 1 if unit.model == "MLP" else STEPS

@@ -20,10 +20,10 @@ SAYS = {"score": ("lowers", "a score"), "error rate": ("raises", "an error rate"
 
 def findings(subject: Subject) -> list[ir.Finding]:
     """The direction, with an example against it where there is one."""
-    plan, audit, name = subject.plan, subject.audit, subject.options.name
+    plan, audit, name = subject.plan, subject.audit, subject.name
     if not audit.depends:
         return []
-    view = terms.one_table(plan, name)
+    view = terms.one_table(subject)
     if audit.direction == "mixed":
         return [_mixed(subject, view)]
     wrong, kind = SAYS[audit.direction]
@@ -103,7 +103,7 @@ def _proof(subject: Subject) -> str:
 
 
 def _mixed(subject: Subject, view: terms.View | None) -> ir.Finding:
-    name, goal = subject.options.name, subject.options.goal
+    name, goal = subject.name, subject.options.goal
     steps = brute.class_steps(subject.plan) if view is None else brute.both_ways(view.program)
     evidence = f"examples among {steps.count:,} single steps"
     data: tuple[tuple[str, ir.Datum], ...] = (("direction", "mixed"),)

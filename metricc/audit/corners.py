@@ -22,6 +22,7 @@ from metricc.numeric import mpf, value_at
 P, N = sympy.symbols("P N", positive=True)
 TYPICAL = {P: 3, N: 7}
 NEAR = mpf(10) ** -15
+COLUMN_MEAN = 2  # of a column's numbers, where they are to be numbers
 LONGEST = 44  # characters of an expression in a fact
 
 e = EPSILON
@@ -62,7 +63,7 @@ class Reading(NamedTuple):
 
     def __str__(self) -> str:
         if self.undefined:
-            return "undefined (0/0)"
+            return "undefined"
         if math.isinf(self.number):
             return "inf" if self.number > 0 else "-inf"
         text = "" if self.expression is None else str(self.expression)
@@ -105,7 +106,7 @@ class Corners:
         metric = self.program.metric
         numbers: dict[str, Any] = {p.name: brute.typical(p) for p in metric.parameters}
         numbers |= {t.symbol.name: sympy.Rational(1, 2) for t in metric.elements}
-        numbers |= dict.fromkeys(metric.columns, 2)
+        numbers |= dict.fromkeys(metric.columns, COLUMN_MEAN)
         return {s: sympy.Rational(numbers[plain.name]) for plain, s in self.symbols().items()}
 
     def _read(self, cells: tuple[Any, ...], expression: sympy.Expr) -> Reading:

@@ -25,16 +25,16 @@ def findings(subject: Subject) -> list[ir.Finding]:
     if not subject.audit.depends:
         return [_nothing(subject)]
     found = _reached(subject)
-    view = terms.one_table(subject.plan, subject.options.name)
+    view = terms.one_table(subject)
     if view is not None and subject.metric.task != "multiclass" and not subject.metric.elements:
         found += _threshold(subject, view)
     return found
 
 
 def _nothing(subject: Subject) -> ir.Finding:
-    fact = f"no prediction changes {subject.options.name}"
+    fact = f"no prediction changes {subject.name}"
     if subject.metric.elements:
-        fact = f"no confusion matrix changes {subject.options.name}, element losses alone do"
+        fact = f"no confusion matrix changes {subject.name}, element losses alone do"
     hint = "a loss needs a metric that TP and FN, or FP and TN, change differently"
     evidence = "proved: w_plus and w_minus are 0"
     return ir.Finding("MC0606", "danger", fact, evidence, places.whole(subject.metric), hint)
@@ -42,8 +42,8 @@ def _nothing(subject: Subject) -> ir.Finding:
 
 def _reached(subject: Subject) -> list[ir.Finding]:
     """The constant predictions that reach the best value."""
-    audit, metric, name = subject.audit, subject.metric, subject.options.name
-    view = terms.one_table(subject.plan, name)
+    audit, metric, name = subject.audit, subject.metric, subject.name
+    view = terms.one_table(subject)
     other = metric.task == "multiclass" or bool(metric.elements)
     if view is None or other or better.settled(subject) is None:
         # In a multiclass task no prediction is all positive in every class.
@@ -77,7 +77,7 @@ def _reached(subject: Subject) -> list[ir.Finding]:
 def _seen(subject: Subject) -> ir.Finding:
     """What the compiler has seen in numbers."""
     degenerate = subject.audit.degenerate
-    fact = f"predicting {degenerate} already reaches the best value of {subject.options.name}"
+    fact = f"predicting {degenerate} is at least as good as predicting perfectly, by {subject.name}"
     data: tuple[tuple[str, ir.Datum], ...] = (("predictions", (degenerate,)),)
     place = places.whole(subject.metric)
     return ir.Finding("MC0603", "danger", fact, "measured at P = 3, N = 7", place, HINT, data)
@@ -103,14 +103,16 @@ def _threshold(subject: Subject, view: terms.View) -> list[ir.Finding]:
     threshold = view.program.threshold
     if threshold is None or threshold.has(sympy.nan, sympy.zoo, sympy.oo):
         return []
+    if subject.audit.direction == "mixed":
+        return []  # a threshold says what is best only where right answers are
     says = {0: "positive", 1: "negative"}
     ends = {sympy.Integer(0): 0, sympy.Integer(1): 1}
     plain = sympy.cancel(threshold) if threshold.is_rational_function() else threshold
     if plain in ends:
         end = ends[plain]
-        fact = f"the implied threshold of {view.name} is {end} whatever is predicted: calibrated "
-        fact += f"probabilities are best all called {says[end]}"
-        evidence = "proved: rational functions"
+        fact = f"the implied threshold of {view.name} is {end} whatever is predicted: it is best "
+        fact += f"to call every sample {says[end]}"
+        evidence = "proved: w_plus and w_minus"
     else:
         perfect = Corners(view.program).at("perfect", threshold)
         if better.settled(subject) is None or perfect.expression not in ends:
@@ -119,8 +121,6 @@ def _threshold(subject: Subject, view: terms.View) -> list[ir.Finding]:
         fact = f"the implied threshold of {view.name} goes to {end} where predictions are perfect: "
         fact += f"the better a model is, the more samples are best called {says[end]}"
         evidence = "proved: its value at the perfect prediction"
-    hint = "combine it with a metric that punishes that, as f1 combines precision and recall"
     data: tuple[tuple[str, ir.Datum], ...] = (("threshold", float(end)),)
-    return [
-        ir.Finding("MC0604", "warning", fact, evidence, places.whole(subject.metric), hint, data)
-    ]
+    place = places.whole(subject.metric)
+    return [ir.Finding("MC0604", "warning", fact, evidence, place, HINT, data)]

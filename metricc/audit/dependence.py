@@ -26,6 +26,8 @@ POINTS = 20
 EULER = "proved: Euler's equation"
 RATES = (0.8, 0.1)  # TPR and FPR at which shares of positives are compared
 SHARES = (0.5, 0.1, 0.01)
+SAMPLES = 1_000
+SLACK = 1e-9
 
 
 def findings(subject: Subject) -> list[ir.Finding]:
@@ -33,7 +35,7 @@ def findings(subject: Subject) -> list[ir.Finding]:
     if not subject.audit.depends:
         return []
     found = [_size(subject)]
-    view = terms.one_table(subject.plan, subject.options.name)
+    view = terms.one_table(subject)
     if view is not None and not view.metric.elements and not terms.pooled(subject.plan):
         found += _share(view)
     return found
@@ -43,7 +45,7 @@ def findings(subject: Subject) -> list[ir.Finding]:
 
 
 def _size(subject: Subject) -> ir.Finding:
-    plan, name = subject.plan, subject.options.name
+    plan, name = subject.plan, subject.name
     degree, evidence = _degree(plan)
     data: tuple[tuple[str, ir.Datum], ...]
     if degree == 0:
@@ -59,7 +61,7 @@ def _size(subject: Subject) -> ir.Finding:
     evidence = "computed at two sizes"
     data = (("degree", None),)
     fact = f"{name} depends on the size of the batch"
-    view = terms.one_table(plan, name)
+    view = terms.one_table(subject)
     if view is not None:
         tables = [np.array([count, 4 * count], float) for count in (6.0, 2.0, 4.0, 20.0)]
         once, often = brute.values(view.program, tables)
@@ -118,17 +120,16 @@ def _seen_degree(metric: ir.Metric, total: sympy.Expr, value: sympy.Expr) -> Fra
         found = tape.at(point, 40)
         if None in found:
             continue
-        (up, size), (down, _) = found  # type: ignore[misc]
-        if abs(up) < mpf(10) ** -30 * size:
-            up = mpf(0)
-        if down == 0:
-            if up != 0:
+        (up, one), (down, other) = found  # type: ignore[misc]
+        noise = mpf(10) ** -35 * max(one, other)
+        if abs(down) <= 10**15 * noise:  # a value among rounding errors says nothing
+            if abs(up) > 10**16 * noise:
                 return None
             continue
         ratio = Fraction(float(up / down)).limit_denominator(12)
         with mp.workdps(40):
             gap = abs(up - mpf(ratio.numerator) / ratio.denominator * down)
-        if gap > mpf(10) ** -20 * size:
+        if gap > 10 * noise + mpf(10) ** -20 * abs(down):
             return None
         ratios.add(ratio)
     return ratios.pop() if len(ratios) == 1 else None
@@ -148,9 +149,13 @@ def _share(view: terms.View) -> list[ir.Finding]:
     shown = [(s, v) for s, v in zip(SHARES, values, strict=True) if np.isfinite(v)]
     if len(shown) < 2:
         return []
+    numbers = [v for _, v in shown]
+    if max(numbers) - min(numbers) <= SLACK * max(map(abs, numbers)):
+        return []  # nothing is proved, nor seen
     said = ", ".join(f"{v:.3g} at {s:g}" for s, v in shown)
     fact = f"{view.name} depends on the share of positives: with TPR {RATES[0]} and FPR {RATES[1]} "
     fact += f"it is {said}"
+    fact += "" if view.program.homogeneous else f", of {SAMPLES:,} samples"
     data: tuple[tuple[str, ir.Datum], ...] = (("depends", True), ("values", tuple(shown)))
     return [ir.Finding("MC0632", "note", fact, "computed", data=data)]
 
@@ -159,4 +164,4 @@ def _at_shares(program: ir.Program) -> Sequence[float]:
     share = np.array(SHARES)
     tpr, fpr = RATES
     rates = (share * tpr, share * (1 - tpr), (1 - share) * fpr, (1 - share) * (1 - fpr))
-    return list(brute.values(program, [1_000 * rate for rate in rates]))
+    return [float(v) for v in brute.values(program, [SAMPLES * rate for rate in rates])]

@@ -18,9 +18,13 @@ from metricc.audit import better, terms
 from metricc.audit.corners import N, P
 from metricc.audit.subject import Subject
 from metricc.factoring import TooLarge
+from metricc.numeric import Tape, mp, mpf, sample
 
 TP, FN, FP, TN = map(sympy.Symbol, ("TP", "FN", "FP", "TN"))
 KOYEJO = "Koyejo et al. 2014"
+POINTS, DIGITS = 10, 80  # at which cross-ratios are looked at
+CROSS_RATIO = f"proved: a cross-ratio of four values, at {DIGITS} digits"
+OF_EACH = "each class has its own best value and cut:"
 TUNED = (
     "a threshold tuned on the scores of a model trained by cross-entropy reaches the same optimum"
 )
@@ -33,18 +37,20 @@ def findings(subject: Subject) -> list[ir.Finding]:
         return []
     if audit.linear:
         return [_linear(subject)]
-    view = terms.one_table(plan, subject.options.name)
+    view = terms.one_table(subject)
     taken = {P.name, N.name} & {parameter.name for parameter in subject.metric.parameters}
-    if view is None or view.metric.columns or subject.metric.by_sample or taken:
+    each = subject.metric.by_sample or subject.options.per == "sample"
+    if view is None or view.metric.columns or each or taken:
         return []
     rational = view.program.forms["value"].expression.is_rational_function()
-    evidence = "proved: rational functions in lowest terms" if rational else "not seen to be one"
     try:
         law = _law(view)
     except TooLarge:
-        law, evidence = None, "not decided" if rational else evidence
+        law, rational = None, False
+    if law is None and rational:
+        return [_other(subject, view, "proved: rational functions in lowest terms")]
     if law is None:
-        return [_other(subject, view, evidence)]
+        return [_other(subject, view, CROSS_RATIO)] if _bent(view) else []
     threshold, best = law
     evidence = f"proved: rational functions ({KOYEJO})"
     data: tuple[tuple[str, ir.Datum], ...] = (("linear_fractional", True),)
@@ -55,7 +61,29 @@ def findings(subject: Subject) -> list[ir.Finding]:
     if threshold.has(best):
         fact += f", {best} being its best value"
     data += (("threshold", str(threshold)),)
-    return [ir.Finding("MC0641", "note", fact, evidence, None, TUNED, data)]
+    hint = TUNED if view.name == subject.name else f"{OF_EACH} {TUNED}"
+    return [ir.Finding("MC0641", "note", fact, evidence, None, hint, data)]
+
+
+def _bent(view: terms.View) -> bool:
+    """Whether values along a line are not those of a ratio of linear functions.
+
+    Those have the cross-ratio of the four points. TP goes up by 1, 2, 3 with P and N fixed, or FP.
+    """
+    tape = Tape([view.program.forms["value"].expression])
+    for point in sample(view.metric.unknowns, POINTS):
+        for to, of in ((TP, FN), (FP, TN)):
+            step = point[of] / 4
+            moved = ({**point, to: point[to] + k * step, of: point[of] - k * step} for k in range(4))
+            found = [tape.at(at, DIGITS)[0] for at in moved]
+            if None in found:
+                continue
+            a, b, c, d = (number for number, _ in found)  # type: ignore[misc]
+            noise = mpf(10) ** (10 - DIGITS) * max(size for _, size in found) ** 2  # type: ignore[misc]
+            with mp.workdps(DIGITS):
+                if abs(3 * (a - c) * (b - d) - 4 * (a - d) * (b - c)) > noise:
+                    return True
+    return False
 
 
 def _law(view: terms.View) -> tuple[sympy.Expr, sympy.Symbol] | None:
@@ -125,14 +153,16 @@ def _linear(subject: Subject) -> ir.Finding:
     plus, minus = subject.audit.costs
     threshold = _of_totals(subject.plan)
     fact = (
-        f"{subject.options.name} is a linear cost: each positive weighs {plus} and each negative "
+        f"{subject.name} is a linear cost: each positive weighs {plus} and each negative "
     )
     fact += f"{minus}, whatever is predicted of others"
     hint = None
     if threshold is not None:
         fact += f"; its best predictions cut calibrated probabilities at {threshold}"
         hint = "cross-entropy with these weights, or that cut of a model without them, is as good"
-        if subject.audit.direction == "mixed":
+        if threshold in (0, 1):
+            hint = None  # MC0604 says what that is
+        elif subject.audit.direction == "mixed":
             hint = "that cut reaches the optimum; weights below 0 are none for cross-entropy"
     data: tuple[tuple[str, ir.Datum], ...] = (
         ("positive", plus),

@@ -35,10 +35,10 @@ def findings(subject: Subject) -> list[ir.Finding]:
     """The price of a false negative in false positives, and what each parameter does."""
     if not subject.audit.depends:
         return []
-    plan, name = subject.plan, subject.options.name
+    plan, name = subject.plan, subject.name
     found = [finding for p in plan.metric.parameters for finding in _idle(subject, p)]
     idle = {value for finding in found for key, value in finding.data if key == "parameter"}
-    view = terms.one_table(plan, name)
+    view = terms.one_table(subject)
     if view is not None and not terms.pooled(plan):
         found += _prices(view)
         weighs = {
@@ -187,7 +187,7 @@ def _convention(name: str, ways: dict[str, int | None]) -> tuple[int, str] | Non
 
 
 def _idle(subject: Subject, parameter: ir.Parameter) -> list[ir.Finding]:
-    plan, name = subject.plan, subject.options.name
+    plan, name = subject.plan, subject.name
     symbol = sympy.Symbol(parameter.name)
     data: tuple[tuple[str, ir.Datum], ...] = (("parameter", parameter.name),)
     programs = [*plan.programs, *([plan.outer] if plan.outer is not None else [])]

@@ -17,10 +17,11 @@ import sympy
 
 from metricc import ir
 from metricc.audit import better, brute, places, terms
-from metricc.audit.corners import PREDICTIONS, TYPICAL, Corners, N, P, Reading
+from metricc.audit.corners import COLUMN_MEAN, PREDICTIONS, TYPICAL, Corners, N, P, Reading
 from metricc.audit.germs import EPSILON, Corner, Unknown
 from metricc.audit.stated import outside
 from metricc.audit.subject import Subject
+from metricc.functions import CELLS
 from metricc.numeric import mpf, value_at
 
 SHARES = 999  # of positives, where an end is no rational function
@@ -49,7 +50,7 @@ def findings(subject: Subject) -> list[ir.Finding]:
     """Range, simple predictions, and whether the loss has a floor."""
     if not subject.audit.depends:
         return []
-    view = terms.one_table(subject.plan, subject.options.name)
+    view = terms.one_table(subject)
     if view is None or view.metric.elements or terms.pooled(subject.plan):
         return _joined(subject)
     corners = Corners(view.program)
@@ -58,7 +59,7 @@ def findings(subject: Subject) -> list[ir.Finding]:
     return [
         _range(subject, view, (low, high), how),
         _simple(view, readings),
-        _loss(subject, (low, high), how, readings),
+        _loss(subject, view, (low, high), how, readings),
     ]
 
 
@@ -99,7 +100,7 @@ def _end(
         return End(reading.number, str(reading), not exact.undefined, there, True)
     if reading.expression is None or not view.program.homogeneous:
         return None
-    end = _over_shares(view, corners, reading, there, largest)
+    end = _over_shares(view, corners, reading, name, largest)
     return None if end is None else replace(end, attained=end.attained and not exact.undefined)
 
 
@@ -113,9 +114,9 @@ def _met(end: End, readings: dict[str, Reading]) -> End:
 
 
 def _over_shares(
-    view: terms.View, corners: Corners, reading: Reading, there: str, largest: bool
+    view: terms.View, corners: Corners, reading: Reading, name: str, largest: bool
 ) -> End | None:
-    """The extreme of a value that depends on P/(P + N) alone; `there` is whose it is."""
+    """The extreme of a value that depends on P/(P + N) alone: that of the prediction `name`."""
     assert reading.expression is not None
     share = sympy.Symbol("share", positive=True)
     typical = reading.expression.xreplace(corners.typical())
@@ -128,7 +129,10 @@ def _over_shares(
             return None
         if limit == sympy.nan:
             return None
-        candidates.append((float(limit), False, f" as {where} get rare"))
+        rare = (float(limit), False, f" as {where} get rare")
+        without = _without(view, name, where)
+        same = math.isfinite(without) and abs(without - rare[0]) < SLACK
+        candidates.append((without, True, f" without {where}") if same else rare)
     curve = typical.xreplace({P: share, N: 1 - share})
     shares, proved = _stationary(curve, share)
     flat = proved and not shares and candidates[0][0] == candidates[1][0]
@@ -142,13 +146,22 @@ def _over_shares(
     extreme = (max if largest else min)(number for number, _, _ in candidates)
     close = [c for c in candidates if c[0] == extreme or abs(c[0] - extreme) < 1e-12]
     number, reached, where = max(close, key=lambda c: c[1])
-    where = f"{there}{where}"
+    where = f"the {name} prediction{where}"
     used = {s.name for s in reading.expression.free_symbols - {P, N}}
     if used:
         given = [p for p in view.metric.parameters if p.name in used]
         where += f", at {_chosen(given)}" if given else ""
     # What is infinite is a limit, which needs no search.
     return End(number, brute.number(number), reached, where, proved or math.isinf(number))
+
+
+def _without(view: terms.View, name: str, kind: str) -> float:
+    """The value of the perfect or the worst prediction where there are no positives (negatives)."""
+    totals = {P: 0 if kind == "positives" else TYPICAL[P]}
+    totals[N] = 0 if kind == "negatives" else TYPICAL[N]
+    cells = [np.array([float(totals.get(count, count))]) for count in PREDICTIONS[name]]
+    mean = float(COLUMN_MEAN) if view.metric.columns else 1.0
+    return float(brute.values(view.program, cells, mean)[0])
 
 
 def _stationary(curve: sympy.Expr, share: sympy.Symbol) -> tuple[list[Any], bool]:
@@ -191,6 +204,8 @@ def _range(subject: Subject, view: terms.View, ends: tuple[End, End], how: str) 
         fact += f" (at {high.where})"
         if view.metric.parameters:
             fact += f", with {_chosen(view.metric.parameters)}"
+        poles = [z.formula for z in subject.audit.singular if not z.cells and "= 0" in z.formula]
+        fact += f"; it may go further near {' or '.join(poles)}" if poles else ""
     else:
         left = f"{'[' if low.attained else '('}{low.text}"
         right = f"{high.text}{']' if high.attained else ')'}"
@@ -244,7 +259,11 @@ def _simple(view: terms.View, readings: dict[str, Reading]) -> ir.Finding:
 
 
 def _loss(
-    subject: Subject, ends: tuple[End, End], how: str, readings: dict[str, Reading]
+    subject: Subject,
+    view: terms.View,
+    ends: tuple[End, End],
+    how: str,
+    readings: dict[str, Reading],
 ) -> ir.Finding:
     low, high = ends
     name, maximized = subject.options.name, subject.options.goal == "maximize"
@@ -256,7 +275,8 @@ def _loss(
         ("loss_high", brute.datum(ceiling)),
     )
     perfect = readings["perfect"]
-    lacks = best.number - perfect.number if maximized else perfect.number - best.number
+    against = _against(view, maximized) if better.settled(subject) is None else ""
+    called = subject.name
     endless = math.isinf(best.number) and (perfect.undefined or perfect.number == best.number)
     if endless:
         fact = (
@@ -264,11 +284,8 @@ def _loss(
         )
         fact += "the file stops at the largest finite number"
         hint = "train on a bounded metric that orders predictions alike, such as M/(1 + M)"
-    elif how.startswith("sampled") and lacks > SLACK:
-        fact = (
-            f"the loss {loss} is not least at the perfect prediction: {name} is {perfect} there, "
-        )
-        fact += f"and {best.text} at {best.where}"
+    elif against:
+        fact = f"the loss {loss} is not least at the perfect prediction: {against}"
         hint = "train on a metric that is best at the perfect prediction"
     elif abs(readings["worst"].number - best.number) < SLACK:
         fact = f"the loss {loss} is as low at the worst prediction as at the perfect one"
@@ -278,10 +295,9 @@ def _loss(
         top = f"and at most {brute.number(ceiling)}"
         if math.isinf(ceiling):
             top = "and grows without end"
-        if not perfect.fixed and not perfect.undefined:
-            fact = (
-                f"the loss {loss} of a perfect prediction depends on the batch: {name} is {perfect}"
-            )
+        if perfect.expression is not None and not perfect.fixed and not perfect.undefined:
+            fact = f"the loss {loss} of a perfect prediction depends on the batch: {called} is "
+            fact += str(perfect)
         elif floor == 0:
             fact = f"the loss {loss} is 0 at the perfect prediction {top}"
         else:
@@ -293,6 +309,35 @@ def _loss(
     return ir.Finding("MC0623", severity, fact, how, hint=hint, data=data)
 
 
+def _against(view: terms.View, maximized: bool) -> str:
+    """A table on which the metric is better than that of the perfect prediction of as many
+    positives and negatives, in words; an empty text where none is seen.
+    """
+    cells, found = brute.wide(view.program)
+    TP, FN, FP, TN = brute.tables(brute.COUNTS)
+    none = np.zeros_like(TP)
+    means = brute.MEANS if view.metric.columns else (1.0,)
+    right = (TP + FN, none, none, FP + TN)
+    perfect = np.concatenate([brute.values(view.program, right, mean) for mean in means])
+    with np.errstate(invalid="ignore"):
+        gap = (found - perfect) * (1 if maximized else -1)
+        places = np.flatnonzero(gap > SLACK * np.maximum(1, abs(perfect)))
+    if not len(places):
+        return ""
+    numbers = np.stack(cells, -1)[places]
+    # The smallest table without a count of 0, if there is one.
+    first = np.lexsort((numbers.sum(1), (numbers == 0).any(1)))[0]
+    place, counts = int(places[first]), numbers[first]
+    shown = ", ".join(f"{n} = {brute.number(c)}" for n, c in zip(CELLS, counts, strict=True))
+    mean = means[place // len(TP)]
+    shown += "".join(f", each sample of {c} {brute.number(mean)}" for c in view.metric.columns)
+    return (
+        f"with {brute.number(counts[0] + counts[1])} positives and "
+        f"{brute.number(counts[2] + counts[3])} negatives it is {brute.number(perfect[place])} "
+        f"there, and {brute.number(found[place])} at {shown}"
+    )
+
+
 def _joined(subject: Subject) -> list[ir.Finding]:
     """What is seen of several terms on tables of three classes; of element losses nothing."""
     if subject.metric.elements or subject.metric.single:
@@ -300,9 +345,8 @@ def _joined(subject: Subject) -> list[ir.Finding]:
     found = brute.class_values(subject.plan)
     if not len(found):
         return []
-    name = subject.options.name
     low, high = float(found.min()), float(found.max())
-    fact = f"{name} was seen from {brute.number(low)} to {brute.number(high)}"
+    fact = f"{subject.name} was seen from {brute.number(low)} to {brute.number(high)}"
     stated = subject.metric.fact("range")
     data: tuple[tuple[str, ir.Datum], ...] = (
         ("low", brute.datum(low)),
@@ -315,4 +359,6 @@ def _joined(subject: Subject) -> list[ir.Finding]:
         severity = "warning" if beyond else "note"
         fact += f"; its record states {stated}"
     evidence = f"sampled at {len(found):,} tables of {brute.CLASSES} classes"
-    return [ir.Finding("MC0621", severity, fact, evidence, places.whole(subject.metric), data=data)]
+    place = places.whole(subject.metric) if severity == "warning" else None
+    hint = "correct the range of its record" if severity == "warning" else None
+    return [ir.Finding("MC0621", severity, fact, evidence, place, hint, data)]

@@ -8,6 +8,8 @@ from metricc import ir
 from metricc.errors import fail
 from metricc.surrogates import Surrogate
 
+UNNAMED = "metric"  # what the metric at the end of a text is called
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -31,3 +33,13 @@ class Subject:
     @property
     def metric(self) -> ir.Metric:
         return self.plan.metric
+
+    @property
+    def name(self) -> str:
+        """What facts call the metric: its name, or "the metric" where a formula has none."""
+        return called(self.options.name)
+
+
+def called(name: str) -> str:
+    """A metric's name as a sentence has it."""
+    return "the metric" if name == UNNAMED else name

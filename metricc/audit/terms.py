@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from metricc import ir
+from metricc.audit.subject import Subject
 
 
 class View(NamedTuple):
@@ -27,10 +28,12 @@ CLASS = "each class's"
 _SAYS = {"micro": "the pooled table's", "samples": "each sample's"}
 
 
-def one_table(plan: ir.Plan, name: str) -> View | None:
+def one_table(subject: Subject) -> View | None:
     """The only table's expression; None where several terms are joined."""
+    plan, name = subject.plan, subject.options.name
     if plan.metric.single:
-        return View(plan.program, name)
+        each = subject.options.per == "sample"
+        return View(plan.program, f"{_SAYS['samples']} {name}" if each else subject.name)
     if len(plan.programs) > 1 or plan.outer is not None:
         return None
     reduction = plan.metric.tables[0].reduction

@@ -1,4 +1,4 @@
-"""Scalar functions of one table where the oracle has little to say: on tensors, and out of bounds."""
+"""Scalar functions of one table on tensors, and where they are beyond all bounds."""
 
 from __future__ import annotations
 

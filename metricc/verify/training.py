@@ -11,7 +11,6 @@ from types import ModuleType
 from metricc import ir
 from metricc.surrogates import Surrogate
 from metricc.verify.agreement import (
-    EXACT_ALLOWED,
     apart,
     blocks,
     classes,
@@ -23,22 +22,19 @@ from metricc.verify.agreement import (
     some,
 )
 from metricc.verify.attempt import attempt
-from metricc.verify.batches import Tensors
-from metricc.verify.calling import Calls, modules, signatures
+from metricc.verify.calling import POLICIES, Calls, modules, signatures
 from metricc.verify.case import Case, Found, case, compared, flat, gradient, judged, tensors
 from metricc.verify.given import counted, parts, samples_as_elements
-from metricc.verify.policies import ALLOWED, POLICIES, policies
 from metricc.verify.points import (
     CLASSES,
     STEEP,
     arguments,
     batch,
-    lacking,
     parameter_sets,
     ugly,
-    unweighed,
     worse,
 )
+from metricc.verify.policies import policies
 from metricc.verify.ranks import ranks
 from metricc.verify.refusals import refusals
 from metricc.verify.traced import hidden, traced, unseen
@@ -52,8 +48,6 @@ BUDGET = {
     "float16": (1e-5, 2.0**-10),
 }
 AUTOGRAD_ALLOWED = 1e-10
-SHARES = (1.0, 0.0, 2.5)  # of the classes
-POLICIES = ("diagonal", "skip", "zero")
 
 
 def checks(
@@ -268,6 +262,10 @@ def _upstream(one: Case) -> ir.Check:
         losses = one.changed(reduction="none")(input, target, weight)
         (factors * losses).sum().backward()
         error = worse(error, difference(input.grad, parts))
+    half, target, _ = tensors(data, one.setting.task, "float16")
+    (1e30 * one(half, target, **one.columns(data, "float16")).sum()).backward()
+    if not torch.isfinite(half.grad).all():
+        return ir.Check("upstream gradient 1e30", "not finite in float16", "finite", False)
     return small("upstream gradient -3.75", error)
 
 
