@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sympy
 
-from metricc.algebra import sign_of
+from metricc.signs import sign_of
 
 NONE, COUNTS, RESULTS = range(3)
 
@@ -26,6 +26,21 @@ def subtracts(
     parameters (None: no symbol is).
     """
     known: dict[sympy.Expr, int] = {}
+    signs: dict[sympy.Expr, int | None] = {}
+    small: dict[sympy.Expr, bool] = {}
+
+    def of_parameters(node: sympy.Expr) -> bool:
+        """Whether a part is a polynomial in parameters alone."""
+        if node not in small:
+            if node.is_Symbol:
+                small[node] = node.name not in (counts or ())
+            elif node.is_Pow:
+                whole = node.exp.is_Integer and node.exp > 0
+                small[node] = bool(whole) and of_parameters(node.base)
+            else:
+                whole = node.is_Add or node.is_Mul or node.is_Rational
+                small[node] = bool(whole) and all(map(of_parameters, node.args))
+        return small[node]
 
     def given(node: sympy.Expr) -> bool:
         """Whether a part is rounded once at most: a step, or a sum of parameters or of steps."""
@@ -36,15 +51,14 @@ def subtracts(
         steps = (factor for term in node.args for factor in sympy.Mul.make_args(term))
         if all(factor.is_Rational or isinstance(factor, sympy.Heaviside) for factor in steps):
             return True
-        own = counts is not None and node.is_polynomial()
-        return own and not any(s.name in (counts or ()) for s in node.free_symbols)
+        return counts is not None and of_parameters(node)
 
     subtracting = 0
 
     def look(node: sympy.Expr) -> int:
         if node not in known:
             found = NONE if given(node) else max(map(look, node.args), default=NONE)
-            if node.is_Add and not given(node) and sign_of(node, nonnegative) is None:
+            if node.is_Add and not given(node) and sign_of(node, nonnegative, signs) is None:
                 own = all(_product(term) for term in node.args)
                 nonlocal subtracting
                 subtracting += not own
@@ -57,7 +71,7 @@ def subtracts(
         return all(
             factor.is_Rational
             or factor.is_Symbol
-            or (factor.is_Add and factor.is_polynomial() and given(factor))
+            or (factor.is_Add and of_parameters(factor) and given(factor))
             or (
                 factor.is_Pow and factor.base.is_Symbol and factor.exp.is_Integer and factor.exp > 0
             )

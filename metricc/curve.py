@@ -17,7 +17,7 @@ from itertools import pairwise, product
 import sympy
 
 from metricc import ir, syntax
-from metricc.algebra import Field, product_of, sign_of
+from metricc.algebra import Field, product_of
 from metricc.errors import Diagnostic, MetriccError, fail
 from metricc.extract import extract, inline
 from metricc.factoring import TooLarge
@@ -27,6 +27,7 @@ from metricc.numeric import inside, mpf, value_at
 from metricc.parse import parse
 from metricc.resolve import parameter_problems
 from metricc.select import Select
+from metricc.signs import sign_of
 from metricc.surrogates import USUAL, Bounds, Curve, Surrogate, Value
 from metricc.syntax import Interval
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from metricc import syntax
     from metricc.audit.subject import Subject
 
+LONGEST = 64  # characters of a formula's part in a place
+
 THRESHOLD = """\
 The threshold is the best cut on calibrated scores of another model; a model trained on this
 metric decides at its surrogate's own threshold."""
@@ -44,10 +46,11 @@ def linear(findings: ir.Audit) -> str:
 
 def in_short(plan: ir.Plan, findings: ir.Audit) -> list[list[str]]:
     """An audit's main facts as the rows of a table."""
-    rows = [
-        ["direction", f"{findings.direction} ({findings.direction_proof})"],
-        ["linear cost", linear(findings)],
-    ]
+    if not findings.depends:
+        return [["direction", "none: no prediction changes it"]]
+    rows = [["direction", f"{findings.direction} ({findings.direction_proof})"]]
+    if plan.metric.single:
+        rows.append(["linear cost", linear(findings)])
     threshold = outputs_of(plan, partials=False).get("threshold")
     return rows if threshold is None else [*rows, ["threshold", str(threshold)]]
 
@@ -58,7 +61,9 @@ def place(found: ir.Place | None) -> str:
         return ""
     line, column = found.position
     where = f"line {line}, column {column}" if "\n" in found.source else f"column {column}"
-    return f"`{' '.join(found.text.split())}` ({found.origin}, {where})"
+    text = " ".join(found.text.split())
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return f"`{text}` ({found.origin}, {where})"
 
 
 def audited(subject: Subject, findings: ir.Audit) -> dict[str, Any]:

@@ -293,10 +293,12 @@ def _quotient(above: list[syntax.Expression], below: list[syntax.Expression]) ->
 
 
 def _negated(product: syntax.Expression) -> syntax.Expression:
-    """A product with its first factor negated."""
+    """A product with its first factor negated; -(a - b) is b - a."""
+    if isinstance(product, syntax.Sum) and product.subtracts == (True,):
+        return syntax.Sum(product.operands[::-1], (True,))
     if isinstance(product, syntax.Product):
         first, *rest = product.operands
-        return syntax.Product((syntax.Negation(first), *rest), product.divides)
+        return syntax.Product((_negated(first), *rest), product.divides)
     return syntax.Negation(product)
 
 

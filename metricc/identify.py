@@ -15,7 +15,8 @@ from typing import Any
 import sympy
 
 from metricc import ir, library, syntax
-from metricc.algebra import RATIONAL, Field
+from metricc.algebra import Field
+from metricc.elements import RATIONAL
 from metricc.factoring import TooLarge
 from metricc.lower import lower
 from metricc.numeric import mpf, sample, value_at

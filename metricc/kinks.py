@@ -18,7 +18,8 @@ from collections.abc import Callable
 
 import sympy
 
-from metricc.algebra import canonical, sign_of
+from metricc.algebra import canonical
+from metricc.signs import sign_of
 
 Settle = Callable[[sympy.Expr], sympy.Expr]
 

@@ -11,8 +11,9 @@ from fractions import Fraction
 
 import sympy
 
-from metricc.algebra import canonical, factors_of, product_of, sign_of
+from metricc.algebra import canonical, factors_of, product_of
 from metricc.select import LogRatio
+from metricc.signs import sign_of
 
 MAX_TERMS = 40  # of the products of a quotient, multiplied out
 
@@ -26,7 +27,7 @@ def apart(expression: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
         found = factors_of(log.args[0], nonnegative)
         if found is not None and found[0] > 0:
             coefficient, powers = found
-            if all(sign_of(factor, nonnegative) for factor in powers):
+            if all(sign_of(factor, nonnegative) == 1 for factor in powers):
                 number = sympy.Rational(coefficient.numerator, coefficient.denominator)
                 terms = (sympy.Rational(p) * sympy.log(f) for f, p in powers.items())
                 parts[log] = sympy.Add(sympy.log(number), *terms)
@@ -101,6 +102,8 @@ def _sharp(argument: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr | No
     below = {f: -p for f, p in powers.items() if p < 0}
     one = product_of(Fraction(coefficient.numerator), above)
     two = product_of(Fraction(coefficient.denominator), below)
+    if sign_of(two, nonnegative) != 1:  # both sides may be below 0, and the code takes none such
+        return None
     sides = [sympy.expand(side) for side in (one, two)]
     terms = [len(sympy.Add.make_args(side)) for side in sides]
     if sum(terms) > MAX_TERMS:

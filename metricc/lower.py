@@ -15,11 +15,11 @@ from typing import Literal
 import sympy
 
 from metricc import ir, syntax
-from metricc.algebra import sign_of
 from metricc.errors import MAX_DIAGNOSTICS, Diagnostic, MetriccError
 from metricc.functions import CELLS, ELEMENTS, FUNCTIONS, REDUCTIONS, cells_of
 from metricc.numeric import sample, value_at
 from metricc.select import Select, conditions
+from metricc.signs import sign_of
 
 # 9^9^9 never returns; no statistic of a table needs more.
 MAX_EXPONENT = 64

@@ -13,8 +13,8 @@ from math import lcm
 
 import sympy
 
-from metricc.algebra import Field, parts_of
-
+from metricc.algebra import Field
+from metricc.signs import parts_of
 
 MOST_WORK = 50_000  # products of terms: formulas whose roots need more are written as they stand
 

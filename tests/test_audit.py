@@ -194,3 +194,19 @@ def test_a_compiled_metric_has_the_same_audit() -> None:
 def test_a_prevalence_is_a_share() -> None:
     with pytest.raises(metricc.MetriccError, match="the prevalence cannot be 1"):
         metricc.compile("f1").audit(prevalence=1.0)
+
+
+def plain(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(plain, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(plain, value))
+    return type(value) in (str, int, float, bool, type(None))
+
+
+@pytest.mark.parametrize("formula", ["f1", "TP/(TP - FP)", "log(TP)", "cost_by_amount"])
+def test_data_are_plain_python_and_strict_json(formula: str) -> None:
+    subject = compiler.subject(formula)
+    found = audited(subject, audit(formula))
+    assert plain(found)
+    json.dumps(found, allow_nan=False)

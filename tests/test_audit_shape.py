@@ -25,6 +25,7 @@ from metricc.audit import (
     fractional,
     parameters,
     spread,
+    terms,
 )
 from metricc.audit.corners import Corners
 from metricc.audit.germs import EPSILON, Corner, Endless, Unknown
@@ -657,6 +658,72 @@ def test_what_is_no_ratio_of_linear_functions(name: str) -> None:
 def test_tasks_without_thresholds_have_no_law() -> None:
     assert not fractional.findings(subject("f1", "multiclass"))
     assert "each class's f1" in only(fractional, "f1", "MC0641", "multilabel").fact
+
+
+# -- what a review found --------------------------------------------------------------------------
+
+
+def test_losses_are_compared_at_the_same_positives_and_negatives() -> None:
+    # More positives raise TP - FP; no prediction of the same ones beats the perfect one.
+    assert only(spread, "TP - FP", "MC0623").severity == "note"
+    assert only(spread, "log(TP)", "MC0623").severity == "note"
+    worse = only(spread, "min(TP, FN)", "MC0623")
+    assert worse.severity == "warning"
+    assert "2 positives and 2 negatives it is 0 there, and 1 at TP = 1, FN = 1" in worse.fact
+
+
+def test_an_end_without_negatives_is_attained() -> None:
+    facts = data(only(spread, "(5*FN + FP)/POP", "MC0621"))  # 5 at FN = POP
+    assert (facts["high"], facts["high_attained"]) == (5, True)
+    assert str(facts["high_at"]).endswith("without negatives")
+
+
+def test_a_bounded_sample_beside_a_pole_says_so() -> None:
+    assert "may go further near TP - FP = 0" in only(spread, "TP/(TP - FP)", "MC0621").fact
+
+
+def test_a_step_across_a_pole_is_seen_between_whole_numbers() -> None:
+    finding = only(better, "TP/(TP - FP)", "MC0601")
+    counts, _, before, after = data(finding)["against"]
+    (tp, fn, fp, tn) = (float(n) for _, n in counts)
+    assert before == tp / (tp - fp) and after > before and tn + fn > 0
+
+
+def test_a_root_of_a_difference_is_no_quotient_of_zeros() -> None:
+    assert "0/0" not in only(spread, "sqrt(TPR - FPR)", "MC0622").fact
+
+
+def test_thresholds_say_nothing_of_mixed_metrics() -> None:
+    assert not found(degenerate, "min(TP, FN)", "MC0604")  # all positive is worst there
+
+
+def test_high_powers_depend_on_the_share_and_not_on_the_size() -> None:
+    power = "*".join(["mcc"] * 30)  # about 1e-20: far below the numbers on the way
+    assert data(only(dependence, power, "MC0632"))["depends"] is True
+    assert data(only(dependence, power, "MC0631"))["degree"] == 0
+
+
+@pytest.mark.parametrize("name", ["f1", "fbeta", "cohen_kappa", "lift", "tversky", "agf"])
+def test_cross_ratios_tell_ratios_of_linear_functions(name: str) -> None:
+    view = terms.one_table(subject(name))
+    assert view is not None
+    if name == "agf":
+        assert fractional._bent(view)
+    else:
+        assert not fractional._bent(view)
+
+
+def test_ranges_that_are_not_stated_are_asked_for() -> None:
+    finding = only(better, "q(a) = TPR^2 - a*FPR", "MC0601")
+    assert finding.severity == "warning" and finding.hint is not None
+    assert "a in [0, inf)" in finding.hint
+    assert only(better, "q(a in [0, inf)) = TPR^2 - a*FPR", "MC0601").severity == "note"
+
+
+def test_facts_of_a_formula_without_a_name() -> None:
+    assert only(spread, "TP/(TP + FN)", "MC0621").fact.startswith("the metric lies in")
+    macro = only(spread, "macro(f1)", "MC0621", "multilabel")
+    assert macro.fact.startswith("each class's metric lies in")
 
 
 # -- everything -------------------------------------------------------------------------------

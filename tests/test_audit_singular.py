@@ -475,3 +475,22 @@ def test_a_face_is_looked_at_by_signs() -> None:
     faces = Faces(plan.program.forms["value"].expression, variables_of(plan.metric), CELLS)
     assert faces.at(frozenset({"FP", "TN"})).states == ("nothing",)  # P*log(POP/P) is log(1) there
     assert faces.at(frozenset({"TP", "FP"})).signs == frozenset({0})
+
+
+def test_every_set_has_its_own_exception() -> None:
+    zeros = ir.ZeroSet(("TP",), "undefined", "there is no true positive", "TP = 0", (("FP",),))
+    assert singular._set(zeros) == "there is no true positive (TP = 0), unless FP = 0 too"
+    partly = ir.ZeroSet(("TN",), "undefined", "", "TN = 0", (), True)
+    assert singular._set(partly) == "TN = 0, in part"
+
+
+def test_a_part_without_a_value_is_said_once() -> None:
+    found = findings("sqrt(TPR - FPR)")
+    assert "in a part inside the domain" in found[-1].fact
+    assert not any("near there it has none either" in f.fact for f in found)
+
+
+def test_growth_is_that_of_the_branch_that_grows() -> None:
+    # d/dTN of TNR is FP/N^2, where TNR is the smaller one.
+    found = {data(f)["cells"]: data(f)["gradient"] for f in findings("min(TPR, TNR)")}
+    assert found == {(("TP", "FN"),): "1/t", (("FP", "TN"),): "1/t"}

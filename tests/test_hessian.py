@@ -267,14 +267,14 @@ def test_a_wrong_entry_is_caught(formula: str) -> None:
 
 @pytest.mark.parametrize("formula", ["f1", "-log(f1)"])
 def test_a_wrong_simplification_is_caught(formula: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = simplify._Forms.choose
+    right = simplify.Forms.choose
 
-    def wrong(forms: simplify._Forms, name: str, *rest: object) -> tuple[str, sympy.Expr]:
+    def wrong(forms: simplify.Forms, name: str, *rest: object) -> tuple[str, sympy.Expr]:
         choice, expression = right(forms, name, *rest)
         return choice, expression + sympy.Symbol("TP") / 10**12
 
     plan = analyse(formula)[0]
-    monkeypatch.setattr(simplify._Forms, "choose", wrong)
+    monkeypatch.setattr(simplify.Forms, "choose", wrong)
     with pytest.raises(AssertionError, match="simplification changed"):
         hessian.hessian(plan)
 

@@ -15,7 +15,7 @@ import pytest
 import sympy
 from mpmath import mp, mpf
 
-from metricc import algebra
+from metricc import algebra, elements
 from metricc.algebra import Field
 from metricc.compiler import analyse
 from metricc.factoring import TooLarge
@@ -96,7 +96,7 @@ def test_a_root_that_is_a_sum_itself_is_not_seen_and_nothing_wrong_follows() -> 
 def test_what_has_no_reciprocal_within_the_budget_is_multiplied_instead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(algebra, "MAX_NORM", 1)
+    monkeypatch.setattr(elements, "MAX_NORM", 1)
     root = sympy.sqrt(TP * (FN + FP))
     one, above = root - FN, root + TP * (FN + FP) - FN - FN * root
     with pytest.raises(TooLarge):
@@ -109,7 +109,7 @@ def value(expression: sympy.Expr, point: dict[sympy.Symbol, mpf]) -> mpf:
     return mpf(str(expression.subs(point).evalf(40)))
 
 
-def written(found: Field, element: algebra.Element) -> sympy.Expr:
+def written(found: Field, element: elements.Element) -> sympy.Expr:
     """An element as an expression."""
     total = sympy.Integer(0)
     for roots, (numerator, denominator) in element.items():

@@ -420,8 +420,6 @@ class _Made:
                 options = [{}, {"absent": "skip"}, {"absent": "zero", "smooth": 0.5}]
                 options += [{"absent": "diagonal"}, {"smooth": 1.5}]
                 other: dict[str, Any] = dict(options[index * 3 // 5 % 5])
-                if several and index % 7 == 6:
-                    cells = [c.tolist() for c in cells]
                 if index % 3 == 1:
                     other["class_weight"] = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
                     other["sample_weight"] = other["class_weight"]

@@ -325,7 +325,8 @@ def run(faults: list[Fault], path: Path, workers: int) -> None:
             while not queue.empty():
                 row = queue.get()
                 if "error" in row:
-                    raise SystemExit(row["error"])
+                    print(row["error"], file=sys.stderr)
+                    continue
                 out.write(json.dumps({**row, "state": code}) + "\n")
                 out.flush()
                 progress.advance(bar)

@@ -3,7 +3,8 @@
 For every fold the rates are compared on a quarter of the training part, by the target metric, with
 models trained on the other three quarters; then the models that are judged are trained on all of
 it. Scaling is fitted to the rows that a model is trained on. Nothing passes from one fold to
-another.
+another. The SLP takes 1,000 steps, the MLP 2,000 with batches of 3.6 to 5 % of the training rows:
+72 to 100 epochs (the paper: 100 epochs at 5 %).
 """
 
 from __future__ import annotations

@@ -102,6 +102,9 @@ class Slp:
 class Mlp:
     """Dense(2), BatchNorm, sigmoid, Dense(1), by Adam; its output is a logit.
 
+    The paper's listing takes the output itself for a probability, which BCE has no value for
+    outside [0, 1]; here all losses have a sigmoid after it, and MSE is that of probabilities.
+
     The first layer starts from He's normal numbers, the second from Glorot's uniform ones, as in
     the paper's code; a group's models start from the same. The bias of the first layer, which
     BatchNorm takes away again, is left out.

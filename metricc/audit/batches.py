@@ -211,10 +211,11 @@ def _bias(hard: Hard, found: dict[str, list[Batches]]) -> ir.Finding:
     setting = f"({_classifier(worst)}; {setting})"
     if any(b.endless for b in rows):
         shown = _falling([(b.size, b.endless) for b in rows])
-        fact = f"batches have no mean: the metric is infinite in {shown} {setting}"
+        fact = f'batches have no mean: with absent="{hard.absent}" the metric is infinite in '
+        fact += f"{shown} {setting}"
     elif not biased:
-        fact = f"no bias: the mean over batches of {SIZES[0]} to {SIZES[-1]} is the metric {whole} "
-        fact += both
+        fact = f"no bias is seen: the mean over batches of {SIZES[0]} to {SIZES[-1]} is the metric "
+        fact += f"{whole} {both}"
     else:
         numbers = ", ".join(
             f"{b.bias:+.2g} at {'batches of ' if i == 0 else ''}{b.size}"
@@ -241,20 +242,20 @@ def _without_value(
     rows = found[worst]
     often = any(b.often for rows in found.values() for b in rows)
     facts = []
-    for kind, words in (("undefined", "undefined (0/0)"), ("infinite", "infinite")):
+    for kind, words in (("undefined", "undefined"), ("infinite", "infinite")):
         sets = getattr(patterns, kind) if patterns is not None else ()
         if shown := _falling([(b.size, getattr(b, kind)) for b in rows]):
             facts.append(f"{words} in {shown}" + (f" ({in_words(sets)})" if sets else ""))
-    fact = "every batch has a value"
+    exact = patterns is not None
+    fact = "every batch has a value" if exact else "every batch drawn has a value"
     if facts:
-        of = {"multiclass": " of one class", "multilabel": " of one label"}
+        of = {"multiclass": " of some class", "multilabel": " of some label"}
         fact = f"under {_classifier(worst)}, "
         fact += f"the metric{of.get(hard.subject.metric.task, '')} is {'; '.join(facts)}"
     shown = _falling([(b.size, b.absent) for b in rows])
     if rows[0].absent >= RARE:
-        fact += f'; absent="{hard.absent}" decides what {shown} teach: {_lacking(hard)}'
+        fact += f'; absent="{hard.absent}" decides what batches {_lacking(hard)} teach: {shown}'
     fact += f" (prevalence {hard.subject.prevalence:g})"
-    exact = patterns is not None
     evidence = "exact: counts of batches are multinomial" if exact else _simulated(hard)
     data = (*_setting(hard), *_columns(found, "undefined", "infinite", "absent"))
     hint = HINT if often else None
@@ -264,12 +265,12 @@ def _without_value(
 def _lacking(hard: Hard) -> str:
     """What batches lack where `absent` decides."""
     if hard.subject.metric.task == "binary":
-        return "no positives or no negatives"
+        return "without positives or without negatives"
     if hard.subject.metric.task == "multilabel":
-        return f"one of {CLASSES} labels without positives or negatives"
+        return f"with one of {CLASSES} labels on no sample or on all"
     if "joint" in hard.subject.plan.levels:
-        return f"one of {CLASSES} classes alone"
-    return f"one of {CLASSES} classes missing"
+        return f"of one class alone, of {CLASSES},"
+    return f"without one of {CLASSES} classes"
 
 
 def _badness(rows: list[Batches]) -> tuple[float, float]:
@@ -288,8 +289,12 @@ def _falling(shares: list[tuple[int, float]]) -> str:
             shown.append(f"{number} of {size} and more" if shown else f"{number} of all batches")
             break
         if size in (32, 128, 512, 2048):
-            shown.append(f"{100 * share:.2g} % of {size if shown else f'batches of {size}'}")
+            shown.append(f"{_percent(share)} of {size if shown else f'batches of {size}'}")
     return ", ".join(shown)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{2 if share < 0.95 else 4}g} %"
 
 
 def _classifier(name: str) -> str:

@@ -15,6 +15,7 @@ from metricc.audit.subject import Subject
 from metricc.select import Select
 
 PROVED = "proved: the signs of w_plus and w_minus"
+HALVES = tuple(k / 2 for k in range(9))
 SAYS = {"score": ("lowers", "a score"), "error rate": ("raises", "an error rate")}
 
 
@@ -34,6 +35,9 @@ def findings(subject: Subject) -> list[ir.Finding]:
         return [ir.Finding("MC0601", "note", fact, proof, data=data)]
     steps = brute.class_steps(plan) if view is None else brute.steps(view.program)
     against = steps.fall if audit.direction == "score" else steps.rise
+    if against is None and view is not None:  # steps across a pole may miss whole numbers
+        steps = brute.steps(view.program, counts=HALVES)
+        against = steps.fall if audit.direction == "score" else steps.rise
     signs = f"{proof}, on each side of a jump" if proof else audit.direction_proof
     evidence = f"{signs}, and {steps.count:,} single steps"
     if against is None:
@@ -102,7 +106,31 @@ def _proof(subject: Subject) -> str:
     return ""
 
 
+def _of_positive(subject: Subject) -> ir.Finding | None:
+    """A metric that is mixed for want of a range: parameters that are at least 0 make it one."""
+    metric = subject.metric
+    free = [p.name for p in metric.parameters if p.interval is None]
+    below = any(brute.typical(p) < 0 for p in metric.parameters)
+    if not free or below or not metric.single or metric.elements or metric.columns:
+        return None
+    forms = [subject.plan.program.forms[name].expression for name in ir.weights_of(metric)]
+    signs = {sign(form, positive(metric.unknowns)) for form in forms} - {0}
+    if len(signs) != 1 or None in signs or not _continuous(subject.plan, POSITIVE):
+        return None
+    kind = "a score" if signs == {1} else "an error rate"
+    named = " and ".join(free)
+    fact = f"{subject.name} is {kind} where {named} {'is' if len(free) == 1 else 'are'} at least "
+    fact += "0, and may be neither elsewhere: no range is stated"
+    hint = f"state the range in the formula: {free[0]} in [0, inf)"
+    data: tuple[tuple[str, ir.Datum], ...] = (("direction", "mixed"), ("positive", kind))
+    place = places.whole(metric)
+    return ir.Finding("MC0601", "warning", fact, PROVED, place, hint, data)
+
+
 def _mixed(subject: Subject, view: terms.View | None) -> ir.Finding:
+    open_ended = _of_positive(subject)
+    if open_ended is not None:
+        return open_ended
     name, goal = subject.name, subject.options.goal
     steps = brute.class_steps(subject.plan) if view is None else brute.both_ways(view.program)
     evidence = f"examples among {steps.count:,} single steps"
@@ -116,6 +144,7 @@ def _mixed(subject: Subject, view: terms.View | None) -> ir.Finding:
     of = "" if view is None or view.name == name else f", of {view.name}"
     for key, step in (("falls", steps.fall), ("rises", steps.rise)):
         data += ((key, None if step is None else step.data),)
-    hint = f"it is {goal}d here: see that this is what is wanted at the counts of your data"
+    hint = f"it is {goal}d here; compile it with --maximize or --minimize, whichever is meant, "
+    hint += "after a look at such counts in your data"
     place = places.whole(subject.metric)
     return ir.Finding("MC0601", "warning", fact, evidence + of, place, hint, data)

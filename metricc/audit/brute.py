@@ -146,7 +146,7 @@ def steps(
     program: ir.Program,
     others: Mapping[str, float] | None = None,
     unit: float = 1,
-    counts: Sequence[int] = range(SMALL + 1),
+    counts: Sequence[float] = range(SMALL + 1),
 ) -> Steps:
     """One more correct prediction (of weight `unit`), from all tables of such counts."""
     cells = dict(zip(CELLS, tables([unit * count for count in counts]), strict=True))

@@ -23,7 +23,8 @@ def constant_best(program: ir.Program, direction: ir.Direction) -> str:
     fixed = {sympy.Symbol(p.name): _typical(p) for p in metric.unknowns if not p.counted}
     sign = 1 if direction == "score" else -1
 
-    def at(*cells: Any) -> Any | None:
+    def at(*cells: Any) -> Any:
+        """The value, the larger the better; None outside the domain."""
         # By a column positives count so much on average, and negatives so much.
         means = [(1, 1), *((2**k, mpf(3) ** -k) for k, _ in enumerate(metric.columns, 1))]
         counts = [c * mean[i > 1] for mean in means for i, c in enumerate(cells)]

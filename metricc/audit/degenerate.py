@@ -42,7 +42,7 @@ def _nothing(subject: Subject) -> ir.Finding:
 
 def _reached(subject: Subject) -> list[ir.Finding]:
     """The constant predictions that reach the best value."""
-    audit, metric, name = subject.audit, subject.metric, subject.name
+    audit, metric = subject.audit, subject.metric
     view = terms.one_table(subject)
     other = metric.task == "multiclass" or bool(metric.elements)
     if view is None or other or better.settled(subject) is None:

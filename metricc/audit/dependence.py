@@ -22,7 +22,7 @@ from metricc.factoring import TooLarge
 from metricc.functions import CELLS
 from metricc.numeric import Tape, mp, mpf, sample
 
-POINTS = 20
+POINTS, DIGITS = 20, 80
 EULER = "proved: Euler's equation"
 RATES = (0.8, 0.1)  # TPR and FPR at which shares of positives are compared
 SHARES = (0.5, 0.1, 0.01)
@@ -64,7 +64,11 @@ def _size(subject: Subject) -> ir.Finding:
     view = terms.one_table(subject)
     if view is not None:
         tables = [np.array([count, 4 * count], float) for count in (6.0, 2.0, 4.0, 20.0)]
-        once, often = brute.values(view.program, tables)
+        once, often = map(float, brute.values(view.program, tables))
+        if abs(once - often) <= SLACK * abs(once):
+            fact = f"{name} is {brute.number(once)} at TP = 6, FN = 2, FP = 4, TN = 20, and at "
+            fact += "four times as many of each: it may be the same for batches of all sizes"
+            return ir.Finding("MC0631", "note", fact, evidence, data=data)
         fact += f": it is {brute.number(once)} at TP = 6, FN = 2, FP = 4, TN = 20, and "
         fact += f"{brute.number(often)} at four times as many of each"
         data += (("values", (brute.datum(once), brute.datum(often))),)
@@ -117,17 +121,17 @@ def _seen_degree(metric: ir.Metric, total: sympy.Expr, value: sympy.Expr) -> Fra
     tape = Tape((total, value))
     ratios: set[Fraction] = set()
     for point in sample(metric.unknowns, POINTS):
-        found = tape.at(point, 40)
+        found = tape.at(point, DIGITS)
         if None in found:
             continue
         (up, one), (down, other) = found  # type: ignore[misc]
-        noise = mpf(10) ** -35 * max(one, other)
+        noise = mpf(10) ** (20 - DIGITS) * max(one, other)
         if abs(down) <= 10**15 * noise:  # a value among rounding errors says nothing
             if abs(up) > 10**16 * noise:
                 return None
             continue
         ratio = Fraction(float(up / down)).limit_denominator(12)
-        with mp.workdps(40):
+        with mp.workdps(DIGITS):
             gap = abs(up - mpf(ratio.numerator) / ratio.denominator * down)
         if gap > 10 * noise + mpf(10) ** -20 * abs(down):
             return None
@@ -145,7 +149,7 @@ def _share(view: terms.View) -> list[ir.Finding]:
     if degree == 0 and view.program.homogeneous:
         fact = f"{view.name} does not depend on the share of positives: TPR and FPR settle it"
         return [ir.Finding("MC0632", "note", fact, evidence, data=(("depends", False),))]
-    values = _at_shares(view.program)
+    values = _at_shares(view.program, SAMPLES)
     shown = [(s, v) for s, v in zip(SHARES, values, strict=True) if np.isfinite(v)]
     if len(shown) < 2:
         return []
@@ -155,13 +159,14 @@ def _share(view: terms.View) -> list[ir.Finding]:
     said = ", ".join(f"{v:.3g} at {s:g}" for s, v in shown)
     fact = f"{view.name} depends on the share of positives: with TPR {RATES[0]} and FPR {RATES[1]} "
     fact += f"it is {said}"
-    fact += "" if view.program.homogeneous else f", of {SAMPLES:,} samples"
+    if not np.allclose(values, _at_shares(view.program, 4 * SAMPLES), equal_nan=True):
+        fact += f", of {SAMPLES:,} samples"
     data: tuple[tuple[str, ir.Datum], ...] = (("depends", True), ("values", tuple(shown)))
     return [ir.Finding("MC0632", "note", fact, "computed", data=data)]
 
 
-def _at_shares(program: ir.Program) -> Sequence[float]:
+def _at_shares(program: ir.Program, samples: int) -> Sequence[float]:
     share = np.array(SHARES)
     tpr, fpr = RATES
     rates = (share * tpr, share * (1 - tpr), (1 - share) * fpr, (1 - share) * (1 - fpr))
-    return [float(v) for v in brute.values(program, [SAMPLES * rate for rate in rates])]
+    return [float(v) for v in brute.values(program, [samples * rate for rate in rates])]

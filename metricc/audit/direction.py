@@ -13,9 +13,9 @@ from typing import Any
 import sympy
 
 from metricc import ir
-from metricc.algebra import sign_of
 from metricc.functions import CELLS
 from metricc.numeric import Tape, mp, mpf, sample, value_at
+from metricc.signs import sign_of
 
 POINTS = 200  # at which signs are looked at,
 FEWEST = 50  # and at so many at least where a formula is long:

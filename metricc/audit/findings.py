@@ -14,6 +14,7 @@ from metricc.audit import (
     fractional,
     parameters,
     reach,
+    rounding,
     singular,
     spread,
 )
@@ -30,6 +31,7 @@ TOPICS: tuple[Callable[[Subject], list[ir.Finding]], ...] = (
     singular.findings,
     batches.findings,
     reach.findings,
+    rounding.findings,
 )
 
 ORDER = ("danger", "warning", "note")

@@ -24,6 +24,7 @@ TP, FN, FP, TN = map(sympy.Symbol, ("TP", "FN", "FP", "TN"))
 KOYEJO = "Koyejo et al. 2014"
 POINTS, DIGITS = 10, 80  # at which cross-ratios are looked at
 CROSS_RATIO = f"proved: a cross-ratio of four values, at {DIGITS} digits"
+LOWEST_TERMS = "proved: rational functions in lowest terms"
 OF_EACH = "each class has its own best value and cut:"
 TUNED = (
     "a threshold tuned on the scores of a model trained by cross-entropy reaches the same optimum"
@@ -32,7 +33,7 @@ TUNED = (
 
 def findings(subject: Subject) -> list[ir.Finding]:
     """The threshold law, where the task has thresholds."""
-    plan, audit = subject.plan, subject.audit
+    audit = subject.audit
     if not audit.depends or subject.metric.task == "multiclass" or subject.metric.elements:
         return []
     if audit.linear:
@@ -42,15 +43,14 @@ def findings(subject: Subject) -> list[ir.Finding]:
     each = subject.metric.by_sample or subject.options.per == "sample"
     if view is None or view.metric.columns or each or taken:
         return []
-    rational = view.program.forms["value"].expression.is_rational_function()
+    if not _rational(view) and _bent(view):
+        return [_other(subject, view, CROSS_RATIO)]
     try:
         law = _law(view)
     except TooLarge:
-        law, rational = None, False
-    if law is None and rational:
-        return [_other(subject, view, "proved: rational functions in lowest terms")]
-    if law is None:
         return [_other(subject, view, CROSS_RATIO)] if _bent(view) else []
+    if law is None:
+        return [_other(subject, view, LOWEST_TERMS)] if _rational(view) else []
     threshold, best = law
     evidence = f"proved: rational functions ({KOYEJO})"
     data: tuple[tuple[str, ir.Datum], ...] = (("linear_fractional", True),)
@@ -65,6 +65,10 @@ def findings(subject: Subject) -> list[ir.Finding]:
     return [ir.Finding("MC0641", "note", fact, evidence, None, hint, data)]
 
 
+def _rational(view: terms.View) -> bool:
+    return bool(view.program.forms["value"].expression.is_rational_function())
+
+
 def _bent(view: terms.View) -> bool:
     """Whether values along a line are not those of a ratio of linear functions.
 
@@ -73,14 +77,14 @@ def _bent(view: terms.View) -> bool:
     tape = Tape([view.program.forms["value"].expression])
     for point in sample(view.metric.unknowns, POINTS):
         for to, of in ((TP, FN), (FP, TN)):
-            step = point[of] / 4
-            moved = ({**point, to: point[to] + k * step, of: point[of] - k * step} for k in range(4))
-            found = [tape.at(at, DIGITS)[0] for at in moved]
-            if None in found:
-                continue
-            a, b, c, d = (number for number, _ in found)  # type: ignore[misc]
-            noise = mpf(10) ** (10 - DIGITS) * max(size for _, size in found) ** 2  # type: ignore[misc]
-            with mp.workdps(DIGITS):
+            with mp.workdps(DIGITS):  # TP + FN is the same at all four
+                gone = [k * point[of] / 4 for k in range(4)]
+                moved = [{**point, to: point[to] + x, of: point[of] - x} for x in gone]
+                found = [number for at in moved for number in tape.at(at, DIGITS) if number]
+                if len(found) < len(moved):
+                    continue
+                (a, _), (b, _), (c, _), (d, _) = found
+                noise = mpf(10) ** (10 - DIGITS) * max(size for _, size in found) ** 2
                 if abs(3 * (a - c) * (b - d) - 4 * (a - d) * (b - c)) > noise:
                     return True
     return False
@@ -152,9 +156,7 @@ def _linear_in_counts(part: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr] | None:
 def _linear(subject: Subject) -> ir.Finding:
     plus, minus = subject.audit.costs
     threshold = _of_totals(subject.plan)
-    fact = (
-        f"{subject.name} is a linear cost: each positive weighs {plus} and each negative "
-    )
+    fact = f"{subject.name} is a linear cost: each positive weighs {plus} and each negative "
     fact += f"{minus}, whatever is predicted of others"
     hint = None
     if threshold is not None:

@@ -35,7 +35,7 @@ def findings(subject: Subject) -> list[ir.Finding]:
     """The price of a false negative in false positives, and what each parameter does."""
     if not subject.audit.depends:
         return []
-    plan, name = subject.plan, subject.name
+    plan = subject.plan
     found = [finding for p in plan.metric.parameters for finding in _idle(subject, p)]
     idle = {value for finding in found for key, value in finding.data if key == "parameter"}
     view = terms.one_table(subject)

@@ -11,7 +11,7 @@ from fractions import Fraction
 import sympy
 
 from metricc import ir, library, syntax
-from metricc.algebra import Field, parts_of, product_of
+from metricc.algebra import Field, product_of
 from metricc.audit.singular_faces import Faces
 from metricc.audit.singular_parts import ZERO
 from metricc.audit.singular_sets import variables_of
@@ -19,6 +19,7 @@ from metricc.errors import MetriccError
 from metricc.factoring import TooLarge
 from metricc.functions import CELLS, ELEMENTS, REDUCTIONS
 from metricc.lower import Lowering
+from metricc.signs import parts_of
 
 
 def whole(metric: ir.Metric) -> ir.Place | None:

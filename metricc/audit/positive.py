@@ -20,10 +20,11 @@ from math import lcm
 import sympy
 
 from metricc import ir, syntax
-from metricc.algebra import Field, sign_of
+from metricc.algebra import Field
 from metricc.factoring import TooLarge
 from metricc.functions import CELLS
 from metricc.select import LogRatio, Select
+from metricc.signs import sign_of
 
 POSITIVE = ", for parameters of at least 0"
 MAX_CASES = 24  # of minima, maxima and conditions

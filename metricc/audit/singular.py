@@ -30,7 +30,7 @@ from metricc.audit.singular_sets import (
     zero_set,
 )
 from metricc.audit.singular_surfaces import Surface, surfaces
-from metricc.audit.subject import Subject
+from metricc.audit.subject import Subject, called
 from metricc.functions import CELLS, cells_of
 from metricc.select import LogRatio
 
@@ -38,7 +38,7 @@ from metricc.select import LogRatio
 RARE = frozenset({frozenset({"TP", "TN"})})
 TABLES = {"class": " of a class", "sample": " of a sample", "pooled": " of all classes' sums"}
 COUNTS = (5.0, 7.0, 11.0, 3.0), (1.0, 1.0, 1.0, 1.0), (40.0, 2.0, 900.0, 13.0)  # of the file
-MEASURED = "growth measured down to t = 1e-64"
+MEASURED = "growth measured on a line down to t = 1e-64"
 ABSENT = "the rule for absent classes covers it"
 SMOOTH = "smooth=... in the loss keeps its counts away from 0"
 
@@ -68,12 +68,16 @@ def findings(subject: Subject) -> list[ir.Finding]:
         faces, table = faces_of(program), table_of(metric, term)
         if not faces.readable:
             continue
+        inside = [*surfaces(faces, program)]
         rows = [*_without_value(metric, program, faces, table)]
+        if any(surface.kind == "negative" for surface in inside):
+            # Faces of a part of the domain that has no value say nothing beside it.
+            rows = [row for row in rows if row.limits is None or row.limits.ways]
         rows += _steep(metric, program, faces, table, [z for row in rows for z in row.sets])
         for row in _joined(rows):
             one = _finding(metric, row)
             found.setdefault(one.fact, one)
-        for surface in surfaces(faces, program):
+        for surface in inside:
             one = _inside(metric, program, surface, table)
             found.setdefault(one.fact, one)
     if plan.outer is not None:
@@ -194,12 +198,8 @@ def _rare(zeros: ir.ZeroSet) -> bool:
 def _finding(metric: ir.Metric, row: Row) -> ir.Finding:
     zeros = row.sets[0]
     left = by_rule(metric, zeros.cells)
-    where = _listed([str(z) for z in row.sets])
-    if zeros.unless:
-        where += f", unless {' or '.join(_equation(cells) for cells in zeros.unless)} too"
-    if zeros.partly:
-        where += ", in part"
-    name = f"{metric.name}{TABLES.get(zeros.table, '')}"
+    where = _listed([_set(z) for z in row.sets])
+    name = f"{called(metric.name)}{TABLES.get(zeros.table, '')}"
     if row.kind == "undefined":
         zero = " (0/0)" if row.quotient and row.limits is not None and row.limits.ways else ""
         fact = f"{name} has no value{zero} where {where}: {_tends(row)}"
@@ -214,6 +214,8 @@ def _finding(metric: ir.Metric, row: Row) -> ir.Finding:
     evidence = MEASURED + row.given
     if row.limits is not None:
         evidence = f"proved; limits along {row.limits.ways} ways, {evidence}"
+    if row.limits is not None and not row.limits.ways:
+        evidence = "proved"
     return ir.Finding(
         "MC0611" if row.kind == "undefined" else "MC0612",
         severity,
@@ -223,6 +225,14 @@ def _finding(metric: ir.Metric, row: Row) -> ir.Finding:
         _hint(row) if severity == "warning" else None,
         _data(row),
     )
+
+
+def _set(zeros: ir.ZeroSet) -> str:
+    """A zero set with what is excepted of it."""
+    text = str(zeros)
+    if zeros.unless:
+        text += f", unless {' or '.join(_equation(cells) for cells in zeros.unless)} too"
+    return f"{text}, in part" if zeros.partly else text
 
 
 def _tends(row: Row) -> str:
@@ -258,7 +268,7 @@ def _policy(row: Row, left: frozenset[str]) -> str:
     if left != frozenset(row.sets[0].cells):
         still = [cell for cell in row.sets[0].cells if cell in left]
         return (
-            f"by the rule for absent classes it is taken where {_equation(still)}, without a value"
+            f"the rule for absent classes takes it where {_equation(still)}: no value there either"
         )
     if row.kind == "steep":
         return "the file keeps arguments of roots and logarithms above 0, and its gradient finite"
@@ -280,7 +290,7 @@ def _inside(metric: ir.Metric, program: ir.Program, surface: Surface, table: str
     at = ", ".join(f"{cell} = {number:g}" for cell, number in surface.witness)
     near = "as at" if surface.exact else "as near"
     what = "on a surface" if surface.kind == "zero" else "in a part"
-    metric_of = f"{metric.name}{TABLES.get(table, '')}"
+    metric_of = f"{called(metric.name)}{TABLES.get(table, '')}"
     fact = (
         f"{metric_of} has no value {what} inside the domain, where {surface.formula}, {near} {at}"
     )
@@ -299,7 +309,7 @@ def _joining(metric: ir.Metric, zeros: ir.ZeroSet) -> ir.Finding:
     """A zero set of what joins the terms."""
     undefined = zeros.kind == "undefined"
     what = "has no value (0/0)" if undefined else "has no bound"
-    fact = f"{metric.name} {what} where {zeros.words}"
+    fact = f"{called(metric.name)} {what} where {zeros.words}"
     ruled = zeros.words == ONE_CLASS  # such a table gets a unit in every class
     fact += f"; {ABSENT}" if ruled else ""
     data: tuple[tuple[str, ir.Datum], ...] = (

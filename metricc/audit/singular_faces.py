@@ -17,7 +17,6 @@ from typing import Literal
 
 import sympy
 
-from metricc.algebra import parts_of
 from metricc.audit.singular_parts import (
     ANY,
     MAX_TERMS,
@@ -36,6 +35,7 @@ from metricc.audit.singular_parts import (
     summed,
 )
 from metricc.select import LogRatio, Select
+from metricc.signs import parts_of
 
 MAX_PARTS = 400  # of an expression that is looked at
 MAX_CHOICES = 4  # of min, max and conditions, whose cases are looked at one by one

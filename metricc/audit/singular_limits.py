@@ -18,8 +18,10 @@ from typing import Any
 import sympy
 
 from metricc import ir
+from metricc.audit.brute import chosen
 from metricc.functions import CELLS
-from metricc.numeric import Tape, inside, mp, mpf
+from metricc.numeric import Tape, mp, mpf
+from metricc.select import Select
 
 STEPS = 8, 16, 32  # t is 10^-step
 SLOW = 64, 128, 256  # further steps of what converges slowly
@@ -29,10 +31,13 @@ NEAR = 1e-6
 MOST = 12  # a small denominator
 SLOWLY = 2e-3  # what is extrapolated is as near as that
 CLIMB = mpf(3), mpf("1.5"), mpf("1.2"), mpf("1.05"), mpf("1.01")  # factors to climb with
+ALL, SOME = 8, 64  # counts of which all combinations of powers are taken, else so many
 RANDOM = 5  # ways with random factors
 OTHERS = "1e-5", "1", "1e5"  # counts that stay
 LARGE = 1e4  # what grows as these do has no bound
 CASES = 8  # combinations of these
+STAY = 5, 7, 11, 13, 3, 17, 19, 23, 29, 31, 37, 41  # counts that stay where growth is measured
+CHOICES = sympy.Max, sympy.Min, Select
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,7 @@ class Near:
         names = ("value", *(f"M_{cell}" for cell in self.metric.cells))
         self.value = Tape([program.forms["value"].expression])
         self.all = Tape(program.forms[name].expression for name in names)
-        unknowns = [p for p in self.metric.unknowns if not p.counted]
-        self.fixed = {p.name: _typical(p) for p in unknowns}
+        self.fixed = {name: mpf(number) for name, number in chosen(self.metric).items()}
 
     def limits(self, cells: Sequence[str]) -> Limits:
         """What the metric tends to where these cells go to 0."""
@@ -168,17 +172,27 @@ class Near:
         return nice(float(row[0]), SLOWLY)
 
     def growth(self, cells: Sequence[str]) -> tuple[Growth, Growth]:
-        """How the value, and how the longest partial, grow as these cells go to 0 alike."""
+        """How the value, and how the longest partial, grow as these cells go to 0 alike.
+
+        Minima, maxima and conditions may take another branch elsewhere: then it is the fastest
+        growth of several lines.
+        """
         others = [cell for cell in self.metric.cells if cell not in cells]
-        stay = dict(
-            zip(others, map(mpf, (5, 7, 11, 13, 3, 17, 19, 23, 29, 31, 37, 41)), strict=False)
-        )
-        stay |= {cell: mpf(2 + i) for i, cell in enumerate(others) if cell not in stay}
+        stay = {cell: mpf(STAY[i] if i < len(STAY) else 2 + i) for i, cell in enumerate(others)}
         factors = tuple(mpf(2 * i + 3) / 2 for i in range(len(cells)))
+        lines = [(stay, factors)]
+        if any(expression.has(*CHOICES) for expression in self.all.places):
+            other = dict(zip(stay, reversed(stay.values()), strict=True))
+            lines += [(stay, factors[::-1]), (other, factors), (other, factors[::-1])]
+        found = [self._growth(cells, _Way(s, (1,) * len(cells), f)) for s, f in lines]
+        value, gradient = (max(each, key=_speed) for each in zip(*found, strict=True))
+        return value, gradient
+
+    def _growth(self, cells: Sequence[str], way: _Way) -> tuple[Growth, Growth]:
         rows = []
         for step in GROWTH:
             digits = DIGITS + 3 * step
-            point = self._point(cells, _Way(stay, (1,) * len(cells), factors), step, digits)
+            point = self._point(cells, way, step, digits)
             value, *partials = self.all.at(point, digits)
             found = [abs(p[0]) for p in partials if p is not None]
             rows.append((None if value is None else abs(value[0]), max(found, default=None)))
@@ -195,6 +209,10 @@ class Near:
             t = mpf(10) ** -step
             gone = {c: f * t**p for c, p, f in zip(cells, way.powers, way.factors, strict=True)}
         return {sympy.Symbol(n): v for n, v in (self.fixed | dict(way.stay) | gone).items()}
+
+
+def _speed(growth: Growth) -> tuple[Fraction, int]:
+    return growth.power, growth.logs
 
 
 def _growth(sizes: Sequence[Any | None]) -> Growth:
@@ -221,13 +239,17 @@ def _ways(count: int) -> Iterator[tuple[Sequence[int], list[Any]]]:
     yield [1] * count, ones
     if count == 1:
         return
-    for powers in product((1, 2), repeat=count):
+    generator = random.Random(count)
+    if count <= ALL:
+        every = [*product((1, 2), repeat=count)]
+    else:  # of columns: their number would double with every one
+        every = [tuple(generator.choices((1, 2), k=count)) for _ in range(SOME)]
+    for powers in every:
         if len(set(powers)) > 1:
             yield powers, ones
     if 2 < count <= 4:
         for order in permutations(range(1, count + 1)):
             yield order, ones
-    generator = random.Random(count)
     for _ in range(RANDOM):
         yield [1] * count, [mpf(10 ** generator.uniform(-2, 2)) for _ in range(count)]
 
@@ -246,10 +268,6 @@ def _stays(others: Sequence[str]) -> list[dict[str, Any]]:
                 stay[cell] = stay.get(cell.split("_", 1)[0], mpf(1))
         found.append(stay)
     return found
-
-
-def _typical(parameter: ir.Parameter) -> Any:
-    return mpf(inside(parameter) if parameter.default is None else float(parameter.default))
 
 
 def _same(low: float, high: float) -> bool:

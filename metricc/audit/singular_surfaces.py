@@ -15,10 +15,11 @@ import numpy as np
 import sympy
 
 from metricc import interpret, ir
+from metricc.audit.brute import chosen
 from metricc.audit.singular_faces import Faces
 from metricc.audit.singular_parts import written
 from metricc.functions import CELLS
-from metricc.numeric import Tape, inside, mp, mpf
+from metricc.numeric import Tape, mp, mpf
 
 # Witnesses are looked for among simple numbers first: those that readers can check in their heads.
 SIMPLE = ("1", "2", "3", "1/2", "1/4")
@@ -64,7 +65,7 @@ Point = Mapping[str, Any]
 
 
 def _points(metric: ir.Metric) -> Iterator[dict[str, Any]]:
-    fixed = {p.name: mpf(_typical(p)) for p in metric.unknowns if not p.counted}
+    fixed = {name: mpf(number) for name, number in chosen(metric).items()}
     numbers = [mpf(f.numerator) / f.denominator for f in map(Fraction, SIMPLE)]
     cases = sorted(
         product(range(len(numbers)), repeat=len(CELLS)),
@@ -116,7 +117,3 @@ def _has_value(program: ir.Program, point: Point) -> bool:
     scope = {name: np.array([float(number)]) for name, number in point.items()}
     number, undefined = interpret.value(program.value, scope)
     return not undefined[0] and bool(np.isfinite(number[0]))
-
-
-def _typical(parameter: ir.Parameter) -> float:
-    return inside(parameter) if parameter.default is None else float(parameter.default)

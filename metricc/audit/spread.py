@@ -293,11 +293,14 @@ def _loss(
     else:
         hint = None
         top = f"and at most {brute.number(ceiling)}"
+        if worst.text != brute.number(worst.number):  # a text over parameters
+            top += f" (with {_chosen(view.metric.parameters)})"
         if math.isinf(ceiling):
             top = "and grows without end"
         if perfect.expression is not None and not perfect.fixed and not perfect.undefined:
             fact = f"the loss {loss} of a perfect prediction depends on the batch: {called} is "
             fact += str(perfect)
+            how = "proved: its value at P positives and N negatives" if perfect.proved else how
         elif floor == 0:
             fact = f"the loss {loss} is 0 at the perfect prediction {top}"
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,7 @@ from metricc.cli.printing import diagnose, graded, print_json
 
 if TYPE_CHECKING:
     from metricc import ir
+    from metricc.audit.subject import Subject
     from metricc.sources import Source
 
 WIDTH = 96  # of a finding's text
@@ -51,16 +52,21 @@ def audit(
     """
     from metricc import compiler
     from metricc.audit.findings import examine
+    from metricc.bounded import bounded
 
     if plot is not None:
         from metricc.audit.picture import check_path
 
         check_path(plot)
-    subject = compiler.subject(
-        formula, task=task, surrogate=surrogate, per=per, prevalence=prevalence
-    )
+
+    def work() -> tuple[Subject, ir.Audit]:
+        subject = compiler.subject(
+            formula, task=task, surrogate=surrogate, per=per, prevalence=prevalence
+        )
+        return subject, examine(subject)
+
+    subject, found = bounded(work)  # both under one clock
     diagnose(subject.metric.text.diagnostics)
-    found = examine(subject)
     if form == "json":
         print_json(describe.audited(subject, found))
     else:
@@ -79,15 +85,23 @@ def audit(
 def _text(finding: ir.Finding) -> str:
     """A finding as people read it: severity, code, fact and evidence; its place; what to do."""
     head = f"{finding.severity} {finding.code}: {finding.fact} ({finding.evidence})"
-    first, *rest = textwrap.wrap(head, WIDTH, subsequent_indent="    ", break_long_words=False)
+    first, *rest = _wrapped(head, "", "    ")
     lines = [graded(first, finding.severity), *rest]
     told = {"at": describe.place(finding.place), "hint:": finding.hint or ""}
     for word, text in told.items():
         if text:
-            lines += _indented(f"{word} {text}")
+            lines += _wrapped(f"{word} {text}", "    ", "          ")
     return "\n".join(lines)
 
 
-def _indented(text: str) -> list[str]:
-    indent: dict[str, Any] = {"initial_indent": "    ", "subsequent_indent": "          "}
-    return textwrap.wrap(text, WIDTH, break_long_words=False, **indent)
+def _wrapped(text: str, first: str, others: str) -> list[str]:
+    """A text in lines; a number stays with its per cent sign."""
+    lines = textwrap.wrap(
+        text.replace(" %", "\N{NO-BREAK SPACE}%"),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]

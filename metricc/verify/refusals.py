@@ -214,6 +214,14 @@ def _allowed(calls: Calls) -> Iterator[tuple[str, Call]]:
         name = f"{next(iter(more))}={next(iter(more.values()))}"
         yield name, partial(calls.one.loss, z, y, **{**given, **more})
         yield f"{name}, class", partial(built, more)
+    if calls.options.task != "binary":  # as many samples as classes: a weight for each place
+        square, labels = z[:1].reshape(1, CLASSES, -1)[:, :, :1], y.reshape(len(y), -1)[:1, :1]
+        square = square.expand(CLASSES, CLASSES, 2)
+        joint = calls.options.task == "multiclass"
+        labels = labels.expand(CLASSES, 2) if joint else labels[..., None].expand_as(square)
+        ones = torch.ones(CLASSES, 2, dtype=torch.float64)
+        bare = {n: x for n, x in given.items() if n not in columns}
+        yield "weight of places", partial(calls.one.loss, square, labels, weight=ones, **bare)
     yield "weight 0", lambda: calls.one.loss(z, y, weight=w * (w > 1), **given)
     yield "bool labels", lambda: calls.one.loss(z, y.to(torch.uint8), **given)
     if not calls.one.wide:

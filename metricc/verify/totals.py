@@ -109,10 +109,7 @@ def _called(code: Callable[..., Any], call: Totals, stacked: bool) -> list[Any]:
         n: torch.tensor(x, dtype=torch.float64) if isinstance(x, tuple) else x
         for n, x in call.arguments.items()
     }
-    cells: list[Any] = list(counts.unbind(-1))
-    if not stacked and len(call.tables) % 2:  # lists are taken too
-        cells = [cell.tolist() for cell in cells]
-    results = code(*cells, *call.elements, **options)
+    results = code(*counts.unbind(-1), *call.elements, **options)
     results = results if isinstance(results, tuple) else (results,)
     results = [torch.as_tensor(r, dtype=torch.float64) for r in results]
     several = [r.dim() > 0 and len(r) == 2 and stacked for r in results]
