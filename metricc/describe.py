@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,17 @@ def _finding(finding: ir.Finding) -> dict[str, Any]:
     if found is not None:
         line, column = found.position
         where = {"origin": found.origin, "line": line, "column": column, "text": found.text}
-    return {**vars(finding), "place": where, "data": dict(finding.data)}
+    data = {name: _plain(datum) for name, datum in finding.data}
+    return {**vars(finding), "place": where, "data": data}
+
+
+def _plain(datum: ir.Datum) -> ir.Datum:
+    """A datum as JSON has it: what is infinite as a text, and no number as None."""
+    if isinstance(datum, tuple):
+        return tuple(map(_plain, datum))
+    if isinstance(datum, float) and not math.isfinite(datum):
+        return None if math.isnan(datum) else str(datum)
+    return datum
 
 
 def own_numbers(plan: ir.Plan) -> str:

@@ -1,15 +1,14 @@
 """Elements of the exact algebra and their arithmetic, roots included.
 
-An element is a sum over root classes, `Σ numerator/Π f^k · Π f^r`, f being irreducible polynomials
-in counts and parameters, k whole and 0 < r < 1. A root is split into its factors where all of them
-are positive on the domain, so sqrt(ab) is sqrt(a)·sqrt(b). Numerators share no factor with their
-denominators, so the form is unique. A sum of roots in a denominator is multiplied by conjugates.
-What stands under a root and is no product of such factors is a `Radicand`, which powers bring back.
+An element is a sum over root classes, `Σ numerator/Π f^k · Π f^r`, f being irreducible polynomials,
+k whole and 0 < r < 1. A root is split into its factors where all of them are positive on the
+domain. Numerators share no factor with their denominators, so the form is unique. A sum of roots in
+a denominator is multiplied by its conjugates.
 
 Denominators are factored once, when something is divided by them, and cancelled by trial division:
-no greatest common divisor of large polynomials is ever taken. All of it runs under a budget
-counted in products of terms and in calls, never in seconds, so that results do not depend on the
-machine's load: beyond it `TooLarge` is raised and callers keep the raw form.
+no greatest common divisor of large polynomials is taken. The budget is in products of terms and in
+calls, never in seconds, so that results do not depend on the machine's load: beyond it `TooLarge`
+is raised and callers keep the raw form.
 """
 
 from __future__ import annotations
@@ -228,17 +227,16 @@ class Arithmetic:
             exponent = int(dict(roots).get(root, Fraction(0)) * orders[root])
             parts[exponent % prime][roots] = quotient
         if prime == 2:
-            return self._add(parts[0], self._scaled(parts[1], -1))
+            return self._add(parts[0], self._negative(parts[1]))
         # (a + bw + cw^2)(a + bw^2 + cw) for a third root of unity w
         total: Element = {}
         for i, one in enumerate(parts):
             total = self._add(total, self._multiply(one, one))
-            product = self._multiply(one, parts[i - 1])
-            total = self._add(total, self._scaled(product, -1))
+            total = self._add(total, self._negative(self._multiply(one, parts[i - 1])))
         return total
 
-    def _scaled(self, element: Element, number: int) -> Element:
-        return self._multiply(element, self._constant(sympy.QQ(number)))
+    def _negative(self, element: Element) -> Element:
+        return self._multiply(element, self._constant(sympy.QQ(-1)))
 
     def _root(self, base: Element, exponent: Fraction) -> Element:
         """base^exponent, factor by factor; `TooLarge` where a factor's sign is not known."""
@@ -323,17 +321,13 @@ class Arithmetic:
         """Whether every coefficient is positive and every variable is at least 0."""
         signed = any(coefficient < 0 for coefficient in polynomial.terms.values())
         variables = (self.ring.symbols[i] for i in polynomial.variables())
-        return (
-            not signed
-            and all(
-                v.name in self.nonnegative or (v in self.meaning and self._root_variable(v))
-                for v in variables
-            )
-        ) or self._even(polynomial)
+        return (not signed and all(map(self._known, variables))) or self._even(polynomial)
 
-    def _root_variable(self, variable: sympy.Symbol) -> bool:
-        """Whether a variable stands for an even root or an exponential, which are never below 0."""
-        meaning = self.meaning[variable]
+    def _known(self, variable: sympy.Symbol) -> bool:
+        """Whether a variable is at least 0: by the domain, as an even root, or an exponential."""
+        meaning = self.meaning.get(variable)
+        if meaning is None:
+            return variable.name in self.nonnegative
         return isinstance(meaning, sympy.exp) or (
             meaning.is_Pow and meaning.exp.is_Rational and meaning.exp.q % 2 == 0
         )

@@ -276,8 +276,7 @@ def _balanced(
 
 
 def _taken(factors: list[_Factor], most: Fraction, least: int = 1) -> list[_Factor]:
-    """The first factors, taken out of the list, whose degrees together are at most `most`, and
-    at least so many of them."""
+    """The first factors, taken out of the list, of `most` degrees together; at least so many."""
     taken: list[_Factor] = []
     total = Fraction(0)
     while factors and (len(taken) < least or total + factors[0][0] <= most):
@@ -297,8 +296,8 @@ def _negated(product: syntax.Expression) -> syntax.Expression:
     if isinstance(product, syntax.Sum) and product.subtracts == (True,):
         return syntax.Sum(product.operands[::-1], (True,))
     if isinstance(product, syntax.Product):
-        first, *rest = product.operands
-        return syntax.Product((_negated(first), *rest), product.divides)
+        first, rest = _negated(product.operands[0]), product.operands[1:]
+        return syntax.Product((first, *rest), product.divides)
     return syntax.Negation(product)
 
 

@@ -646,9 +646,9 @@ class ZeroSet:
 
     "undefined" is 0/0, "infinite" grows without bound. `words` say it as readers do ("there are no
     positives"), `formula` as an equation ("TP = FN = 0"). `unless` are further cells: where those
-    of one entry are 0 too, the metric has a value after all. `partly` says that this is so on a part
-    of these tables only. `table` is what the counts are of: "" of the whole batch or sample, "class",
-    "sample" or "pooled", where the metric is reduced; "classes" for what joins the terms.
+    of one entry are 0 too, the metric has a value after all. `partly` says that this is so on a
+    part of these tables only. `table` is what the counts are of: "" of the whole batch or sample,
+    "class", "sample" or "pooled", where the metric is reduced; "classes" for what joins the terms.
     """
 
     cells: tuple[str, ...]

@@ -44,9 +44,7 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
     """Choose, prove and schedule the forms of value, partials, weights and threshold."""
     metric = gradient.metric
     raw = gradient.raw
-    found = conditions(raw["value"])
-    found = found if len(found) <= MAX_CONDITIONS else []
-    forms = [Forms(gradient, raw, truths) for truths in cases(found)]
+    found, forms = _by_cases(gradient)
     others = tuple(p.name for p in metric.unknowns if not p.counted)
     choices: dict[str, str] = {}
     final: dict[str, sympy.Expr] = {}
@@ -66,19 +64,9 @@ def simplify(gradient: ir.Gradient) -> ir.Program:
         choices |= dict(zip(names, labels, strict=True))
         final |= dict(zip(names, inline(block), strict=True))
     shared, weights = blocks
-    proofs = _proofs(forms, metric.unknowns, raw, final)
-    proved = {
-        name: ir.Form(
-            expression,
-            choices[name],
-            proofs[name],
-            sign_of(expression, metric.nonnegative) is None,
-        )
-        for name, expression in final.items()
-    }
     program = ir.Program(
         gradient,
-        proved,
+        _proved(forms, metric, raw, final, choices),
         _threshold(found, [_cut(f, final, metric) for f in forms]) if metric.single else None,
         shared,
         weights,
@@ -94,9 +82,7 @@ def best_forms(gradient: ir.Gradient, names: Sequence[str]) -> dict[str, ir.Form
     For what is read and not compiled, such as the outputs of an `ir.Curvature`.
     """
     metric, raw = gradient.metric, gradient.raw
-    found = conditions(raw["value"])
-    found = found if len(found) <= MAX_CONDITIONS else []
-    forms = [Forms(gradient, raw, truths) for truths in cases(found)]
+    found, forms = _by_cases(gradient)
     spelled = [*zip_longest(*(f.spellings() for f in forms), fillvalue={})]
     choices: dict[str, str] = {}
     final: dict[str, sympy.Expr] = {}
@@ -109,11 +95,29 @@ def best_forms(gradient: ir.Gradient, names: Sequence[str]) -> dict[str, ir.Form
             cancels = sign_of(whole, metric.nonnegative) is None
             options.append((cancels, length(whole), _label([c for c, _ in chosen]), whole))
         *_, choices[name], final[name] = min(options, key=lambda option: option[:2])
-    proofs = _proofs(forms, metric.unknowns, {name: raw[name] for name in names}, final)
+    return _proved(forms, metric, raw, final, choices)
+
+
+def _by_cases(gradient: ir.Gradient) -> tuple[Sequence[Condition], list[Forms]]:
+    """The conditions of a metric that are decided, and its forms in every case of them."""
+    raw = gradient.raw
+    found = conditions(raw["value"])
+    found = found if len(found) <= MAX_CONDITIONS else []
+    return found, [Forms(gradient, raw, truths) for truths in cases(found)]
+
+
+def _proved(
+    forms: Sequence[Forms],
+    metric: ir.Metric,
+    raw: Mapping[str, sympy.Expr],
+    final: Mapping[str, sympy.Expr],
+    choices: Mapping[str, str],
+) -> dict[str, ir.Form]:
+    """The chosen forms with their proofs."""
+    proofs = _proofs(forms, metric.unknowns, raw, final)
+    cancels = {name: sign_of(e, metric.nonnegative) is None for name, e in final.items()}
     return {
-        name: ir.Form(
-            expression, choices[name], proofs[name], sign_of(expression, metric.nonnegative) is None
-        )
+        name: ir.Form(expression, choices[name], proofs[name], cancels[name])
         for name, expression in final.items()
     }
 

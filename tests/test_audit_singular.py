@@ -15,7 +15,7 @@ from mpmath import mp, mpf
 
 import metricc
 from metricc import ir, library
-from metricc.audit import places, singular
+from metricc.audit import places, singular, singular_limits
 from metricc.audit.singular_faces import Faces
 from metricc.audit.singular_limits import Growth, Near
 from metricc.audit.singular_sets import of_faces, variables_of
@@ -494,3 +494,14 @@ def test_growth_is_that_of_the_branch_that_grows() -> None:
     # d/dTN of TNR is FP/N^2, where TNR is the smaller one.
     found = {data(f)["cells"]: data(f)["gradient"] for f in findings("min(TPR, TNR)")}
     assert found == {(("TP", "FN"),): "1/t", (("FP", "TN"),): "1/t"}
+
+
+def test_limits_along_ways_that_only_high_powers_need() -> None:
+    # Where FP vanishes faster than t^5 it is TP^5/P^5, else 0.
+    (found,) = [f for f in findings("TP^5/(P^5 + FP)") if f.code == "MC0611"]
+    assert (data(found)["low"], data(found)["high"]) == (0, 1)
+
+
+def test_many_columns_do_not_take_for_ever() -> None:
+    ways = [*singular_limits._ways(15)]
+    assert len(ways) < 100 and all(len(powers) == 15 for powers, _ in ways)

@@ -49,7 +49,11 @@ QUICK = "roots and logarithms", "definitions with roots", "continued fraction"
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """What the stages have done: rules of differentiation, products of terms in exact algebra,
-    operations at points, nodes written."""
+    operations at a point, nodes written.
+
+    Not at all points: they are 2 where the algebra decides and 20 where its budget ends, whatever
+    the formula's length.
+    """
     counts = dict.fromkeys(("rules", "terms", "steps", "nodes"), 0)
     rule, charge, values = derive._rule, Field._charge, numeric.Tape._values
     written = extract._Writer.expression
@@ -63,7 +67,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         charge(field, work, terms)
 
     def counted_values(tape: numeric.Tape, *given: Any) -> Any:
-        counts["steps"] += len(tape.steps)
+        counts["steps"] = max(counts["steps"], len(tape.steps))
         return values(tape, *given)
 
     def counted_written(writer: Any, node: str) -> Any:
@@ -100,7 +104,7 @@ def test_work_grows_no_faster_than_the_square_of_the_operators(
     bound = 1.2 * (operators[1] / operators[0]) ** 2
     assert lengths[1] / lengths[0] < bound, lengths
     for key, first in found[0].items():
-        if first > 1_000:
+        if first > (100 if key == "steps" else 1_000):
             assert found[1][key] / first < bound, (key, found)
 
 

@@ -6,7 +6,9 @@ metrics that are written here once more.
 
 from __future__ import annotations
 
+import math
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 import sympy
 from mpmath import mpf
 
+import metricc
 from metricc import accuracy, ir, library
 from metricc.audit import rounding
 from metricc.cancellation import COUNTS, NONE, RESULTS, absorbed, collected, subtracts
@@ -25,6 +28,7 @@ from metricc.extract import extract, operations
 from metricc.kinks import settled
 from metricc.load import load_file
 from metricc.rounded import run
+from metricc.signs import sign_of
 
 ROOT = Path(__file__).parent.parent
 CELLS = frozenset({"TP", "FN", "FP", "TN"})
@@ -174,6 +178,15 @@ def test_what_a_form_subtracts(expression: sympy.Expr, found: int) -> None:
     assert subtracts(expression, CELLS, CELLS) == found
 
 
+def test_what_is_shared_is_looked_at_once() -> None:
+    expression = TP
+    for _ in range(60):  # written out, 2^60 times its first part
+        expression = (expression + FN) / (expression * FP + 1)
+    assert sign_of(expression, CELLS) == 1
+    assert subtracts(expression, CELLS, CELLS) == NONE
+    assert subtracts(1 - expression, CELLS, CELLS) == RESULTS
+
+
 def test_parameters_that_subtract_are_collected() -> None:
     a, b = sympy.symbols("a b")
     polynomial = sympy.expand((a - b) * FP + (a + b) * FN - b * TN)
@@ -239,6 +252,20 @@ def test_the_audit_says_what_rounding_does() -> None:
     assert f1 == ["MC0661", "MC0663"]  # it subtracts nowhere
     over = {f.code: f for f in rounding.findings(_Subject("TP^3*TN^3/POP^3"))}  # type: ignore[arg-type]
     assert over["MC0661"].severity == "note"  # as quotients of quotients
+
+
+def test_logarithms_of_quotients_of_negative_sides_are_kept(tmp_path: Path) -> None:
+    for sides, formula in (("TP - FN", "TP - 2*FN"), ("1 + TP", "1 + TP + FN")):
+        compiled = metricc.compile(f"log(({sides})/({formula}))", maximize=True)
+        compiled.save(tmp_path / "made.py")
+        made = runpy.run_path(str(tmp_path / "made.py"))
+        found = made["value"](1.0, 5.0, 2.0, 4.0), made["value"](9.0, 1.0, 2.0, 3.0)
+        wanted = (
+            (math.log(4 / 9), math.log(8 / 7))
+            if sides == "TP - FN"
+            else (math.log(2 / 7), math.log(10 / 11))
+        )
+        assert found == pytest.approx(wanted, rel=1e-14)
 
 
 def test_the_page_has_every_metric_with_its_forms_and_operations() -> None:

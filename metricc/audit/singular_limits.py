@@ -32,6 +32,7 @@ MOST = 12  # a small denominator
 SLOWLY = 2e-3  # what is extrapolated is as near as that
 CLIMB = mpf(3), mpf("1.5"), mpf("1.2"), mpf("1.05"), mpf("1.01")  # factors to climb with
 ALL, SOME = 8, 64  # counts of which all combinations of powers are taken, else so many
+FAR = 9  # a power of t beside which t is large, as other powers of it are
 RANDOM = 5  # ways with random factors
 OTHERS = "1e-5", "1", "1e5"  # counts that stay
 LARGE = 1e4  # what grows as these do has no bound
@@ -164,6 +165,8 @@ class Near:
             return float(third)  # faster than with a logarithm
         if after >= 1.5 * before and abs(third) > 1:
             return inf if third > 0 else -inf
+        if max(way.powers) == FAR:
+            return None  # too many digits to go on
         row = [third, *map(at, SLOW[: 4 - max(way.powers)])]
         if None in row:
             return None
@@ -250,6 +253,10 @@ def _ways(count: int) -> Iterator[tuple[Sequence[int], list[Any]]]:
     if 2 < count <= 4:
         for order in permutations(range(1, count + 1)):
             yield order, ones
+    if count <= 4:  # TP^5/(P^5 + FP) is 0 unless FP is far smaller
+        for powers in product((1, FAR), repeat=count):
+            if len(set(powers)) > 1:
+                yield powers, ones
     for _ in range(RANDOM):
         yield [1] * count, [mpf(10 ** generator.uniform(-2, 2)) for _ in range(count)]
 
