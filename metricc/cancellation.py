@@ -98,12 +98,24 @@ def collected(
     return sympy.Add(*products)
 
 
-def absorbed(expression: sympy.Expr, nonnegative: frozenset[str]) -> sympy.Expr:
+def absorbed(
+    expression: sympy.Expr,
+    nonnegative: frozenset[str],
+    known: dict[sympy.Expr, sympy.Expr] | None = None,
+) -> sympy.Expr:
     """The sums of an expression with a minimum or maximum among their terms as that minimum of
-    sums, where less is subtracted so: P + N - max(P, N) is min(N, P)."""
-    if not expression.has(sympy.Min, sympy.Max):
-        return expression
-    arguments = [absorbed(a, nonnegative) for a in expression.args]
+    sums, where less is subtracted so: P + N - max(P, N) is min(N, P). `known` keeps what was found
+    from one question to the next."""
+    known = {} if known is None else known
+    if expression not in known:
+        known[expression] = _absorbed(expression, nonnegative, known)
+    return known[expression]
+
+
+def _absorbed(
+    expression: sympy.Expr, nonnegative: frozenset[str], known: dict[sympy.Expr, sympy.Expr]
+) -> sympy.Expr:
+    arguments = [absorbed(a, nonnegative, known) for a in expression.args]
     if any(one is not two for one, two in zip(arguments, expression.args, strict=True)):
         expression = expression.func(*arguments)
     if not expression.is_Add:

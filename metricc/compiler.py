@@ -206,6 +206,8 @@ def verify_file(path: Path) -> ir.Report:
     formula = None if found is None else found.get("formula")
     if found is None or not isinstance(formula, str):
         hint = "give a file that `metricc compile` wrote"
+        if re.search(r"Made\s+by\s+metricc", text):
+            hint = "restore its METRICC line, or compile the formula again"
         raise fail("MC0505", f"{path} has no METRICC record", hint)
     fresh = compile(formula, **_options(found))
     return check_source(text, fresh.source, fresh.plan, fresh.options, fresh.surrogate, path)

@@ -49,11 +49,23 @@ def in_short(plan: ir.Plan, findings: ir.Audit) -> list[list[str]]:
     """An audit's main facts as the rows of a table."""
     if not findings.depends:
         return [["direction", "none: no prediction changes it"]]
-    rows = [["direction", f"{findings.direction} ({findings.direction_proof})"]]
+    rows = [["direction", _direction(findings)]]
     if plan.metric.single:
-        rows.append(["linear cost", linear(findings)])
+        applies = plan.metric.task == "binary" and not plan.metric.elements
+        rows.append(["linear cost", linear(findings) if applies else "does not apply"])
     threshold = outputs_of(plan, partials=False).get("threshold")
     return rows if threshold is None else [*rows, ["threshold", str(threshold)]]
+
+
+def _direction(findings: ir.Audit) -> str:
+    """The direction, known as the audit's finding knows it where that is better known."""
+    proof = findings.direction_proof
+    for found in findings.findings:
+        if found.code == "MC0601" and findings.direction != "mixed":
+            if found.severity != "note":
+                return f"{findings.direction} nearly everywhere (MC0601)"
+            proof = proof if proof.startswith("proved") else found.evidence
+    return f"{findings.direction} ({proof})"
 
 
 def place(found: ir.Place | None) -> str:

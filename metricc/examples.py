@@ -133,28 +133,118 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
 }
 
-# Formulas of which `metricc audit` finds each of these.
-FOUND: dict[str, str] = {
-    "MC0601": "cost_by_amount",
-    "MC0602": "tversky",
-    "MC0603": "recall",
-    "MC0604": "recall",
-    "MC0605": "f(a = 1) = a*TP/(a*TP + a*FN + a*FP)",
-    "MC0606": "P/POP",
-    "MC0611": "precision",
-    "MC0612": "gmean",
-    "MC0621": "mcc",
-    "MC0622": "f1",
-    "MC0623": "log_odds_ratio",
-    "MC0631": "chi_squared",
-    "MC0632": "f1",
-    "MC0633": "f1",
-    "MC0634": "diagnostic_odds_ratio",
-    "MC0641": "f1",
-    "MC0642": "accuracy",
-    "MC0651": "f1",
-    "MC0652": "f1",
-    "MC0661": "chi_squared",
-    "MC0662": "markedness",
-    "MC0663": "mcc",
+# Formulas of which `metricc audit` finds each of these, and what that means.
+FOUND: dict[str, tuple[str, str]] = {
+    "MC0601": (
+        "cost_by_amount",
+        "Whether a more correct prediction raises the metric (a score), lowers it (an error "
+        "rate) or may do either (mixed). A mixed metric needs --maximize or --minimize; its "
+        "example shows where it misleads.",
+    ),
+    "MC0602": (
+        "tversky",
+        "How much one more false negative moves the metric beside one more false positive, "
+        "and which of the two a parameter makes count more. Compare it with what you mean: "
+        "conventions differ between libraries.",
+    ),
+    "MC0603": (
+        "recall",
+        "A model that looks at nothing gets the best value, so training may end there. "
+        "Combine the metric with one that punishes constant predictions.",
+    ),
+    "MC0604": (
+        "recall",
+        "The best decision is the same for every sample, or goes there as predictions get "
+        "better. Combine the metric with one that punishes constant predictions.",
+    ),
+    "MC0605": (
+        "f(a = 1) = a*TP/(a*TP + a*FN + a*FP)",
+        "The metric, or its gradient, stays the same or keeps its direction whatever the "
+        "parameter is. Leave it out, or look for a slip in the formula.",
+    ),
+    "MC0606": (
+        "P/POP",
+        "The gradient is 0 everywhere, so there is nothing to train. Take a metric that right "
+        "and wrong predictions change.",
+    ),
+    "MC0611": (
+        "precision",
+        "The metric is 0/0 at these counts: a batch like that has a value by a rule, and near "
+        "it gradients may be large. Give the loss smooth=..., or larger batches.",
+    ),
+    "MC0612": (
+        "gmean",
+        "A batch near these counts dominates training by its value or its gradient. Give the "
+        "loss smooth=..., or take a metric with a bound.",
+    ),
+    "MC0621": (
+        "mcc",
+        "The least and the largest value of the metric, and which predictions reach them.",
+    ),
+    "MC0622": (
+        "f1",
+        "The metric of predictions that take no skill. A model has to beat those of the "
+        "constant ones.",
+    ),
+    "MC0623": (
+        "log_odds_ratio",
+        "Whether the loss is 0 at the perfect prediction and has a floor. One without a floor "
+        "falls without end: take a bounded metric.",
+    ),
+    "MC0631": (
+        "chi_squared",
+        "Whether the same predictions on twice as many samples give another value. If they "
+        "do, keep batches of one size.",
+    ),
+    "MC0632": (
+        "f1",
+        "Whether the share of positives changes the metric of a classifier with the same two "
+        "rates. If it does, batches or test data with another share have another metric.",
+    ),
+    "MC0633": (
+        "f1",
+        "The mean of the batches' metrics is what is trained, and it is not the metric of all "
+        "samples. Take larger batches, or counts beyond the batch: counts=.",
+    ),
+    "MC0634": (
+        "diagnostic_odds_ratio",
+        "How many batches have no value and teach what a rule decides. Take larger batches, "
+        "or counts beyond the batch: counts=.",
+    ),
+    "MC0641": (
+        "f1",
+        "Whether the best predictions cut calibrated probabilities at a threshold that is "
+        "known from the metric's best value. Where it is, a threshold tuned on a model "
+        "trained by cross-entropy reaches the same optimum.",
+    ),
+    "MC0642": (
+        "accuracy",
+        "Each sample has a fixed price, whatever is predicted of the others. Weighted "
+        "cross-entropy reaches the same optimum.",
+    ),
+    "MC0651": (
+        "f1",
+        "Only samples whose logits are near the threshold get a gradient that matters. A "
+        "smaller L, or the surrogate soft, reaches further.",
+    ),
+    "MC0652": (
+        "f1",
+        "The slope of samples far from the threshold is rounded to 0, so they stay where they "
+        "are. A smaller L, or the surrogate soft, reaches further.",
+    ),
+    "MC0661": (
+        "chi_squared",
+        "The largest and the smallest number that the generated code calculates on the way. "
+        "Where one overflows, use float64 or divide the counts.",
+    ),
+    "MC0662": (
+        "markedness",
+        "The code subtracts, and where the two sides are nearly equal few digits are left. "
+        "That matters at the counts named, not everywhere.",
+    ),
+    "MC0663": (
+        "mcc",
+        "How far the generated code is from the exact result, where the counts' own rounding "
+        "does not matter more. The last digits of the type are what to expect.",
+    ),
 }

@@ -22,10 +22,13 @@ _METADATA = {
 
 
 def check_path(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
-    """Raise `MetriccError` for a picture of unknown type, or where matplotlib is missing."""
+    """Raise `MetriccError` for a picture of unknown type, in no folder, or without matplotlib."""
     if path.suffix.lower() not in suffixes:
         hint = f"end its name in {', '.join(suffixes)}"
         raise fail("MC0501", f"{path} is no picture that can be drawn", hint)
+    if not path.parent.is_dir():
+        fact = f"cannot write {path}: there is no folder {path.parent}"
+        raise fail("MC0503", fact, "choose another file")
     try:
         import matplotlib as mpl  # noqa: F401
     except ImportError:

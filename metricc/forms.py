@@ -59,6 +59,7 @@ class Forms:
         self.sharp = [sharp(self.nonnegative, merging) for merging in (2, 1, 0)]
         self.radicals: list[Radicals] = []
         self.lost: dict[sympy.Expr, int] = {}
+        self.absorbing: dict[sympy.Expr, sympy.Expr] = {}
         self.rooted: dict[sympy.Expr, list[Factors]] = {}
         self.counts = frozenset(gradient.metric.variables)
         self.margins = _margins(gradient.metric.unknowns)
@@ -181,7 +182,8 @@ class Forms:
 
         None where the expression is not linear in its steps, or has too many.
         """
-        steps = sorted(expression.atoms(sympy.Heaviside), key=sympy.default_sort_key)
+        found = (part for part in parts_of(expression) if isinstance(part, sympy.Heaviside))
+        steps = sorted(found, key=sympy.default_sort_key)
         if not steps:
             return self.spelled(expression, spellings) if deep else None
         if deep == STEPS:
@@ -262,7 +264,7 @@ class Forms:
         for base in sorted({*powers, *roots}, key=sympy.default_sort_key):
             spelled = spellings.get(base)
             if spelled is None:
-                spelled = absorbed(base, self.nonnegative)
+                spelled = absorbed(base, self.nonnegative, self.absorbing)
                 spelled = collected(spelled, self.nonnegative, self.counts)
             root = roots.get(base, Fraction(0))
             whole = powers.get(base, Fraction(0)) - root

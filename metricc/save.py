@@ -102,6 +102,12 @@ def _own(found: dict[str, Any]) -> bool:
     return bool(found["record_sha256"] == _digest(found))
 
 
+def record_edited(text: str) -> bool:
+    """Whether the text's record is another than was recorded."""
+    found = record(text)
+    return found is not None and not _own(found)
+
+
 def state(text: str) -> State:
     """What happened to a text with a record since it was generated.
 

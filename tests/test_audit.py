@@ -13,7 +13,7 @@ import pytest
 import metricc
 from metricc import compiler, ir
 from metricc.audit.findings import ORDER, examine
-from metricc.describe import audited
+from metricc.describe import audited, in_short
 from metricc.errors import FINDINGS
 from metricc.examples import FOUND
 
@@ -186,7 +186,27 @@ def test_findings_are_in_order_known_and_plain_data() -> None:
 
 @pytest.mark.parametrize("code", FINDINGS)
 def test_every_code_has_a_formula_that_shows_it(code: str) -> None:
-    assert of(FOUND[code], code)
+    assert of(FOUND[code][0], code)
+
+
+def test_the_table_says_of_the_direction_what_the_finding_says() -> None:
+    formula = "own(a = 2, b = 3) = a*TP/(a*TP + b*FN + FP)"
+    finding = one(formula, "MC0601")
+    rows = dict(in_short(compiler.subject(formula).plan, audit(formula)))
+    assert rows["direction"] == f"score ({finding.evidence})"
+    assert finding.hint == "give ranges in the formula: a in (0, inf), b in (0, inf)"
+
+
+def test_a_metric_of_classes_is_no_linear_cost_and_none_is_looked_for() -> None:
+    subject = compiler.subject("accuracy", task="multilabel")
+    assert dict(in_short(subject.plan, subject.audit)).get("linear cost") in (
+        None,
+        "does not apply",
+    )
+
+
+def test_an_unbounded_metric_is_bounded_first() -> None:
+    assert "take a bounded metric" in str(one("TP/(FP*FN)", "MC0603").hint)
 
 
 def test_a_compiled_metric_has_the_same_audit() -> None:

@@ -376,6 +376,53 @@ def test_parameters_without_effect(formula: str, effect: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("formula", "task", "unit"),
+    [
+        ("own(a = 2, b = 3) = a*TP/(a*TP + b*FN + FP)", "binary", "batch"),
+        ("own(a = 2, b = 3) = macro(a*TP/(a*TP + b*FN + FP))", "multilabel", "class"),
+    ],
+)
+def test_a_parameter_that_scales_by_the_counts_turns_no_gradient(
+    formula: str, task: str, unit: str
+) -> None:
+    finding = only(parameters, formula, "MC0605", task)
+    assert data(finding) == {"parameter": "a", "effect": "size"}
+    assert (finding.severity, finding.hint) == ("note", None)
+    assert (
+        f"the size of each {unit}'s gradient, not its direction within the {unit}" in finding.fact
+    )
+
+
+def test_jaccard_and_f1_differ_by_a_factor_that_depends_on_the_counts() -> None:
+    def weights(a: float, tp: float, fn: float, fp: float) -> tuple[float, float]:
+        def at(tp: float, fn: float, fp: float) -> float:
+            return a * tp / (a * tp + fn + fp)
+
+        h = 1e-5  # a positive's prediction up, and a negative's down
+        plus = at(tp + h, fn - h, fp) - at(tp - h, fn + h, fp)
+        return plus, at(tp, fn, fp - h) - at(tp, fn, fp + h)
+
+    lengths = []
+    for counts in ((6.0, 2.0, 4.0), (1.0, 9.0, 3.0)):
+        jaccard, f1 = weights(1, *counts), weights(2, *counts)
+        assert jaccard[1] / jaccard[0] == pytest.approx(f1[1] / f1[0], rel=1e-6)
+        lengths.append(f1[0] / jaccard[0])
+    assert lengths[0] != pytest.approx(lengths[1], rel=0.1)
+
+
+def test_a_geometric_mean_over_classes_is_scaled_but_not_shifted() -> None:
+    """Its slope in a class is mean/(C*x): a shift changes how much each class counts."""
+    shift = only(parameters, "f(a = 1 in (0, inf)) = geomean(recall + a)", "MC0605", "multilabel")
+    assert data(shift)["effect"] == "size" and "within the class" in shift.fact
+    scale = only(parameters, "f(a = 1 in (0, inf)) = geomean(a*recall)", "MC0605", "multilabel")
+    assert data(scale)["effect"] == "scale"
+
+
+def test_nothing_is_compared_of_predictions_that_do_not_count() -> None:
+    assert not found(parameters, "TP/(TP + FN + FP + TN)", "MC0602")
+
+
+@pytest.mark.parametrize(
     "name", ["fbeta", "tversky", "iba", "detection_cost", "recall_at_precision"]
 )
 def test_parameters_with_effect(name: str) -> None:
@@ -559,6 +606,20 @@ def test_dependence_on_the_size_of_the_batch(formula: str, degree: float | None)
     finding = only(dependence, formula, "MC0631")
     assert data(finding)["degree"] == degree
     assert finding.severity == ("note" if degree == 0 else "warning")
+
+
+@pytest.mark.parametrize(
+    ("formula", "does", "by"),
+    [
+        ("TP/(FP*FN)", "shrinks", "multiply by POP:"),
+        ("1/(FP*FN + FN^2)", "shrinks", "multiply by POP^2:"),
+        ("TP*TN", "grows", "divide by POP^2:"),
+        ("sqrt(TP)", "grows", "divide by POP^(1/2):"),
+    ],
+)
+def test_a_power_of_the_batch_takes_its_size_out(formula: str, does: str, by: str) -> None:
+    finding = only(dependence, formula, "MC0631")
+    assert f" {does} with the size" in finding.fact and by in str(finding.hint)
 
 
 @pytest.mark.parametrize(

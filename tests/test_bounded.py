@@ -121,6 +121,13 @@ def test_high_powers_end(text: str) -> None:
         assert metricc.compile(text, maximize=True).source
 
 
+def test_minima_in_minima_end() -> None:
+    inner = "log((TP/(TP + FN) - TP)/(f1 - 2*TN))"
+    with within(20):
+        text = f"min(sqrt(TP + FN + abs(TN - 0.5)), min(max(0.5, FP), {inner}))"
+        assert metricc.compile(text, maximize=True).source
+
+
 # -- factoring --------------------------------------------------------------------------------
 
 RING, X, Y, Z = ring("x y z", sympy.QQ)

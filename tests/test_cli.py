@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 
 from metricc import compiler, ir
 from metricc.cli import main, printing
-from metricc.errors import CATALOGUE
+from metricc.errors import CATALOGUE, FINDINGS
+from metricc.examples import FOUND
 from metricc.library import definitions, families, metrics
 from metricc.save import record
 from metricc.version import __version__
@@ -376,6 +377,15 @@ def test_audit() -> None:
     ]
     assert grave["code"] == "MC0603"
     assert grave["place"]["text"] == "TPR"
+    assert "\n1 danger, " in text and "\nnote MC" in text
+    least = out("audit", "recall", "--severity", "danger")
+    assert least.count("\ndanger ") == 1 and "\nwarning MC" not in least
+    assert "\nnote MC" not in least
+
+
+def test_audit_draws_nothing_into_no_folder(tmp_path: Path) -> None:
+    where = tmp_path / "absent" / "x.svg"
+    assert "there is no folder" in refused("audit", "f1", "--plot", str(where))
 
 
 def test_show() -> None:
@@ -544,6 +554,10 @@ def test_list_as_json() -> None:
 def test_explain() -> None:
     for code, meaning in CATALOGUE.items():
         assert out("explain", code).startswith(f"{code}: {meaning}\n")
+    for code, meaning in FINDINGS.items():
+        text = out("explain", code)
+        assert text.startswith(f"{code}: {meaning}\n\n") and "docs/" not in text
+        assert " ".join(text.split()).count(FOUND[code][1]) == 1
     assert out("explain", "mc0201") == out("explain", "MC0201")
     assert "MC0209" in refused("explain", "MC0299")
     assert "MC0101" in refused("explain", "nothing")

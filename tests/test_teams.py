@@ -380,7 +380,7 @@ def test_verify_as_json(folder: Path, quick: list[Path]) -> None:
     (folder / "f1_loss.py").write_text(F1)
     (folder / "g_loss.py").write_text(F1)
     one = json.loads(run("verify", "f1_loss.py", "--format", "json").stdout)
-    assert [*one] == ["name", "checks", "passed"]
+    assert [*one] == ["name", "checks", "drift", "passed"]
     result = run("verify", ".", "--format", "json")
     data = json.loads(result.stdout)
     assert [entry.pop("file") for entry in data["files"]] == ["f1_loss.py", "g_loss.py"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ import torch
 
 import metricc
 import metricc.library
+from metricc import compiler, ir
 from metricc.compiled import CompiledMetric
-from metricc.verify import check_source
+from metricc.load import load
+from metricc.verify import check_source, derivation, drift
+from metricc.verify.points import worse
 
 
 def mostly_slow(rows: list[Any]) -> list[Any]:
@@ -510,8 +514,119 @@ def test_nan_is_never_right(function: str) -> None:
     count = {"value": 1, "gradient": 4, "weights": 2}[function]
     nan = ", ".join(["float('nan')"] * count)
     text = m.source + f"\n\n{function}.__code__ = (lambda TP, FN, FP, TN: ({nan})).__code__\n"
-    report = check_source(text, m.source, m.plan, m.options, m.surrogate)
-    assert any(c.name.startswith(f"{function}()") and c.passed is False for c in report.checks)
+    assert rows(m, text)[f"{function}()"].passed is False
+
+
+def test_nan_is_the_largest_error() -> None:
+    nan = float("nan")
+    for found in (worse(nan, 0.1), worse(0.1, nan), worse(nan, nan), worse(worse(0.1, nan), 0.2)):
+        assert found != found
+    assert (worse(0.1, 0.2), worse(0.2, 0.1)) == (0.2, 0.2)
+
+
+def rows(m: CompiledMetric, text: str) -> dict[str, ir.Check]:
+    """The checks of the scalar functions by name, without the number of points."""
+    made = load(text, "edited"), m.plan, load(m.source, "original")
+    end = {True: ", extreme", False: ""}
+    return {c.name.split(",")[0] + end["extreme" in c.name]: c for c in derivation.checks(*made)}
+
+
+HUGE = """
+_usual = {function}
+def {function}(TP, *others, **options):
+    found = _usual(TP, *others, **options)
+    if {when}:
+        return tuple(7.0 + 0 * TP for _ in found) if isinstance(found, tuple) else 7.0 + 0 * TP
+    return found
+"""
+
+
+@pytest.mark.parametrize(
+    ("formula", "when"),
+    [
+        ("fbeta(2)", "isinstance(TP, float) and TP + sum(others[:3]) > 2e8"),
+        ("fbeta(2)", "isinstance(TP, Tensor) and not TP.dim() and TP + sum(others[:3]) > 2e8"),
+        ("similarity_index", "isinstance(TP, float) and TP + sum(others[:3]) > 2e8"),
+        ("macro(f1)", "(TP > 2e8).any()"),
+    ],
+)
+@pytest.mark.parametrize("function", ["value", "gradient", "weights"])
+def test_a_fault_at_huge_counts_alone_is_caught(formula: str, when: str, function: str) -> None:
+    options = {"task": "multilabel"} if formula == "macro(f1)" else {}
+    m = metricc.compile(formula, **options)
+    found = rows(m, m.source + HUGE.format(function=function, when=when))
+    failed = [name for name, check in found.items() if check.passed is False]
+    assert failed == [f"{function}(), extreme"]
+    check = found[failed[0]]
+    assert float(check.measured.split(",")[0]) > 0.1 and check.allowed == "1e-06"
+    place = "(TP, FN, FP, TN) = (1e+09, " if options else "TP=1e+09, FN="
+    assert place in check.measured
+
+
+def test_what_the_generated_code_cannot_do_at_extremes_is_a_note() -> None:
+    m = metricc.compile("similarity_index")  # 1 - sqrt(1 - x): it subtracts
+    found = rows(m, m.source)["gradient(), extreme"]
+    assert (found.verdict, found.allowed) == ("note", "any")
+
+
+def test_a_failed_row_says_how_far_off_which_output_is_and_where() -> None:
+    m = metricc.compile("fbeta(2)")
+    old = "20 * x3, 5 * x3, 0"
+    assert m.source.count(old) == 1
+    found = rows(m, m.source.replace(old, "20 * x3, -5 * x3, 0"))
+    assert found["gradient()"].measured.startswith("2.0e+00, M_FP at TP=")
+    assert found["gradient()"].passed is False and found["weights()"].measured.count(",") == 0
+    found = rows(m, m.source.replace(old, "20 * x3, 5 * x3 if TP != 391 else math.nan, 0"))
+    assert found["gradient()"].measured == "nan, M_FP at TP=391, FN=393, FP=2, TN=357"
+    m = metricc.compile("macro(f1)", task="multilabel")
+    text = m.source + "\n\n_usual = value\ndef value(*a, **k):\n    return 1 - _usual(*a, **k)\n"
+    assert "value at (TP, FN, FP, TN) = (" in rows(m, text)["value()"].measured
+
+
+def test_code_on_tensors_that_is_not_that_on_floats_is_named() -> None:
+    m = metricc.compile("f1")
+    text = m.source + HUGE.format(function="gradient", when="isinstance(TP, Tensor) and TP.dim()")
+    told = rows(m, text)["gradient()"].measured
+    assert told.startswith("7 on tensors, ") and "floats: M_TP at TP=" in told
+
+
+def test_a_file_of_wrong_syntax_is_named_as_the_user_names_it(tmp_path: Path) -> None:
+    m = metricc.compile("f1")
+    path = tmp_path / "my_f1.py"
+    path.write_text(m.source + "\nx = (\n")
+    report = compiler.verify_file(path)
+    assert [c.name for c in report.checks if c.passed is False] == ["import"]
+    assert f"(my_f1.py, line {m.source.count(chr(10)) + 2})" in report.checks[-1].measured
+
+
+def test_a_deleted_or_edited_record_is_said(tmp_path: Path) -> None:
+    source = metricc.compile("fbeta(2)", name="f2").source
+    path = tmp_path / "f2.py"
+    path.write_text("".join(x for x in source.splitlines(True) if not x.startswith("METRICC")))
+    with pytest.raises(metricc.MetriccError, match="no METRICC record") as raised:
+        compiler.verify_file(path)
+    hint = raised.value.diagnostics[0].hint
+    assert hint is not None and "restore" in hint and "compile the formula again" in hint
+    edited = source.replace("'formula': 'fbeta(2)'", "'formula': 'fbeta(3)'")
+    assert edited != source
+    fresh = metricc.compile("fbeta(3)", name="f2").source
+    assert drift.check(edited, fresh).measured.startswith("its record was edited")
+    assert drift.check(source, source).measured == "as its formula generates"
+
+
+def test_the_diff_shows_the_users_own_lines() -> None:
+    source = metricc.compile("f1").source
+    (made,) = [x for x in source.splitlines() if x.startswith("Made by metricc ")]
+    text = source.replace(made, made.replace("metricc ", "metricc 0.0.", 1))
+    assert text != source and drift.diff(text, source) == ()
+    (beside,) = [x for x in source.splitlines() if x.startswith("Derivatives ")]
+    (all_,) = [x for x in source.splitlines() if x.startswith("__all__")]
+    text = text.replace(beside, "Mine.").replace(all_, "__all__ = []")
+    found = drift.diff(text, source)
+    told = [x for x in found if x[0] == " " and x[1:].strip()]
+    assert {x[1:] for x in told} <= {*text.splitlines()} and len(told) > 5
+    changed = [x for x in found if x[0] in "+-" and x[:3] not in ("+++", "---")]
+    assert changed == [f"-{beside}", "+Mine.", f"-{all_}", "+__all__ = []"]
 
 
 def test_a_file_that_exits_is_a_failed_check() -> None:

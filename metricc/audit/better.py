@@ -32,7 +32,8 @@ def findings(subject: Subject) -> list[ir.Finding]:
     data: tuple[tuple[str, ir.Datum], ...] = (("direction", audit.direction),)
     proof = _proof(subject)
     if proof and _continuous(plan, proof):
-        return [ir.Finding("MC0601", "note", fact, proof, data=data)]
+        hint = _ranges(subject.metric) if proof.endswith(POSITIVE) else None
+        return [ir.Finding("MC0601", "note", fact, proof, hint=hint, data=data)]
     steps = brute.class_steps(plan) if view is None else brute.steps(view.program)
     against = steps.fall if audit.direction == "score" else steps.rise
     if against is None and view is not None:  # steps across a pole may miss whole numbers
@@ -49,6 +50,12 @@ def findings(subject: Subject) -> list[ir.Finding]:
     hint = "a model may be punished for being right: see whether your data have such counts"
     place = places.whole(subject.metric)
     return [ir.Finding("MC0601", "warning", fact, evidence, place, hint, data)]
+
+
+def _ranges(metric: ir.Metric) -> str | None:
+    """What to state in the formula, for a proof that supposes nothing."""
+    free = [f"{p.name} in (0, inf)" for p in metric.parameters if p.interval is None]
+    return f"give ranges in the formula: {', '.join(free)}" if free else None
 
 
 def settled(subject: Subject) -> tuple[str, str] | None:

@@ -17,6 +17,7 @@ from metricc.audit.subject import Subject
 
 CONSTANT = ("all positive", "all negative", "almost all positive", "almost all negative")
 HINT = "combine it with a metric that punishes that, as f1 combines precision and recall"
+UNBOUNDED = "take a bounded metric that orders predictions alike, then combine that with another"
 SLACK = 1e-9
 
 
@@ -70,8 +71,9 @@ def _reached(subject: Subject) -> list[ir.Finding]:
         ("attained", tuple(attained)),
         ("best", str(best)),
     )
+    hint = UNBOUNDED if best.expression in (sympy.oo, -sympy.oo) else HINT
     place = places.whole(metric)
-    return [ir.Finding("MC0603", "danger", fact, evidence, place, HINT, data)]
+    return [ir.Finding("MC0603", "danger", fact, evidence, place, hint, data)]
 
 
 def _seen(subject: Subject) -> ir.Finding:

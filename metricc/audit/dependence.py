@@ -52,11 +52,14 @@ def _size(subject: Subject) -> ir.Finding:
         data = (("degree", 0.0),)
         fact = f"{name} does not depend on the size of the batch: all counts doubled change nothing"
         return ir.Finding("MC0631", "note", fact, evidence, data=data)
-    hint = "keep the batch size fixed, or divide by POP: another size means another loss"
+    hint = "keep the batch size fixed: another size means another loss"
     if degree is not None:
         data = (("degree", float(degree)),)
-        fact = f"{name} grows with the size of the batch: k times the counts give k"
-        fact += f"{'' if degree == 1 else f'^{degree}'} times the value"
+        does, undo = ("grows", "divide") if degree > 0 else ("shrinks", "multiply")
+        hint = f"keep the batch size fixed, or {undo} by {_power('POP', abs(degree))}: another "
+        hint += "size means another loss"
+        fact = f"{name} {does} with the size of the batch: k times the counts give "
+        fact += f"{_power('k', degree)} times the value"
         return ir.Finding("MC0631", "warning", fact, evidence, hint=hint, data=data)
     evidence = "computed at two sizes"
     data = (("degree", None),)
@@ -73,6 +76,13 @@ def _size(subject: Subject) -> ir.Finding:
         fact += f"{brute.number(often)} at four times as many of each"
         data += (("values", (brute.datum(once), brute.datum(often))),)
     return ir.Finding("MC0631", "warning", fact, evidence, hint=hint, data=data)
+
+
+def _power(base: str, degree: Fraction) -> str:
+    """k, k^2, k^-1 or k^(1/2)."""
+    if degree == 1:
+        return base
+    return f"{base}^{degree}" if degree.denominator == 1 else f"{base}^({degree})"
 
 
 def _degree(plan: ir.Plan) -> tuple[Fraction | None, str]:

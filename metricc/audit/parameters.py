@@ -56,7 +56,8 @@ def findings(subject: Subject) -> list[ir.Finding]:
 def _prices(view: terms.View) -> list[ir.Finding]:
     """How many false positives a false negative costs, where no count changes that."""
     slopes = [view.program.forms[name].expression for name in ("M_FN", "M_FP")]
-    if view.metric.columns or 0 in slopes:
+    ends = [view.program.forms[name].expression for name in ("w_plus", "w_minus")]
+    if view.metric.columns or 0 in slopes or 0 in ends:  # nothing to compare of what does not count
         return []
     try:
         price = _quotient(slopes[0], slopes[1], view.metric.nonnegative)
@@ -66,11 +67,12 @@ def _prices(view: terms.View) -> list[ir.Finding]:
         return []
     above, below = sympy.fraction(price)
     text = str(price) if above != 1 else f"1/{below}" if below != 1 else "1"
-    fact = f"a false negative moves {view.name} {text} times as much as a false positive"
-    if price == 1:
-        fact = f"a false negative and a false positive move {view.name} alike"
-    elif price.is_Rational and price < 0:
-        fact = f"a false negative and a false positive move {view.name} in opposite directions"
+    times = "as much" if price == 1 else f"{text} times as much"
+    fact = f"one more false negative moves {view.name} {times} as one more false positive, at the "
+    fact += "same other counts"
+    if price.is_Rational and price < 0:
+        fact = f"one more false negative moves {view.name} one way and one more false positive the "
+        fact += "other, at the same other counts"
     data: tuple[tuple[str, ir.Datum], ...] = (("fn_per_fp", text),)
     return [ir.Finding("MC0602", "note", fact, RATIONAL, data=data)]
 
@@ -202,7 +204,8 @@ def _idle(subject: Subject, parameter: ir.Parameter) -> list[ir.Finding]:
     program = plan.program
     weights = [program.forms[w].expression for w in ir.weights_of(program.metric)]
     elements = [program.forms[f"M_{t.symbol.name}"].expression for t in program.metric.elements]
-    if _zero(program.metric, [w.diff(symbol) for w in (*weights, *elements)]):
+    shared = plan.metric.tables[0].reduction != "geomean"  # whose slopes change with the values
+    if shared and _zero(program.metric, [w.diff(symbol) for w in (*weights, *elements)]):
         fact = f"{parameter.name} shifts {name} and changes no gradient: training is the same"
         return [_without(plan, fact, RATIONAL, (*data, ("effect", "shift")))]
     if terms.pooled(plan) and (found := _of_one_number(plan, symbol)):
@@ -212,11 +215,41 @@ def _idle(subject: Subject, parameter: ir.Parameter) -> list[ir.Finding]:
     if program.metric.columns or elements:
         return []
     pair = [program.forms[w].expression for w in ("w_plus", "w_minus")]
-    if _zero(program.metric, [_turn(pair, symbol, program.metric.nonnegative)]):
+    if not _zero(program.metric, [_turn(pair, symbol, program.metric.nonnegative)]):
+        return []
+    # A geometric mean's slope in a class has the class's value below.
+    scaled = pair if shared else [*pair, program.forms["value"].expression]
+    if all(_same_everywhere(program.metric, e, symbol) for e in scaled if e != 0):
         fact = f"{parameter.name} scales the gradient of {name} and nothing else: as a change of "
         fact += "the learning rate does"
         return [_without(plan, fact, RATIONAL, (*data, ("effect", "scale")))]
-    return []
+    of = _unit(subject)
+    fact = f"{parameter.name} changes the size of each {of}'s gradient, not its direction within "
+    fact += f"the {of}"
+    data += (("effect", "size"),)
+    return [ir.Finding("MC0605", "note", fact, RATIONAL, places.whole(plan.metric), data=data)]
+
+
+def _same_everywhere(metric: ir.Metric, scaled: sympy.Expr, symbol: sympy.Symbol) -> bool:
+    """Whether the factor that a parameter puts before an expression is proved free of counts.
+
+    Its logarithm's slope is e'/e: free of counts where the factor is.
+    """
+    try:
+        slope = _quotient(scaled.diff(symbol), scaled, metric.nonnegative)
+    except (TooLarge, ZeroDivisionError):
+        return False
+    return not {s.name for s in slope.free_symbols} & {*metric.cells}
+
+
+def _unit(subject: Subject) -> str:
+    """Of what there is one table: its samples' gradients keep their proportions."""
+    if subject.options.per == "sample":
+        return "sample"
+    table = subject.plan.metric.tables[0].reduction
+    if subject.plan.metric.single or table == "micro":
+        return "batch"
+    return "sample" if table == "samples" else "class"
 
 
 def _without(

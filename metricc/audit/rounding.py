@@ -7,10 +7,12 @@ scalars are float64 whatever its inputs are, and float32 on a device without flo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from metricc import ir
 from metricc.accuracy import BOUND, CONDITION, Measured, Point, measure
+from metricc.audit.brute import datum
 from metricc.audit.subject import Subject
 
 POINTS = 60
@@ -31,38 +33,43 @@ def findings(subject: Subject) -> list[ir.Finding]:
         measured = measure(program.gradient.raw, blocks, metric, POINTS)
         columns = [list(column) for column in zip(*measured, strict=True)]  # by type
         found += [
-            _range(prefix, columns),
+            *_range(prefix, columns),
             *_cancellation(prefix, program, columns),
             _error(prefix, columns),
         ]
     return found
 
 
-def _range(prefix: str, columns: Sequence[Sequence[Measured]]) -> ir.Finding:
-    """MC0661, of both types together."""
+def _range(prefix: str, columns: Sequence[Sequence[Measured]]) -> list[ir.Finding]:
+    """MC0661, of both types together; nothing where nothing is calculated on the way."""
     both = [m for column in columns for m in column]
     extremes = [m.extremes for m in columns[0]]
     largest = max(extremes, key=lambda e: e.largest)
     smallest = min(extremes, key=lambda e: e.smallest)
     data: tuple[tuple[str, ir.Datum], ...] = (
-        ("largest", largest.largest),
+        ("largest", datum(largest.largest)),
         ("largest_of", largest.largest_of),
-        ("smallest", smallest.smallest),
+        ("smallest", datum(smallest.smallest)),
         ("smallest_of", smallest.smallest_of),
     )
     evidence = f"measured at {POINTS} points, counts of up to 1e9"
     over = [(m.dtype, part, point) for m in both for part, point in m.above.items()]
     if over:
         dtype, part, point = over[0]
-        fact = f"{prefix}`{_short(part)}` leaves {dtype} ({RANGE[dtype]}) at {_text(point)}"
+        fact = (
+            f"{prefix}`{_short(part)}` is too large for {dtype} ({RANGE[dtype]}) at {_text(point)}"
+        )
         hint = "scalars are float64 on every device that has it; elsewhere divide the counts"
         data += (("overflow", tuple((d, p) for d, p, _ in over)),)
-        return ir.Finding("MC0661", "warning", fact, evidence, None, hint, data)
+        return [ir.Finding("MC0661", "warning", fact, evidence, None, hint, data)]
+    if not largest.largest_of:
+        return []
     fact = (
-        f"{prefix}results on the way lie between {smallest.smallest:.0e} and {largest.largest:.0e}"
-        " (`" + _short(largest.largest_of) + "`): none overflows in float64 or float32"
+        f"{prefix}intermediate results lie between {_size(smallest.smallest)} and"
+        f" {_size(largest.largest)} (`{_short(largest.largest_of)}`): none overflows in float64 or"
+        " float32"
     )
-    return ir.Finding("MC0661", "note", fact, evidence, None, None, data)
+    return [ir.Finding("MC0661", "note", fact, evidence, None, None, data)]
 
 
 def _cancellation(
@@ -74,15 +81,21 @@ def _cancellation(
         return []
     errors = {n: e for m in columns[1] for n, e in m.losses.items() if n in names}
     worst = max(names, key=lambda n: errors[n].worst if n in errors else 0.0)
-    fact = f"{prefix}{_listed(names)} subtract{'s' if len(names) == 1 else ''}"
+    fact = f"{prefix}{_listed(names)} subtract{'s' if len(names) == 1 else ''}, and differences of"
+    fact += " nearly equal numbers lose digits"
     data: tuple[tuple[str, ir.Datum], ...] = (("forms", tuple(names)),)
     if worst in errors and errors[worst].at:
         at = errors[worst]
         fact += (
-            f", and float32 loses most of {worst} at {_text(at.at)}: {at.worst:.0e} of it, where"
-            f" rounding the counts moves it {at.condition:.0e} times as much as them"
+            f": in float32 {worst} loses most at {_text(at.at)}, where its relative error is"
+            f" {_size(at.worst)}; a relative change of the counts there changes it"
+            f" {_size(at.condition)} times as much"
         )
-        data += (("point", _text(at.at)), ("error", at.worst), ("condition", at.condition))
+        data += (
+            ("point", _text(at.at)),
+            ("error", datum(at.worst)),
+            ("condition", datum(at.condition)),
+        )
     evidence = f"proved from the signs; measured at {POINTS} points"
     return [ir.Finding("MC0662", "note", fact, evidence, None, None, data)]
 
@@ -95,11 +108,12 @@ def _error(prefix: str, columns: Sequence[Sequence[Measured]]) -> ir.Finding:
         dtype = column[0].dtype
         worst = max(m.worst for m in column)
         count = sum(e.points for m in column for e in m.errors.values())
-        parts.append(f"{worst:.0e} in {dtype}")
-        data += [(dtype, worst), (f"{dtype}_results", count)]
+        parts.append(f"{_size(worst)} in {dtype}")
+        data += [(dtype, datum(worst)), (f"{dtype}_results", count)]
         if worst > BOUND[dtype]:
             missed.append(dtype)
-    fact = f"{prefix}value, partials and weights are right to {' and '.join(parts)}"
+    fact = f"{prefix}the largest relative error of value, partials and weights is "
+    fact += " and ".join(parts)
     evidence = (
         f"measured against mpmath at {POINTS} points, where the condition number is at most"
         f" {CONDITION['float64']:.0f} and {CONDITION['float32']:.0f}"
@@ -112,6 +126,16 @@ def _error(prefix: str, columns: Sequence[Sequence[Measured]]) -> ir.Finding:
         hint = f"worst is {name} in {columns[-1][0].dtype} at {_text(worst_of.at)}"
     severity: ir.Severity = "warning" if "float64" in missed else "note"
     return ir.Finding("MC0663", severity, fact, evidence, None, hint, tuple(data))
+
+
+def _size(number: float) -> str:
+    """A number to one digit: 2e-16, 0.003, 70, 4e19."""
+    if not math.isfinite(number):
+        return f"{number}"
+    rounded = float(f"{number:.0e}")
+    if rounded == 0 or 1e-4 < rounded < 1e6:
+        return f"{rounded:,.0f}" if rounded == int(rounded) else f"{rounded:g}"
+    return f"{rounded:.0e}".replace("e+", "e")
 
 
 def _short(text: str) -> str:

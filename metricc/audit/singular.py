@@ -273,7 +273,7 @@ def _policy(row: Row, left: frozenset[str]) -> str:
     if row.kind == "steep":
         return "the file keeps arguments of roots and logarithms above 0, and its gradient finite"
     if row.file is None:
-        return "the file's value is finite there"
+        return "the file takes it as a finite number that depends on the other counts"
     return f"the file takes it as {row.file:g}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from metricc.sources import Source
 
 WIDTH = 96  # of a finding's text
+PLOT_HELP = "Draw it: png, svg or pdf."
+SEVERITIES = ("danger", "warning", "note")
+SEVERITY_HELP = "The least severity shown, of the text alone. Default: note."
 PREVALENCE_HELP = "The share of positives of simulated batches, in (0, 1). Default: 0.1."
 
 
@@ -28,7 +32,8 @@ PREVALENCE_HELP = "The share of positives of simulated batches, in (0, 1). Defau
 @click.option("--surrogate", help=SURROGATE_HELP)
 @click.option("--per", default="batch", help="What a confusion matrix counts: batch or sample.")
 @click.option("--prevalence", type=float, default=0.1, metavar="SHARE", help=PREVALENCE_HELP)
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw it: png, svg.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help=PLOT_HELP)
+@click.option("--severity", type=click.Choice(SEVERITIES), default="note", help=SEVERITY_HELP)
 @formatting("text", "json")
 def audit(
     formula: Source,
@@ -37,6 +42,7 @@ def audit(
     per: str,
     prevalence: float,
     plot: Path | None,
+    severity: str,
     form: str,
 ) -> None:
     """Say what training on FORMULA will do.
@@ -48,6 +54,7 @@ def audit(
     \b
         metricc audit recall
         metricc audit f1 --prevalence 0.01
+        metricc audit recall --severity warning
         metricc audit mcc --plot mcc.png
     """
     from metricc import compiler
@@ -73,13 +80,21 @@ def audit(
         click.echo(describe.columns(describe.in_short(subject.plan, found)))
         if describe.outputs_of(subject.plan, partials=False).get("threshold") is not None:
             click.echo(f"\n{describe.THRESHOLD}")
+        click.echo(f"\n{_counted(found.findings)}")
         for finding in found.findings:
-            click.echo(f"\n{_text(finding)}")
+            if SEVERITIES.index(finding.severity) <= SEVERITIES.index(severity):
+                click.echo(f"\n{_text(finding)}")
     if plot is not None:
         from metricc.audit.picture import draw
 
         draw(subject, plot)
         click.echo(f"drew {plot}", err=True)
+
+
+def _counted(findings: Sequence[ir.Finding]) -> str:
+    """How many there are of each severity: 1 danger, 2 warnings, 12 notes."""
+    counts = {s: sum(f.severity == s for f in findings) for s in SEVERITIES}
+    return ", ".join(f"{n} {s}{'' if n == 1 else 's'}" for s, n in counts.items() if n)
 
 
 def _text(finding: ir.Finding) -> str:

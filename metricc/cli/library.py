@@ -13,6 +13,8 @@ from metricc.cli.printing import print_json, print_table
 from metricc.errors import CATALOGUE, FINDINGS, WARNINGS
 from metricc.examples import EXAMPLES, FOUND
 
+WIDTH = 96  # of a text
+
 
 @click.command("list")
 @click.argument("words", nargs=-1)
@@ -66,7 +68,9 @@ def explain(code: str) -> None:
     """
     code = code.upper()
     if code in FINDINGS:
-        click.echo(f"{code}: {FINDINGS[code]}\n\nfound of:\n    metricc audit {_word(FOUND[code])}")
+        formula, meaning = FOUND[code]
+        click.echo(f"{code}: {FINDINGS[code]}\n\n{textwrap.fill(meaning, WIDTH)}")
+        click.echo(f"\nfound of:\n    metricc audit {_word(formula)}")
         return
     if code not in CATALOGUE:
         codes = ", ".join((*CATALOGUE, *FINDINGS))

@@ -54,14 +54,20 @@ def each(
     loaded: list[ModuleType] = []
 
     def imported() -> list[ir.Check]:
-        loaded.append(load(text, options.name))
+        try:
+            loaded.append(load(text, options.name))
+        except SyntaxError as error:
+            if Path(error.filename or "").name.startswith("metricc_generated_"):
+                error.filename = f"{options.name}_loss.py" if path is None else str(path)
+            raise
         return []
 
     yield from attempt("import", imported)
     tested = boosting if options.target == "gbdt" else training
     with _one_thread():
         for module in loaded:
-            yield from attempts("scalars", derivation.checks, module, plan)
+            original = load(fresh, options.name)
+            yield from attempts("scalars", derivation.checks, module, plan, original)
             yield from attempts("batches", tested.checks, module, plan, options, surrogate)
             with _kernel_of(path, module) as found:
                 if found is None:

@@ -67,7 +67,7 @@ def checks(
         ("metric() by hand", lambda: _metrics(cases)),
         ("weight 2 = row twice", lambda: repeated(cases[0])),
         ("initial_score() and decide()", lambda: decisions(cases)),
-        ("calls of LightGBM and XGBoost", lambda: conventions(cases, options)),
+        ("LightGBM's and XGBoost's calling conventions", lambda: conventions(cases, options)),
         ("finite on ugly batches", lambda: finite(cases)),
         ("wrong input", lambda: refused(cases[0], plan, surrogate, options.pascal)),
     ]

@@ -106,7 +106,12 @@ def conventions(cases: list[Case], options: ir.Options) -> ir.Check:
                 same = all(np.array_equal(a, b) for a, b in zip(got, right, strict=True))
                 wrong += [] if same else [kind]
     measured = f"{len(wrong)} differ" + (f": {wrong[0]}" if wrong else "")
-    return ir.Check(f"{calls} calls of LightGBM and XGBoost", measured, "0 differ", not wrong)
+    return ir.Check(
+        f"LightGBM's and XGBoost's calling conventions, {calls} calls",
+        measured,
+        "0 differ",
+        not wrong,
+    )
 
 
 def finite(cases: list[Case]) -> ir.Check:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -22,27 +21,39 @@ from metricc.verify.points import (
     with_columns,
     worse,
 )
-from metricc.verify.scalars import on_tensors, saturated
+from metricc.verify.scalars import NEAR, Code, Place, scalars
 from metricc.verify.tables import Setting, Tables
 from metricc.verify.totals import Totals, judged, prepared
+from metricc.verify.worst import Worst, verdict
 
 FORMS_ALLOWED = 1e-40  # SymPy at 60 digits
 SCALARS_ALLOWED = 1e-12  # the file's float64
 # Logarithms of both signs cancel by more than the counts' own rounding tells.
 LOGARITHMS_ALLOWED = 1e-10
-NEAR = mpf(10) ** -40  # how far a count is moved to see the condition
 FORM_POINTS = 20
 MINUTE = ((2e-33, 1e-33, 3e-33, 5e-33), (0.0, 1e-33, 3e-33, 5e-33), (2e-33, 1e-33, 0.0, 4e-33))
 
 Point = Mapping[str, Any]
 
 
-def checks(module: ModuleType, plan: ir.Plan) -> Iterator[ir.Check]:
-    """Every check of the scalars, each with what it measured."""
+def checks(
+    module: ModuleType, plan: ir.Plan, fresh: ModuleType | None = None
+) -> Iterator[ir.Check]:
+    """Every check of the scalars, each with what it measured.
+
+    `fresh` is what the formula generates now: what it cannot do on extreme tables is excused.
+    """
     yield from _proofs(plan)
     yield _forms(plan)
+    tested: Callable[..., list[ir.Check]]
     if plan.metric.single:
-        tested = partial(_scalars, program=plan.program, places=_places(plan.program))
+        tested = partial(
+            scalars,
+            program=plan.program,
+            places=_places(plan.program),
+            minute=_minute(plan.program),
+            allowed=_allowed([plan.program]),
+        )
     else:
         tested = partial(_totals, plan=plan, calls=prepared(plan))
     for function in ("value", "gradient", "weights"):
@@ -50,7 +61,8 @@ def checks(module: ModuleType, plan: ir.Plan) -> Iterator[ir.Check]:
         if code is None:
             yield ir.Check(f"{function}()", "missing", "present", False)
         else:
-            yield from attempt(f"{function}()", tested, function, code)
+            own = getattr(fresh, function, None)
+            yield from attempt(f"{function}()", tested, function, code, own)
 
 
 def _proofs(plan: ir.Plan) -> Iterator[ir.Check]:
@@ -82,7 +94,7 @@ def _forms(plan: ir.Plan) -> ir.Check:
     label = f"SymPy forms, {points} points"
     if missed:
         return ir.Check(label, f"no point for {missed[0]}", f"{FORMS_ALLOWED:.0e}", False)
-    return _verdict(label, worst, FORMS_ALLOWED, points)
+    return verdict(label, Worst(worst, points=points), FORMS_ALLOWED)
 
 
 def _functions(
@@ -178,25 +190,7 @@ def _expected(metric: ir.Metric, value: Any, slopes: Sequence[Any]) -> dict[str,
     return found
 
 
-def _outputs(name: str, metric: ir.Metric) -> tuple[str, ...]:
-    """What a scalar function of one table returns."""
-    shared = ir.shared_outputs(metric)
-    return {"value": shared[:1], "gradient": shared[1:], "weights": ir.weight_outputs(metric)}[name]
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A table, and what the metric and its slopes are there and beside."""
-
-    cells: Mapping[str, float]
-    parameters: Mapping[str, float]
-    extreme: bool
-    slopes: Sequence[Any]
-    exact: Mapping[str, Any]
-    beside: Mapping[str, Any]
-
-
-def _places(program: ir.Program) -> list[_Place]:
+def _places(program: ir.Program) -> list[Place]:
     """The tables at which the metric has a value."""
     found = []
     for parameters in parameter_sets(program.metric):
@@ -220,7 +214,26 @@ def _places(program: ir.Program) -> list[_Place]:
             except (ZeroDivisionError, ValueError):
                 beside = exact
             extreme = table in EXTREMES
-            found.append(_Place(place, parsed.parameters, extreme, slopes, exact, beside))
+            found.append(Place(place, parsed.parameters, extreme, slopes, exact, beside))
+    return found
+
+
+def _minute(program: ir.Program) -> list[Place]:
+    """Tables with slopes beyond all bounds."""
+    found = []
+    for parameters in parameter_sets(program.metric)[:1]:
+        parsed = Parsed(program.metric, parameters)
+        for index, table in enumerate(MINUTE if parsed.clear else ()):
+            columns = range(1, 1 + len(program.metric.cells) // 4)
+            cells = [x * column for column in columns for x in table]
+            terms = _terms(list(parsed.elements.values()), index)
+            place = dict(zip(program.metric.cells, cells, strict=True)) | terms
+            try:
+                value, slopes = dual_of(parsed.alone, place)
+                exact = _expected(program.metric, value, slopes)
+            except (ZeroDivisionError, ValueError, OverflowError):
+                continue
+            found.append(Place(place, parsed.parameters, True, slopes, exact, exact))
     return found
 
 
@@ -233,108 +246,20 @@ def _moved(metric: ir.Metric, place: Mapping[str, float]) -> dict[str, Any]:
     return {n: mpf(x) * (1 + d * NEAR) for (n, x), d in zip(place.items(), steps, strict=False)}
 
 
-def _scalars(
-    name: str, code: Callable[..., Any], program: ir.Program, places: Sequence[_Place]
-) -> list[ir.Check]:
-    """One of the file's scalar functions of one table in float64 against the oracle.
-
-    Errors are relative to the result or to its condition, the change that rounding of the counts
-    alone makes, whichever is larger; where the chosen form subtracts, to what is subtracted.
-    On extreme tables the intermediate results of a long formula may leave what float64 holds:
-    their figure is shown, and judged only where it is within bounds.
-    """
-    ordinary, far = mpf(0), mpf(0)
-    points = extremes = 0
-    outputs = _outputs(name, program.metric)
-    for place in places:
-        try:
-            results = code(*place.cells.values(), **place.parameters)
-        except (ZeroDivisionError, ValueError, OverflowError):
-            if not place.extreme:
-                raise
-            continue
-        results = results if isinstance(results, tuple) else (results,)
-        if len(results) != len(outputs):
-            wrong = "another number of results"
-            return [ir.Check(f"{name}()", wrong, f"{len(outputs)}", False)]
-        largest = getattr(code, "__globals__", {}).get("_HUGE", 1e30)
-        error = _error(dict(zip(outputs, results, strict=True)), program, place, largest)
-        if place.extreme:
-            far, extremes = worse(far, error), extremes + 1
-        else:
-            ordinary, points = worse(ordinary, error), points + 1
-    here = [p for p in places if p.parameters == places[0].parameters and not p.extreme]
-    rows = [[*p.cells.values()] for p in here]
-    ordinary = worse(ordinary, on_tensors(code, rows, places[0].parameters if here else {}))
-    ordinary = worse(ordinary, _minute(code, outputs, program))
-    allowed = LOGARITHMS_ALLOWED if _logarithms(program) else SCALARS_ALLOWED
-    checks = [_verdict(f"{name}(), {points} points, float64", ordinary, allowed, points)]
-    return checks + _beyond(name, far, allowed, extremes)
-
-
-def _minute(code: Callable[..., Any], outputs: Sequence[str], program: ir.Program) -> Any:
-    """0 where the code keeps to what it may return on tables with slopes beyond all bounds."""
-    for parameters in parameter_sets(program.metric)[:1]:
-        parsed = Parsed(program.metric, parameters)
-        for index, table in enumerate(MINUTE if parsed.clear else ()):
-            columns = range(1, 1 + len(program.metric.cells) // 4)
-            cells = [x * column for column in columns for x in table]
-            terms = _terms(list(parsed.elements.values()), index)
-            place = dict(zip(program.metric.cells, cells, strict=True)) | terms
-            try:
-                exact = _expected(program.metric, *dual_of(parsed.alone, place))
-            except (ZeroDivisionError, ValueError, OverflowError):
-                continue
-            results = code(*place.values(), **parsed.parameters)
-            results = results if isinstance(results, tuple) else (results,)
-            named = dict(zip(outputs, results, strict=True))
-            if not saturated(named, exact, lambda n: n != "value" and program.forms[n].cancels):
-                return mp.nan
-    return mpf(0)
-
-
-def _beyond(name: str, far: Any, allowed: float, extremes: int) -> list[ir.Check]:
-    """The figure on extreme tables, a note where it is out of bounds."""
-    beyond = _verdict(f"{name}(), {extremes} extreme tables", far, allowed, extremes)
-    if not beyond.passed:
-        beyond = replace(beyond, allowed="any", passed=None)
-    return [beyond] if extremes else []
-
-
-def _error(results: Mapping[str, Any], program: ir.Program, place: _Place, largest: float) -> Any:
-    """The largest relative error of the outputs at one table."""
-    cells = [place.cells[cell] for cell in program.metric.cells]
-    slopes = place.slopes[: len(cells)]
-    known = [s for s in slopes if not mp.isnan(s)]
-    steepest = max((abs(s) for s in known), default=mpf(1))
-    size = sum(abs(mpf(c) * s) for c, s in zip(cells, slopes, strict=True) if s in known)
-    worst = mpf(0)
-    for output, result in results.items():
-        exact = place.exact[output]
-        if mp.isnan(exact) or abs(exact) > largest / 1e3:
-            continue  # no limit here, or it saturates by policy
-        scale = abs(exact)
-        if output == "value":
-            scale = max(abs(exact) + size, mpf(10) ** -3)
-        elif program.forms[output].cancels or abs(exact) < steepest * mpf(10) ** -60:
-            scale = max(abs(exact), steepest)
-        if output != "value" and steepest < mpf(10) ** -60:
-            scale = 1 / mpf(sum(cells))  # every slope is 0 here: judge by their usual size
-        condition = abs(place.beside[output] - exact) / NEAR
-        scale = scale if mp.isnan(condition) else max(scale, condition)
-        if scale:
-            worst = worse(worst, abs(mpf(float(result)) - exact) / scale)
-    return worst
-
-
 def _totals(
-    name: str, code: Callable[..., Any], plan: ir.Plan, calls: Sequence[Totals]
+    name: str, code: Code, fresh: Code | None, plan: ir.Plan, calls: Sequence[Totals]
 ) -> list[ir.Check]:
     """One of the file's functions of several tables in float64 against the oracle."""
-    allowed = LOGARITHMS_ALLOWED if any(map(_logarithms, plan.programs)) else SCALARS_ALLOWED
-    ordinary, points, far, extremes = judged(code, name, plan, calls)
-    checks = [_verdict(f"{name}(), {points} batches of tables, float64", ordinary, allowed, points)]
-    return checks + _beyond(name, far, allowed, extremes)
+    ordinary, far = judged(code, fresh, name, plan, calls)
+    label, allowed = (
+        f"{name}(), {ordinary.points} batches of tables, float64",
+        _allowed(plan.programs),
+    )
+    return [verdict(label, ordinary, allowed), *far.checks(name, allowed)]
+
+
+def _allowed(programs: Sequence[ir.Program]) -> float:
+    return LOGARITHMS_ALLOWED if any(map(_logarithms, programs)) else SCALARS_ALLOWED
 
 
 def _powers(program: ir.Program) -> bool:
@@ -349,9 +274,3 @@ def _logarithms(program: ir.Program) -> bool:
     import sympy
 
     return bool(program.forms["value"].expression.has(sympy.log, sympy.exp))
-
-
-def _verdict(name: str, worst: Any, allowed: float, points: int) -> ir.Check:
-    measured = f"{float(worst):.1e}"
-    passed = points > 0 and bool(worst <= allowed)
-    return ir.Check(name, measured, f"{allowed:.0e}", passed)

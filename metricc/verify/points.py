@@ -41,7 +41,7 @@ EXTREMES: tuple[Table, ...] = (
 
 def worse(worst: Any, error: Any) -> Any:
     """The larger error; NaN is larger than any, where `max` would lose it."""
-    return worst if error <= worst else error
+    return worst if error <= worst or mp.isnan(worst) else error
 
 
 def counts() -> Iterator[Table]:

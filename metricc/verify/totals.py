@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -11,8 +12,9 @@ from mpmath import mp, mpf
 
 from metricc import ir
 from metricc.verify.oracle import DIGITS
-from metricc.verify.points import Table, parameter_sets, tables, worse
+from metricc.verify.points import Table, parameter_sets, tables
 from metricc.verify.tables import Values, is_absent, values
+from metricc.verify.worst import Far, Worst
 
 NEAR = mpf(10) ** -40  # how far a count is moved to see the condition
 POLICIES = (None, "diagonal", "skip", "zero")
@@ -81,21 +83,36 @@ def _moved(several: Sequence[Table]) -> list[list[Any]]:
 
 
 def judged(
-    code: Callable[..., Any], name: str, plan: ir.Plan, calls: Sequence[Totals]
-) -> tuple[Any, int, Any, int]:
-    """The largest error on ordinary tables and on extreme ones, each with the number of calls.
+    code: Callable[..., Any],
+    fresh: Callable[..., Any] | None,
+    name: str,
+    plan: ir.Plan,
+    calls: Sequence[Totals],
+) -> tuple[Worst, Far]:
+    """The errors on ordinary tables and on extreme ones; `fresh` is the code generated now.
 
     Raises what the code raises, and `ValueError` where it returns other things than it should.
     """
-    ordinary, far, points, extremes = mpf(0), mpf(0), 0, 0
+    ordinary, far = Worst(), Far()
     for index, call in enumerate(calls):
-        results = _called(code, call, stacked=index % 2 == 1)
-        error = _error(name, results, call, plan)
+        found = _error(name, _called(code, call, stacked=index % 2 == 1), call, plan)
+        (far.within if call.extreme else ordinary).points += 1
+        where = partial(str, found.where)
         if call.extreme:
-            far, extremes = worse(far, error), extremes + 1
+            far.take(found.error, where, partial(_own, fresh, name, call, plan))
         else:
-            ordinary, points = worse(ordinary, error), points + 1
-    return ordinary, points, far, extremes
+            ordinary.take(found.error, where)
+    return ordinary, far
+
+
+def _own(fresh: Callable[..., Any] | None, name: str, call: Totals, plan: ir.Plan) -> Any:
+    """The error of the code that is generated now, NaN where it has no result."""
+    if fresh is None:
+        return mpf(0)
+    try:
+        return _error(name, _called(fresh, call, stacked=False), call, plan).error
+    except (ZeroDivisionError, ValueError, OverflowError):
+        return mp.nan
 
 
 def _called(code: Callable[..., Any], call: Totals, stacked: bool) -> list[Any]:
@@ -116,9 +133,9 @@ def _called(code: Callable[..., Any], call: Totals, stacked: bool) -> list[Any]:
     return [r[0] if two else r for r, two in zip(results, several, strict=True)]
 
 
-def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Any:
+def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Worst:
     """The largest relative error of one function's results."""
-    shapes, wanted, others, scales = [], [], [], []
+    shapes, wanted, others, scales, labels = [], [], [], [], list[str]()
     exact, beside, size = call.exact, call.beside, range(len(call.tables))
     cancels = len(plan.programs) > 1 or plan.outer is not None
     weighted = any(t.reduction == "weighted" for t in plan.metric.tables)
@@ -126,7 +143,7 @@ def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Any:
     cancels = cancels or any(form.cancels for form in plan.forms.values())
     if name == "value":
         each = len(exact.values) > 1
-        shapes = [len(exact.values)] if each else [0]
+        shapes, labels = [len(exact.values)] if each else [0], [name]
         reach = sum(_reach(s, t) for s, t in zip(exact.slopes, call.tables, strict=True))
         wanted, others = [exact.values], [beside.values]
         scales = [[max(abs(v) + reach, mpf(10) ** -3) for v in exact.values]]
@@ -134,10 +151,13 @@ def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Any:
         rows = exact.slopes if name == "gradient" else exact.weights
         near = beside.slopes if name == "gradient" else beside.weights
         if plan.outer is not None and any(mp.isnan(x) for row in exact.slopes for x in row):
-            return mpf(0)  # what joins the terms has no slope here
+            return Worst()  # what joins the terms has no slope here
         columns = range(len(rows[0]))
+        cells = [f"M_{cell}" for cell in plan.metric.cells]
+        names = cells if name == "gradient" else [*ir.weights_of(plan.metric)]
         for column in columns:
             shapes.append(len(size))
+            labels.append(names[column])
             # Where a class is weighed by its positives and has none, the metric jumps.
             jumps = [
                 weighted and name == "gradient" and column < 2 and t[0] + t[1] == 0
@@ -154,14 +174,15 @@ def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Any:
             scales.append(allowed)
         for key in call.terms:
             shapes.append(0)
+            labels.append(f"M_{key[0]}")
             wanted.append([exact.terms.get(key, mpf(0)) / len(exact.values)])
             others.append([beside.terms.get(key, mpf(0)) / len(exact.values)])
             scales.append([max(abs(wanted[-1][0]), mpf(10) ** -3)])
     if len(results) != len(wanted):
         raise ValueError(f"{len(results)} results, not {len(wanted)}")
-    worst = mpf(0)
-    for result, shape, right, other, scale in zip(
-        results, shapes, wanted, others, scales, strict=True
+    worst = Worst()
+    for result, shape, label, right, other, scale in zip(
+        results, shapes, labels, wanted, others, scales, strict=True
     ):
         numbers = result.reshape(-1).tolist()
         if shape == 0:
@@ -170,13 +191,23 @@ def _error(name: str, results: list[Any], call: Totals, plan: ir.Plan) -> Any:
             numbers = numbers[:1]
         if len(numbers) == 1 < len(right):
             numbers = numbers * len(right)  # the same for each class
-        for got, number, beyond, allowed in zip(numbers, right, other, scale, strict=True):
+        for k, (got, number, beyond, allowed) in enumerate(
+            zip(numbers, right, other, scale, strict=True)
+        ):
             if mp.isnan(number) or abs(number) > 1e27:
                 continue  # no limit here, or it saturates by policy
             condition = abs(beyond - number) / NEAR
             allowed = allowed if mp.isnan(condition) else max(allowed, condition)
-            worst = worse(worst, abs(mpf(got) - number) / allowed)
+            where = partial(_where, label, call, k if shape else None)
+            worst.take(abs(mpf(got) - number) / allowed, where)
     return worst
+
+
+def _where(label: str, call: Totals, k: int | None) -> str:
+    """An output, of table `k` or of all, and the tables."""
+    several = "), (".join(", ".join(f"{x:.6g}" for x in table) for table in call.tables)
+    which = "" if k is None else f" of table {k + 1}"
+    return f"{label}{which} at (TP, FN, FP, TN) = ({several})"
 
 
 def _reach(slopes: Sequence[Any], table: Table) -> Any:
