@@ -20,7 +20,7 @@ def check(text: str, fresh: str) -> ir.Check:
     if same(text, fresh):
         what = "as its formula generates"
     elif record_edited(text):
-        what = "its record was edited: METRICC is not what metricc wrote"
+        what = "edited since it was generated: its record was edited"
     elif told == "as generated":
         what = f"made by version {version}"
     elif told == "reformatted":

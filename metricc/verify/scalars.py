@@ -51,11 +51,12 @@ def scalars(
     alone makes, whichever is larger; where the chosen form subtracts, to what is subtracted.
     """
     ordinary, far, outputs = Worst(), Far(), _outputs(name, program.metric)
+    of_torch = "torch" in getattr(code, "__globals__", {})  # else NumPy's, of gbdt
     other = None if fresh is None else _of_tensors(fresh)
     for place in places:
         (far.within if place.extreme else ordinary).points += 1
         ways = [(code, fresh, ""), (_of_tensors(code), other, " on tensors")]
-        for tested, own, kind in ways if place.extreme else ways[:1]:
+        for tested, own, kind in ways if place.extreme and of_torch else ways[:1]:
             try:
                 errors = _errors(tested, outputs, program, place)
             except (ZeroDivisionError, ValueError, OverflowError):
@@ -161,7 +162,9 @@ def _on_tensors(code: Code, outputs: Sequence[str], places: Sequence[Place]) -> 
     parameters = places[0].parameters
     rows = [[*p.cells.values()] for p in places]
     rows.append([0.0] * len(rows[0]))
-    together = code(*torch.tensor(rows, dtype=torch.float64).unbind(1), **parameters)
+    columns = torch.tensor(rows, dtype=torch.float64).unbind(1)
+    of_torch = "torch" in getattr(code, "__globals__", {})
+    together = code(*(x if of_torch else x.numpy() for x in columns), **parameters)
     together = together if isinstance(together, tuple) else (together,)
     for index, row in enumerate(rows):
         alone = code(*row, **parameters)
