@@ -134,4 +134,22 @@ def _absorbed(
             other = sympy.Add(kind(*shifted), *left)
             if subtracts(other, nonnegative) < subtracts(best, nonnegative):
                 best = other
-    return best
+    several = _of_sides(expression)
+    ranks = [(subtracts(form, nonnegative), sympy.count_ops(form)) for form in (best, several)]
+    return several if ranks[1] < ranks[0] else best
+
+
+def _of_sides(expression: sympy.Expr) -> sympy.Expr:
+    """A sum with every min(0, a - b) in it as min(a, b) - b: what is outside may then cancel."""
+    minima, rest = [], []
+    for term in expression.args:
+        number, inner = term.as_coeff_Mul()
+        difference = sympy.Add(*inner.args) if isinstance(inner, sympy.Min) else sympy.Integer(0)
+        terms = difference.args if difference.is_Add and 0 in inner.args else ()
+        below = -sympy.Add(*(t for t in terms if t.could_extract_minus_sign()))
+        if below == 0 or len(inner.args) > 2 or not difference.is_polynomial():
+            rest.append(term)
+            continue
+        minima.append(number * sympy.Min(difference + below, below))
+        rest.append(-number * below)
+    return sympy.Add(*minima, sympy.expand(sympy.Add(*rest))) if len(minima) > 1 else expression

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
+from itertools import product
 from typing import TypeAlias
 
 import sympy
@@ -206,19 +207,39 @@ class Forms:
         steps: Sequence[sympy.Expr],
         spellings: Mapping[sympy.Expr, sympy.Expr],
     ) -> sympy.Expr | None:
-        """A sum of steps, each times something of its own, as the derivative of a minimum of many
-        is; None where it is none, on either side of the steps."""
-        for side in (0, 1):
-            off = {step: sympy.Integer(side) for step in steps}
+        """A sum of steps, each to a side of its own and times something of its own, as the
+        derivative of minima is; None where it is none."""
+        sides = [(side,) * len(steps) for side in (0, 1)]
+        if len(steps) <= STEPS:
+            sides = [*product((0, 1), repeat=len(steps))]
+        for base in sides:
+            off = {s: sympy.Integer(side) for s, side in zip(steps, base, strict=True)}
             if not self.field.equal(expression.xreplace(off), sympy.Integer(0)):
                 continue
-            own = [expression.xreplace({**off, step: sympy.Integer(1 - side)}) for step in steps]
-            on = [sympy.Heaviside(-s.args[0]) if side else s for s in steps]
-            taken = [1 - s if side else s for s in steps]
+            own = [expression.xreplace({**off, step: 1 - off[step]}) for step in steps]
+            taken = [1 - s if off[s] else s for s in steps]
             if self.field.equal(expression, sympy.Add(*map(sympy.Mul, taken, own))):
+                on = [sympy.Heaviside(-s.args[0]) if off[s] else s for s in steps]
                 parts = [self.spelled(part, spellings) for part in own]
                 if None not in parts:
-                    return sympy.Add(*map(sympy.Mul, on, parts))
+                    return _over_one(on, parts)
+        return self.by_signs(expression, steps, spellings)
+
+    def by_signs(
+        self,
+        expression: sympy.Expr,
+        steps: Sequence[sympy.Expr],
+        spellings: Mapping[sympy.Expr, sympy.Expr],
+    ) -> sympy.Expr | None:
+        """A sum of signs 1 - 2 step, each times something of its own, as differences of what
+        `one_by_one` finds are; None where it is none."""
+        half = dict.fromkeys(steps, sympy.Rational(1, 2))
+        own = [expression.xreplace({**half, step: sympy.Integer(0)}) for step in steps]
+        signs = [1 - 2 * step for step in steps]
+        if self.field.equal(expression, sympy.Add(*map(sympy.Mul, signs, own))):
+            parts = [self.spelled(part, spellings) for part in own]
+            if None not in parts:
+                return _over_one(signs, parts)
         return None
 
     def admissible(self, expression: sympy.Expr) -> bool:
@@ -287,6 +308,18 @@ class Forms:
             return self.field.equal(euler, sympy.Integer(0))
         except (TooLarge, ZeroDivisionError):
             return False
+
+
+def _over_one(steps: Sequence[sympy.Expr], parts: Sequence[sympy.Expr]) -> sympy.Expr:
+    """The sum of steps, or signs, times parts; over one denominator where one part's holds those of
+    the others, so that what vanishes together is one 0/0."""
+    fractions = [sympy.fraction(part) for part in parts]
+    powers = [below.as_powers_dict() for _, below in fractions]
+    for (_, below), own in zip(fractions, powers, strict=True):
+        if all(own[base] >= power for other in powers for base, power in other.items()):
+            above = (s * n * (below / d) for s, (n, d) in zip(steps, fractions, strict=True))
+            return sympy.Add(*above) / below
+    return sympy.Add(*map(sympy.Mul, steps, parts))
 
 
 def _margins(unknowns: Sequence[ir.Parameter]) -> dict[sympy.Expr, sympy.Symbol]:
