@@ -87,7 +87,7 @@ def _call(function: str, parts: list[float]) -> float:
         case "abs":
             return abs(x)
         case "step":
-            return ((x > 0) - (x < 0) + 1) / 2
+            return 0.5 * (x > 0) + 0.5 * (x >= 0)
         case "min":
             return min(parts)
         case "max":

@@ -103,6 +103,6 @@ def _select(x, y, a, b):
 
 def _step(x):
     """0 below 0, 1 above, 1/2 at 0."""
-    return (torch.sign(x) + 1) / 2 if isinstance(x, Tensor) else ((x > 0) - (x < 0) + 1) / 2
+    return (torch.sign(x) + 1) / 2 if isinstance(x, Tensor) else 0.5 * (x > 0) + 0.5 * (x >= 0)
 ''',
 }
