@@ -199,7 +199,8 @@ Decided from the symbols alone, the same on every machine; no measurement is in 
 
 The forms that are tried: as written; factored in lowest terms; factored with roots as variables,
 where different roots are added (`sqrt(a)/(sqrt(a) + sqrt(b))`); term by term; weights as
-differences of the best partials; what stands on each side of a step on its own. Before that, `min(TP + FN, TP + FP)` is `TP + min(FN, FP)` and
+differences of the best partials; what stands on each side of a step on its own. Before that,
+`min(TP + FN, TP + FP)` is `TP + min(FN, FP)` and
 `|x|` is `x` with a sign. In all of them the logarithm of a quotient that shares terms above and
 below the bar, `log((TP + FN)/TP)`, is computed with the difference of the two, `FN`: near 1 as
 `log1p(FN/TP)`. All of it is proved equal (`metricc derive` says how).
