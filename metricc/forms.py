@@ -305,7 +305,7 @@ class Forms:
         partials = (sympy.Symbol(c) * assume(final[f"M_{c}"], self.truths) for c in cells)
         euler = sympy.Add(*partials)
         try:
-            return self.field.equal(euler, sympy.Integer(0))
+            return self.field.equal(self.settle(euler), sympy.Integer(0))
         except (TooLarge, ZeroDivisionError):
             return False
 

@@ -92,6 +92,7 @@ def test_arrows_point_to_what_is_better() -> None:
 
 
 def test_where_there_is_no_value() -> None:
+    pytest.importorskip("matplotlib")
     from matplotlib.patches import Rectangle
 
     def hatched(formula: str) -> tuple[int, int]:
