@@ -208,7 +208,7 @@ class Forms:
         spellings: Mapping[sympy.Expr, sympy.Expr],
     ) -> sympy.Expr | None:
         """A sum of steps, each to a side of its own and times something of its own, as the
-        derivative of minima is; None where it is none."""
+        derivative of minima is, or of such sums' difference; None where it is none."""
         sides = [(side,) * len(steps) for side in (0, 1)]
         if len(steps) <= STEPS:
             sides = [*product((0, 1), repeat=len(steps))]
@@ -220,27 +220,26 @@ class Forms:
             taken = [1 - s if off[s] else s for s in steps]
             if self.field.equal(expression, sympy.Add(*map(sympy.Mul, taken, own))):
                 on = [sympy.Heaviside(-s.args[0]) if off[s] else s for s in steps]
-                parts = [self.spelled(part, spellings) for part in own]
-                if None not in parts:
-                    return _over_one(on, parts)
-        return self.by_signs(expression, steps, spellings)
-
-    def by_signs(
-        self,
-        expression: sympy.Expr,
-        steps: Sequence[sympy.Expr],
-        spellings: Mapping[sympy.Expr, sympy.Expr],
-    ) -> sympy.Expr | None:
-        """A sum of signs 1 - 2 step, each times something of its own, as differences of what
-        `one_by_one` finds are; None where it is none."""
+                found = self.times(on, own, spellings)
+                if found is not None:
+                    return found
+        # Differences of such sums are sums of signs, 1 - 2 step.
         half = dict.fromkeys(steps, sympy.Rational(1, 2))
         own = [expression.xreplace({**half, step: sympy.Integer(0)}) for step in steps]
         signs = [1 - 2 * step for step in steps]
         if self.field.equal(expression, sympy.Add(*map(sympy.Mul, signs, own))):
-            parts = [self.spelled(part, spellings) for part in own]
-            if None not in parts:
-                return _over_one(signs, parts)
+            return self.times(signs, own, spellings)
         return None
+
+    def times(
+        self,
+        steps: Sequence[sympy.Expr],
+        own: Sequence[sympy.Expr],
+        spellings: Mapping[sympy.Expr, sympy.Expr],
+    ) -> sympy.Expr | None:
+        """The sum of steps, or signs, times what is their own, spelled; None above the budget."""
+        parts = [self.spelled(part, spellings) for part in own]
+        return None if None in parts else _over_one(steps, parts)
 
     def admissible(self, expression: sympy.Expr) -> bool:
         """Whether every denominator in `expression` is one of its lowest terms too.

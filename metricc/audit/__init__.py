@@ -31,7 +31,6 @@ fractional         MC0641, MC0642  where the best threshold is
 singular           MC0611, MC0612  where there is no value, or no bound; by
 singular_surfaces  differences that are 0 inside the domain
 singular_limits    limits and growth near zeros, measured with many digits
-singular_policy    what a generated file computes there
 hard               the metric on hard counts, and the classifiers of simulations
 missing            what a batch lacks where the metric has no value, and how often
 batches            MC0633, MC0634  what batches make of the metric

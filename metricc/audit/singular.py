@@ -2,7 +2,7 @@
 
 That a set of counts is one without a value is proved by signs (`singular_sets`); what the metric
 tends to and how it grows is measured with many digits (`singular_limits`); what a generated file
-does there is computed as it computes it (`singular_policy`).
+does there is computed as it computes it (`rounded`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from math import isinf
 
+import numpy as np
 import sympy
 
 from metricc import ir
 from metricc.audit import places
+from metricc.audit.brute import datum
 from metricc.audit.singular_faces import Faces
 from metricc.audit.singular_limits import Growth, Limits, Near, simple
-from metricc.audit.singular_policy import results
 from metricc.audit.singular_sets import (
     NEGATIVES,
     ONE_CLASS,
@@ -32,6 +33,7 @@ from metricc.audit.singular_sets import (
 from metricc.audit.singular_surfaces import Surface, surfaces
 from metricc.audit.subject import Subject, called
 from metricc.functions import CELLS, cells_of
+from metricc.rounded import run
 from metricc.select import LogRatio
 
 # Counts that no sensible batch has; a batch without samples is none either.
@@ -157,7 +159,9 @@ def _in_file(program: ir.Program, near: Near, cells: Sequence[str]) -> float | N
         plain = dict(zip(CELLS, counts, strict=True))
         columns = {c: 1.5 * plain[c.split("_", 1)[0]] for c in program.metric.cells[len(CELLS) :]}
         table = {c: 0.0 if c in cells else n for c, n in (plain | columns).items()}
-        found.add(round(results(program.value, fixed | table)[0], 6) + 0.0)  # never -0
+        scope = {name: np.asarray(number) for name, number in (fixed | table).items()}
+        ((value,), _) = run(program.value, scope, "float64")
+        found.add(round(float(value), 6) + 0.0)  # never -0
     return found.pop() if len(found) == 1 else None
 
 
@@ -336,14 +340,10 @@ def _data(row: Row) -> tuple[tuple[str, ir.Datum], ...]:
         ("covered", row.covered),
     ]
     if row.limits is not None:
-        found += [("low", _plain(row.limits.low)), ("high", _plain(row.limits.high))]
+        found += [("low", datum(row.limits.low)), ("high", datum(row.limits.high))]
         found += [("ways", row.limits.ways), ("value", str(row.value))]
         found += [("file", row.file)]
     return tuple(found)
-
-
-def _plain(number: float) -> float | str:
-    return _number(number) if isinf(number) else number  # JSON has no infinity
 
 
 def _number(number: float) -> str:

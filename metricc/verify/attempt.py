@@ -31,13 +31,11 @@ def attempts(
     name: str, checks: Callable[..., Iterable[ir.Check]], *arguments: Any
 ) -> Iterator[ir.Check]:
     """What `checks` finds, one after the other; where it raises, one failed check of that name."""
-    try:
-        found = iter(checks(*arguments))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        yield ir.Check(name, told(error), "runs", False)
-        return
+
+    def each() -> Iterator[ir.Check]:
+        yield from checks(*arguments)  # what the call itself raises is met below, too
+
+    found = each()
     while True:
         try:
             check = next(found)
