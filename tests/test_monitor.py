@@ -795,6 +795,7 @@ def rank(own: int, store: str, answers: str) -> None:
         found[task] = (float(soft.compute()), watch.compute(sync=True), idle.compute(sync=True))
         found[f"{task} again"] = watch.compute(sync=True)  # the sums were not changed
     torch.save(found, f"{answers}{own}")
+    torch.distributed.barrier()  # a rank whose peer has gone before it may be aborted
     torch.distributed.destroy_process_group()
 
 

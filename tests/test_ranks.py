@@ -29,6 +29,7 @@ from torch import distributed as dist
 
 CLASSES = 4
 TOLERANCE = 1e-12
+LIMIT = 300  # seconds that the ranks of one world may take
 Batch = dict[str, Tensor]  # input, target, and what else the loss is called with
 
 
@@ -649,8 +650,11 @@ def work(number: int, world: int, folder: str, name: str) -> None:
         store.set(f"{name}/{number}", "raised" if "raised" in found[name] else "ended")
         if len({store.get(f"{name}/{other}") for other in range(world)}) > 1:
             break
-    (rank.folder / f"found{world}-{number}.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
+    path = rank.folder / f"found{world}-{number}.json"
+    path.with_suffix(".part").write_text(json.dumps(found))
+    path.with_suffix(".part").rename(path)
+    # Gloo may abort a rank whose peer has gone: all stay until `spawned` has what it needs.
+    time.sleep(LIMIT)
 
 
 # -- the tests ----------------------------------------------------------------------------------
@@ -684,14 +688,15 @@ def spawned(world: int, folder: Path, slow: str = "") -> list[dict[str, Any]]:
         work, (world, str(folder), slow), nprocs=world, join=False, start_method="spawn"
     )
     assert context is not None
+    paths = [folder / f"found{world}-{number}.json" for number in range(world)]
     try:
-        end = time.monotonic() + 300
-        while not context.join(timeout=10):
+        end = time.monotonic() + LIMIT
+        while not all(path.exists() for path in paths):
             assert time.monotonic() < end, "the ranks wait for each other"
+            context.join(timeout=0.1)  # raises what a rank raised
     finally:
         for process in context.processes:
             process.kill()
-    paths = [folder / f"found{world}-{number}.json" for number in range(world)]
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 

@@ -150,7 +150,7 @@ def worker(index: int, faults: list[Fault], told: Any) -> None:
 
     from metricc import verify
     from metricc.load import load as metricc_load
-    from metricc.verify import boosting, derivation, ranks, training
+    from metricc.verify import boosting, derivation, edited, ranks, training
     from metricc.verify.attempt import attempts
 
     ranks.PATIENCE = 600  # of wall time: a process that waits for a processor is not stuck
@@ -165,6 +165,7 @@ def worker(index: int, faults: list[Fault], told: Any) -> None:
         told({"key": f"file {index}", "error": f"{title(index)} itself fails: {wrong[0]}"})
         return
     expected: list[tuple[str, Any]] = []
+    original = metricc_load(made.source, made.options.name)
     places = mutants.sites(made.source)
 
     def verified(text: str) -> str:
@@ -172,7 +173,9 @@ def worker(index: int, faults: list[Fault], told: Any) -> None:
         module = metricc_load(text, made.options.name)
         tested = boosting if made.options.target == "gbdt" else training
         batches = attempts("batches", tested.checks, module, *given[1:])
-        for check in chain(batches, attempts("scalars", derivation.checks, module, made.plan)):
+        scalars = attempts("scalars", derivation.checks, module, made.plan, original)
+        alike = attempts("as generated", edited.checks, module, original, *given[1:])
+        for check in chain(batches, scalars, alike):
             if check.passed is False:
                 return f"{check.name}: {check.measured}"
         return ""
@@ -203,8 +206,7 @@ def worker(index: int, faults: list[Fault], told: Any) -> None:
             row |= {"verdict": "caught", "by": by}
         else:
             if not expected:
-                original = differences.load(made.source)
-                expected += differences.outcomes(original, options)
+                expected += differences.outcomes(differences.load(made.source), options)
             change = apart(lambda text=one.text: different(text))
             told_by = "slower: a call runs into the limit" if change is None else change
             row |= {"verdict": "missed" if change else "equivalent", "by": told_by}
@@ -240,10 +242,12 @@ def apart(call: Callable[[], str]) -> str | None:
 def remember() -> None:
     """Keep what the oracles find: it is the same for every fault of a file."""
     from metricc import ir, syntax
-    from metricc.verify import boosting, case, derivation
+    from metricc.verify import boosting, boosting_case, case, derivation
 
     def known(value: Any) -> Any:
         """What tells one argument from another; plans and formulas are the same objects."""
+        if isinstance(value, boosting_case.Case):  # of its module nothing is computed here
+            return id(value.text), value.parameters, value.setting
         return id(value) if isinstance(value, (ir.Plan, ir.Program, syntax.Text)) else value
 
     def kept(holder: Any, name: str) -> None:

@@ -5,6 +5,7 @@ derivation   the record, the proofs, SymPy's forms and the file's scalars agains
 training     loss and gradient: mpmath, autograd, gradcheck, dtypes, edges
 calling      defaults, and the module against the function
 given        counts, given counts and running means
+edited       an edited file against what its formula generates now
 boosting     gradient, Hessian and metric of an objective for boosting, and how it is called
 """
 
@@ -19,8 +20,9 @@ from types import ModuleType
 
 from metricc import ir
 from metricc.load import load
+from metricc.save import same_code
 from metricc.surrogates import Surrogate
-from metricc.verify import boosting, derivation, drift, training
+from metricc.verify import boosting, derivation, drift, edited, training
 from metricc.verify.attempt import attempt, attempts
 
 
@@ -69,6 +71,9 @@ def each(
             original = load(fresh, options.name)
             yield from attempts("scalars", derivation.checks, module, plan, original)
             yield from attempts("batches", tested.checks, module, plan, options, surrogate)
+            if not same_code(text, fresh):
+                given = (module, original, plan, options, surrogate)
+                yield from attempts("as generated", edited.checks, *given)
             with _kernel_of(path, module) as found:
                 if found is None:
                     told = "there is one that does not run: metricc build --force"

@@ -58,7 +58,7 @@ def decisions(cases: list[Case]) -> ir.Check:
 
 
 @dataclass(frozen=True)
-class _Data:
+class Held:
     """A library's data set, as far as objectives look at it."""
 
     y: Any
@@ -81,7 +81,7 @@ def conventions(cases: list[Case], options: ir.Options) -> ir.Check:
         data = list(batches(case))[1]
         y, z, v = case.arrays(data)
         for weight, empty in ((v, None), (None, None), (None, np.empty(0))):
-            held = _Data(y, weight if weight is not None else empty)
+            held = Held(y, weight if weight is not None else empty)
             wanted = case.module.objective(y, z, weight, **case.given)
             score = case.module.metric(y, z, weight, **case.given)
             cost = 1 - score if maximized else score

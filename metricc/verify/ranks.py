@@ -40,7 +40,7 @@ def ranks(calls: Calls) -> ir.Check:
         kinds += [lambda: total, lambda: calls.module.Counts(decay=0.5)]
     error: Any = 0
     for cut, kind in ((len(input) // 3, kinds[0]), *((0, kind) for kind in kinds)):
-        with _connected() as group, ThreadPoolExecutor(RANKS) as pool:
+        with connected() as group, ThreadPoolExecutor(RANKS) as pool:
 
             def part(rank: int, cut: int = cut, kind: Any = kind, group: Any = group) -> Any:
                 group.here.rank = rank
@@ -106,7 +106,7 @@ class _Group:
 
 
 @contextmanager
-def _connected() -> Iterator[_Group]:
+def connected() -> Iterator[_Group]:
     """`torch.distributed` as two ranks see it, each in a thread of its own."""
     import torch
 
