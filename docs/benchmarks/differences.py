@@ -98,6 +98,7 @@ def differ(one: Any, two: Any, allowed: tuple[float, float] = ALIKE[torch.float6
             largest = np.abs(a[np.isfinite(a)]).max(initial=0.0)
             # A gradient is some 1e-2 large; one that is 0 but for rounding is known to that alone.
             close = np.abs(a - b) <= near * np.abs(a) + small * (largest + 1e-2)
+            close &= np.isfinite(a) & np.isfinite(b)
         return not bool((same | close).all())
     return bool(one != two)
 

@@ -10,19 +10,23 @@ import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 from metricc import ir
 from metricc.surrogates import Surrogate
+from metricc.verify.calling import own_defaults
 from metricc.verify.points import CLASSES, arguments, parameter_sets
 from metricc.verify.ranks import RANKS, connected
 
 LOSSES, TABLES, COUNTS, SHARED = 700, 150, 60, 24  # calls of each sort
 Call = tuple[str, Callable[[ModuleType], Any]]  # what is called, and calling it
-OFTEN = 0.25  # how often an argument is given that need not be
+OFTEN = (0.05, 0.2, 0.5)  # how often an argument is given that need not be
 SHAPES: dict[str, list[tuple[int, ...]]] = {
     "elements": [(33,), (7,), (6, 5), (2, 3, 4), (1,), (0,)],
     "samples": [(8, 5), (3, 2, 4), (6, 1), (2, 9)],
@@ -35,7 +39,17 @@ LARGE: dict[str, list[tuple[int, ...]]] = {  # several blocks, of which the last
 }
 INPUTS = ["float64"] * 4 + ["float32"] * 3 + ["float16", "bfloat16"]
 LABELS = ["hard"] * 4 + ["soft", "no positives", "no negatives"]
-MODES = ["gradient"] * 5 + ["module", "func", "twice", "again", "batched", "no_grad", "vmap"]
+MODES = ["gradient"] * 5 + [
+    "module",
+    "func",
+    "twice",
+    "again",
+    "batched",
+    "no_grad",
+    "vmap",
+    "fake",
+]
+BLOCK = [None, None, 5, 16]  # what `_BLOCK` is set to: many blocks of few elements
 POLICIES: dict[str, list[Any]] = {  # of the scalar functions
     "absent": ["diagonal", "skip", "zero"],
     "smooth": [0.5, 2.0],
@@ -46,7 +60,7 @@ UPSTREAM = [None] * 6 + [-2.5, 0.0, 1e300, 1e-300, float("inf"), float("nan")]
 
 
 @dataclass
-class _Batch:
+class Batch:
     """Tensors and arguments of one call."""
 
     input: Any
@@ -67,12 +81,14 @@ class Drawn:
         self.options, self.columns = options, plan.metric.columns
         self.names = inspect.signature(getattr(original, f"{options.name}_loss")).parameters
         self.sets, self.arguments = parameter_sets(plan.metric), arguments(surrogate)
+        self.tensors = ("weight", "mask", "counts", *self.columns)  # of a call, not of the class
+        self.own = own_defaults(plan.metric, surrogate)
         wide = "counts" not in self.names
         self.sort = "classes" if options.task != "binary" else "samples" if wide else "elements"
 
     # -- what is given ------------------------------------------------------------------------
 
-    def batch(self, draw: random.Random, shape: tuple[int, ...], dtype: str, labels: str) -> _Batch:
+    def batch(self, draw: random.Random, shape: tuple[int, ...], dtype: str, labels: str) -> Batch:
         """Input, target, and what must be given beside them."""
         import torch
 
@@ -105,9 +121,9 @@ class Drawn:
         given |= draw.choice(self.arguments) if draw.random() < 0.5 else {}
         for name in self.columns:
             given[name] = (4 * uniform(*shape) * (uniform(*shape) < 0.8)).to(z.dtype)
-        return _Batch(z, y, given)
+        return Batch(z, y, given)
 
-    def optional(self, draw: random.Random, batch: _Batch) -> dict[str, list[Any]]:
+    def optional(self, draw: random.Random, batch: Batch) -> dict[str, list[Any]]:
         """Values of every argument that need not be given."""
         import torch
 
@@ -146,12 +162,13 @@ class Drawn:
         }
         return {name: values for name, values in found.items() if name in self.names}
 
-    def loaded(self, draw: random.Random, dtype: str, large: bool = False) -> _Batch:
+    def loaded(self, draw: random.Random, dtype: str, large: bool = False) -> Batch:
         """A batch with some of what may be given."""
         shape = draw.choice((LARGE if large else SHAPES)[self.sort])
         batch = self.batch(draw, shape, dtype, draw.choice(LABELS))
+        often = draw.choice(OFTEN)
         for name, values in self.optional(draw, batch).items():
-            if draw.random() < OFTEN:
+            if draw.random() < often:
                 batch.given[name] = draw.choice(values)
         return batch if large else _laid_out(draw, batch)
 
@@ -160,17 +177,22 @@ class Drawn:
     def losses(self) -> Iterator[Call]:
         """Losses with their gradients, in every way of asking for these."""
         draw = random.Random(101)
+        for dtype, shape in product(INPUTS[3:5], LARGE[self.sort]):
+            batch = self.batch(draw, shape, dtype, "hard")
+            yield f"gradient of {batch}", partial(self.answer, batch, "gradient", None, None)
         for index in range(LOSSES):
             large = index % 40 == 39
             batch = self.loaded(draw, draw.choice(INPUTS), large)
             mode, upstream = draw.choice(MODES[:8] if large else MODES), draw.choice(UPSTREAM)
+            block = None if large else draw.choice(BLOCK)
             told = f"{mode} of {batch}" + ("" if upstream is None else f", times {upstream}")
-            yield told, partial(self._loss, batch, mode, upstream)
+            told += "" if block is None else f", in blocks of {block}"
+            yield told, partial(self.answer, batch, mode, upstream, block)
 
     def counts(self) -> Iterator[Call]:
         """The counts of batches, and losses after the surrogate's arguments were set anew."""
         draw = random.Random(102)
-        for _ in range(COUNTS if self.sort != "samples" else 0):
+        for _ in range(COUNTS if "counts" in self.names else 0):
             batch = self.loaded(draw, draw.choice(INPUTS))
             batch.given.pop("counts", None)
             yield f"counts of {batch}", partial(self._counts, batch, draw.choice(self.arguments))
@@ -197,29 +219,37 @@ class Drawn:
             cells = [[scale * x for x in row] for row in numbers]
             given = dict(draw.choice(self.sets))
             for other, values in POLICIES.items():
-                if draw.random() < 2 * OFTEN:
+                if draw.random() < 0.5:
                     given[other] = draw.choice(values)
             told = f"{name}() at {cells}, {given}"
             single = self.options.task == "binary" and draw.random() < 0.5
             yield told, partial(_scalars, name, cells, given, single, draw.uniform(0.1, 9))
 
-    def _loss(self, batch: _Batch, mode: str, upstream: Any, module: ModuleType) -> Any:
+    def answer(
+        self, batch: Batch, mode: str, upstream: Any, block: int | None, module: ModuleType
+    ) -> Any:
+        """What the loss of a file answers, asked in that way."""
+        with patch.object(module, "_BLOCK", block) if block else nullcontext():
+            return self._answer(batch, mode, upstream, module)
+
+    def _answer(self, batch: Batch, mode: str, upstream: Any, module: ModuleType) -> Any:
         import torch
 
         given = _running(module, batch.given)
         loss = partial(getattr(module, f"{self.options.name}_loss"), target=batch.target)
         if mode == "module":
-            called = ("weight", "mask", "counts", *self.columns)
-            settled = {n: v for n, v in given.items() if n not in called}
+            settled = {n: v for n, v in given.items() if n not in self.tensors}
             loss = getattr(module, f"{self.options.pascal}Loss")(**settled)
             loss = partial(loss, target=batch.target)
-            given = {n: v for n, v in given.items() if n in called}
+            given = {n: v for n, v in given.items() if n in self.tensors}
         loss = partial(loss, **given)
         if mode == "no_grad":
             with torch.no_grad():
                 return loss(batch.input)
         if mode == "func":
             return torch.func.grad_and_value(lambda x: loss(x).sum())(batch.input)
+        if mode == "fake":
+            return _unseen(getattr(module, f"{self.options.name}_loss"), batch, given)
         if mode == "vmap":
             return torch.func.vmap(loss)(torch.stack([batch.input, batch.input.flip(0)]))
         x = batch.input.detach().requires_grad_()
@@ -238,7 +268,7 @@ class Drawn:
             return found, slopes, torch.autograd.grad(top, x)
         return found, slopes
 
-    def _counts(self, batch: _Batch, arguments: Mapping[str, Any], module: ModuleType) -> Any:
+    def _counts(self, batch: Batch, arguments: Mapping[str, Any], module: ModuleType) -> Any:
         called = {n: v for n, v in batch.given.items() if n in ("weight", "mask", *self.columns)}
         settled = {n: v for n, v in batch.given.items() if n not in called}
         loss = getattr(module, f"{self.options.pascal}Loss")(**settled)
@@ -249,7 +279,7 @@ class Drawn:
             found += [loss.counts(x, batch.target, **called), loss(x, batch.target, **called)]
         return found
 
-    def _ranks(self, batch: _Batch, cut: int, traced: bool, module: ModuleType) -> Any:
+    def _ranks(self, batch: Batch, cut: int, traced: bool, module: ModuleType) -> Any:
         import torch
 
         loss = getattr(module, f"{self.options.name}_loss")
@@ -280,6 +310,23 @@ class Drawn:
                 raise RuntimeError("on a rank") from error
 
 
+def _unseen(loss: Callable[..., Any], batch: Batch, given: Mapping[str, Any]) -> Any:
+    """dtypes and shapes on fake tensors, as compilers run a loss: nothing can be looked at."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    input = batch.input.detach()
+    with FakeTensorMode() as fake:
+
+        def unreal(x: Any) -> Any:
+            return fake.from_tensor(x) if isinstance(x, torch.Tensor) else x
+
+        z = unreal(input).requires_grad_()
+        found = loss(z, unreal(batch.target), **{n: unreal(x) for n, x in given.items()})
+        (slopes,) = torch.autograd.grad(found.sum(), z)
+    return [f"{x.dtype} {tuple(x.shape)}" for x in (found, slopes)]
+
+
 def _running(module: ModuleType, given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments; counts that are (decay, tables) as a running mean of the module's."""
     counts = given.get("counts")
@@ -291,7 +338,7 @@ def _running(module: ModuleType, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, "counts": mean}
 
 
-def _laid_out(draw: random.Random, batch: _Batch) -> _Batch:
+def _laid_out(draw: random.Random, batch: Batch) -> Batch:
     """The batch, at times with an input or a target that is not contiguous, or is repeated."""
     import torch
 

@@ -20,7 +20,8 @@ from metricc import ir
 from metricc.surrogates import Surrogate
 from metricc.verify.attempt import attempt, told
 from metricc.verify.drawn import Drawn
-from metricc.verify.drawn_boosting import boosted
+from metricc.verify.drawn_boosting import Boosted
+from metricc.verify.spoiled import spoiled
 
 Call = tuple[str, Callable[[ModuleType], Any]]
 LONGEST = 160  # of a call that is shown
@@ -44,12 +45,14 @@ def checks(
 ) -> Iterator[ir.Check]:
     """One check for each sort of calls."""
     if options.target == "gbdt":
-        yield from _each("objective", boosted(original, plan, options, surrogate), module, original)
+        calls = Boosted(plan, options, surrogate).calls()
+        yield from _each("objective", calls, module, original)
         return
     drawn = Drawn(original, plan, options, surrogate)
     yield from _each("scalars", drawn.tables(), module, original)
     yield from _each("counts", drawn.counts(), module, original)
     yield from _each("losses", drawn.losses(), module, original)
+    yield from _each("wrong arguments", spoiled(drawn), module, original)
     yield from _each("ranks", drawn.shared(), module, original)
 
 
@@ -111,6 +114,7 @@ def _apart(got: Any, wanted: Any) -> str:
     with np.errstate(all="ignore"):
         largest = np.abs(b[np.isfinite(b)]).max(initial=0.0)
         close = np.abs(a - b) <= near * np.abs(b) + small * (largest + FLOOR)
+    close &= np.isfinite(a) & np.isfinite(b)
     off = ~(close | (a == b) | (np.isnan(a) & np.isnan(b)))
     if not off.any():
         return ""

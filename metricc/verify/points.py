@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
 from mpmath import mp
 
-from metricc import ir, surrogates
+from metricc import ir, surrogates, syntax
 from metricc.numeric import inside
 from metricc.verify.batches import Tensors
 from metricc.verify.tables import one_against_rest
@@ -150,19 +152,42 @@ def arguments(surrogate: surrogates.Surrogate) -> list[dict[str, Any]]:
     return found if defaults else [{}]
 
 
+def ranges(
+    metric: ir.Metric, surrogate: surrogates.Surrogate
+) -> Iterator[tuple[str, Any, syntax.Interval]]:
+    """Each argument with a range, its default (of a parameter: 1/2), and the range."""
+    for parameter in metric.parameters:
+        if parameter.interval is not None:
+            yield parameter.name, 0.5, parameter.interval
+    for name, value, bounds in surrogate.arguments:
+        if isinstance(bounds, tuple):
+            low, high = (Fraction(end) for end in bounds)
+            yield name, value, syntax.Interval(low, high)
+        elif bounds is not None:
+            yield name, value, bounds
+
+
+def ends(interval: syntax.Interval, inside: bool) -> Iterator[float]:
+    """Numbers at the ends of a range, inside or outside, as near as matters; NaN is outside."""
+    for end, is_open, step in (
+        (interval.low, interval.low_open, 1e-9),
+        (interval.high, interval.high_open, -1e-9),
+    ):
+        if end is not None:
+            near = step * max(1.0, abs(float(end))) * (1 if inside else -1)
+            yield float(end) + near * (is_open == inside)
+    if not inside:
+        yield math.nan
+
+
 def outside(metric: ir.Metric, surrogate: surrogates.Surrogate) -> list[dict[str, Any]]:
-    """Arguments that no loss or objective takes: each outside its range, on every side of it."""
+    """Arguments that no loss or objective takes: each outside its range, just and by far."""
     found: list[dict[str, Any]] = []
-    ranges: list[tuple[str, Any, bool]] = [(p.name, p.interval, False) for p in metric.parameters]
-    ranges += [(n, bounds, isinstance(v, tuple)) for n, v, bounds in surrogate.arguments]
-    for name, bounds, several in ranges:
-        if bounds is None:
-            continue
-        low, high = bounds if isinstance(bounds, tuple) else (bounds.low, bounds.high)
-        ends = ((low, -1), (high, 1))
-        beyond = [float(end) + step for end, step in ends if end is not None]
-        beyond += [float("nan")] * bool(beyond)
-        found += [{name: (x,) if several else x} for x in beyond]
+    for name, value, interval in ranges(metric, surrogate):
+        far = [(interval.low, -1), (interval.high, 1)]
+        beyond = [float(end) + step for end, step in far if end is not None]
+        beyond += ends(interval, inside=False)
+        found += [{name: (x,) if isinstance(value, tuple) else x} for x in beyond]
     return found
 
 

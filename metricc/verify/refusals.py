@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-from metricc import ir, syntax
+from metricc import ir
 from metricc.verify.batches import Tensors
 from metricc.verify.calling import Calls
 from metricc.verify.case import tensors
-from metricc.verify.points import CLASSES
+from metricc.verify.points import CLASSES, ends, ranges
 
 Call = Callable[[], Any]
 
@@ -123,9 +122,9 @@ def _options(calls: Calls) -> Iterator[tuple[str, Call]]:
             loss(z, y, **columns)
 
     rows = [(n, x) for n, several in _bad(calls).items() for x in several]
-    for name, value, interval in _intervals(calls):
+    for name, value, interval in ranges(calls.plan.metric, calls.surrogate):
         several = isinstance(value, tuple)
-        rows += [(name, (*value, x) if several else x) for x in _ends(interval, inside=False)]
+        rows += [(name, (*value, x) if several else x) for x in ends(interval, inside=False)]
         rows += [(name, ())] * several
     for name, value in rows:
         yield name, partial(calls.one.loss, z, y, **{**given, name: value})
@@ -207,9 +206,9 @@ def _allowed(calls: Calls) -> Iterator[tuple[str, Call]]:
     ]
     if calls.one.shared:
         several += [{"classes": [CLASSES - 1]}, {"class_weight": [0.0, 0.0, 1.0]}]
-    for name, value, interval in _intervals(calls):
-        ends = _ends(interval, inside=True)
-        several += [{name: (end,) if isinstance(value, tuple) else end} for end in ends]
+    for name, value, interval in ranges(calls.plan.metric, calls.surrogate):
+        inside = ends(interval, inside=True)
+        several += [{name: (x,) if isinstance(value, tuple) else x} for x in inside]
     for more in several:
         name = f"{next(iter(more))}={next(iter(more.values()))}"
         yield name, partial(calls.one.loss, z, y, **{**given, **more})
@@ -233,29 +232,3 @@ def _allowed(calls: Calls) -> Iterator[tuple[str, Call]]:
         slightly = torch.where(table == table.min(), least, table)
         yield "counts below 0 by rounding", lambda: calls.one.loss(z, y, counts=slightly, **given)
         yield "empty counts", lambda: calls.one.loss(z, y, counts=0 * table, **given)
-
-
-def _intervals(calls: Calls) -> Iterator[tuple[str, Any, syntax.Interval]]:
-    """Each argument with a range, its default, and the range."""
-    for parameter in calls.plan.metric.parameters:
-        if parameter.interval is not None:
-            yield parameter.name, 0.5, parameter.interval
-    for name, value, bounds in calls.surrogate.arguments:
-        if isinstance(bounds, tuple):
-            low, high = (Fraction(end) for end in bounds)
-            yield name, value, syntax.Interval(low, high)
-        elif bounds is not None:
-            yield name, value, bounds
-
-
-def _ends(interval: syntax.Interval, inside: bool) -> Iterator[float]:
-    """Numbers at the ends of a range, inside or outside, as near as matters."""
-    for end, is_open, step in (
-        (interval.low, interval.low_open, 1e-9),
-        (interval.high, interval.high_open, -1e-9),
-    ):
-        if end is not None:
-            near = step * max(1.0, abs(float(end))) * (1 if inside else -1)
-            yield float(end) + near * (is_open == inside)
-    if not inside:
-        yield math.nan

@@ -1,0 +1,156 @@
+"""verify: an edited file against what its formula generates, over drawn calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import metricc
+from metricc import CompiledMetric
+from metricc.load import load
+from metricc.verify import check_source, edited
+
+LABEL, CLASS = {"task": "multilabel"}, {"task": "multiclass"}
+SAMPLE, GBDT = {"per": "sample"}, {"target": "gbdt"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the command verifies: blocks are as large as there are threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def failed(m: CompiledMetric, text: str) -> list[str]:
+    """The sorts of calls that an edited text answers otherwise."""
+    given = load(text, "edited"), load(m.source, "original"), m.plan, m.options, m.surrogate
+    return [c.name.removesuffix(" as generated") for c in edited.checks(*given) if not c.passed]
+
+
+# What the oracles' settings do not have: formula, options, the edit, and the calls that show it.
+EDITS: list[tuple[str, dict[str, Any], str, str, str]] = [
+    (
+        "0.5*ce + 0.5*(1 - macro(f1))",
+        {**CLASS, "name": "ce_f1"},
+        "else y.to(z.dtype).masked_fill",
+        "else y.masked_fill",
+        "counts",
+    ),
+    ("f1", {}, "min(max(x, -_HUGE), _HUGE)) for", "min(x, _HUGE)) for", "losses"),
+    (
+        "micro(jaccard)",
+        {**CLASS, **SAMPLE},
+        "_pooled(TP, FN, FP, TN, class_weight, absent, smooth)",
+        "_pooled(TP, FN, FP, TN, class_weight, 'zero', smooth)",
+        "scalars",
+    ),
+    (
+        "micro(jaccard)",
+        {**CLASS, **SAMPLE},
+        "if weight is None else torch.where(kept, weight, 0)",
+        "if weight is None else weight",
+        "losses",
+    ),
+    (
+        "0.5*ce + 0.5*(1 - samples(jaccard))",
+        {**CLASS, "name": "ce_samples"},
+        "pair = _scalars(counts, class_weight, sample_weight, absent, smooth, ranks)[1]",
+        "pair = _scalars(counts, class_weight, sample_weight, 'zero', smooth, ranks)[1]",
+        "losses",
+    ),
+    (
+        "sqrt(macro(f1)*macro(mcc))",
+        {**LABEL, "name": "both"},
+        'elif absent == "zero":',
+        'elif absent == "skip":',
+        "scalars",
+    ),
+    (
+        "geomean(recall)",
+        {**CLASS, "target": "triton"},
+        "[None] * len(rows) if t is None else t.split(height)",
+        "t.split(height)",
+        "losses",
+    ),
+    (
+        "mcc",
+        GBDT,
+        "if weight is None else _array",
+        "if weight is None else 2 * _array",
+        "objective",
+    ),
+]
+
+
+@pytest.mark.parametrize(("formula", "options", "old", "new", "where"), EDITS)
+def test_an_edit_that_shows_in_few_calls_is_found(
+    formula: str, options: dict[str, Any], old: str, new: str, where: str
+) -> None:
+    m = metricc.compile(formula, **options)
+    assert old in m.source
+    assert where in failed(m, m.source.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("gmean", {}),
+        ("recall[amount]", {"from_probabilities": True}),
+        ("macro(f1)", LABEL),
+        ("per_class(f1)", {**LABEL, **SAMPLE}),
+        ("0.5*ce + 0.5*(1 - multiclass_mcc)", {**CLASS, "name": "both"}),
+        ("macro(f1)", {**CLASS, **GBDT}),
+    ],
+)
+def test_a_file_answers_as_it_does_itself(formula: str, options: dict[str, Any]) -> None:
+    m = metricc.compile(formula, **options)
+    assert failed(m, m.source + "\n# another module\n") == []
+
+
+def names(m: CompiledMetric, text: str) -> list[str]:
+    report = check_source(text, m.source, m.plan, m.options, m.surrogate)
+    assert report.passed, str(report)
+    return [check.name for check in report.checks if "as generated" in check.name]
+
+
+def test_only_edited_code_is_compared_and_may_be_written_otherwise() -> None:
+    m = metricc.compile("f1")
+    assert names(m, m.source) == names(m, m.source + "\n# a remark\n") == []
+    old, new = "return _ratio(2 * TP, 2 * TP + FN + FP)", "return 1 / (1 + (FN + FP) / (2 * TP))"
+    guarded = f"if torch.is_tensor(TP) or TP == 0:\n        {old}\n    {new}"
+    assert old in m.source
+    sorts = [name.split()[0] for name in names(m, m.source.replace(old, guarded))]
+    assert sorts == ["scalars", "counts", "losses", "ranks"]
+
+
+def test_what_differs_is_said() -> None:
+    tensor = torch.tensor
+    nan, inf = float("nan"), float("inf")
+    alike: list[tuple[Any, Any]] = [
+        (tensor([1.0, nan, inf]).double(), tensor([1.0 + 1e-12, nan, inf]).double()),
+        (tensor([1e-17]).double(), tensor([-2e-17]).double()),
+        (ValueError("one"), ValueError("another")),
+        ((1.0, np.ones(2)), (1.0, np.ones(2))),
+        ("text", "text"),
+    ]
+    for got, wanted in alike:
+        assert edited._difference(got, wanted) == ""
+    others: list[tuple[Any, Any, str]] = [
+        (tensor([1.0]).double(), tensor([1.0 + 1e-6]).double(), "1 for 1"),
+        (tensor([1.0, nan]), tensor([1.0, 2.0]), "nan for 2"),
+        (tensor([1.0, inf]), tensor([1.0, -inf]), "inf for -inf"),
+        (tensor([1.0]), tensor([1.0]).double(), "float32 (1,) for float64 (1,)"),
+        (np.ones(2), np.ones((2, 1)), "float64 (2,) for float64 (2, 1)"),
+        (ValueError("no"), tensor([1.0]), "ValueError: no for a result"),
+        (ValueError("no"), TypeError("no"), "ValueError: no for TypeError: no"),
+        ((1.0, 2.0), (1.0,), "another number of results"),
+        ("one", "two", "'one' for 'two'"),
+    ]
+    for got, wanted, told in others:
+        assert edited._difference(got, wanted) == told
