@@ -126,7 +126,7 @@ def test_only_edited_code_is_compared_and_may_be_written_otherwise() -> None:
     guarded = f"if torch.is_tensor(TP) or TP == 0:\n        {old}\n    {new}"
     assert old in m.source
     sorts = [name.split()[0] for name in names(m, m.source.replace(old, guarded))]
-    assert sorts == ["scalars", "counts", "losses", "ranks"]
+    assert sorts == ["scalars", "running", "counts", "losses", "wrong", "ranks"]
 
 
 def test_what_differs_is_said() -> None:

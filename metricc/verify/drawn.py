@@ -1,4 +1,4 @@
-"""Calls of a loss and of its scalar functions, drawn over all that they take, in any combination.
+"""Calls of a loss, drawn over all that it takes, in any combination.
 
 What the right answer is, nobody says here: `edited` compares two files' answers. All is drawn from
 fixed seeds.
@@ -21,10 +21,10 @@ from unittest.mock import patch
 from metricc import ir
 from metricc.surrogates import Surrogate
 from metricc.verify.calling import own_defaults
-from metricc.verify.points import CLASSES, arguments, parameter_sets
+from metricc.verify.points import arguments, parameter_sets
 from metricc.verify.ranks import RANKS, connected
 
-LOSSES, TABLES, COUNTS, SHARED = 700, 150, 60, 24  # calls of each sort
+LOSSES, COUNTS, SHARED = 700, 60, 24  # calls of each sort
 Call = tuple[str, Callable[[ModuleType], Any]]  # what is called, and calling it
 OFTEN = (0.05, 0.2, 0.5)  # how often an argument is given that need not be
 SHAPES: dict[str, list[tuple[int, ...]]] = {
@@ -39,24 +39,11 @@ LARGE: dict[str, list[tuple[int, ...]]] = {  # several blocks, of which the last
 }
 INPUTS = ["float64"] * 4 + ["float32"] * 3 + ["float16", "bfloat16"]
 LABELS = ["hard"] * 4 + ["soft", "no positives", "no negatives"]
-MODES = ["gradient"] * 5 + [
-    "module",
-    "func",
-    "twice",
-    "again",
-    "batched",
-    "no_grad",
-    "vmap",
-    "fake",
-]
+TARGETS = ["float64", "float32", "float16", "int64", "uint8", "bool"]
+MODES = ["gradient"] * 5 + "module func twice again batched no_grad inference vmap fake".split()
+NUMBERS = (-1.0, -1e-9, 0.0, 1.0, 1.0 + 1e-9, 2.0, 1e7, float("inf"), float("nan"))
 BLOCK = [None, None, 5, 16]  # what `_BLOCK` is set to: many blocks of few elements
-POLICIES: dict[str, list[Any]] = {  # of the scalar functions
-    "absent": ["diagonal", "skip", "zero"],
-    "smooth": [0.5, 2.0],
-    "class_weight": [[1.0, 0.0, 2.0]],
-    "sample_weight": [[2.0, 1.0, 0.0]],
-}
-UPSTREAM = [None] * 6 + [-2.5, 0.0, 1e300, 1e-300, float("inf"), float("nan")]
+UPSTREAM = [None] * 6 + [-2.5, 0.0, 1e36, 1e300, 1e-300, float("inf"), float("nan")]
 
 
 @dataclass
@@ -113,10 +100,11 @@ class Drawn:
                 rows = y if self.options.task == "binary" else y[:, :1]
                 rows.fill_(float(labels == "no negatives"))
         z = z.to(getattr(torch, dtype))
-        if not (joint and labels != "soft"):
-            other = draw.choice(("float64", "float32", "int64", "bool"))
-            other = dtype if labels == "soft" or draw.random() < 0.6 else other
+        other = draw.choice(["int64", "uint8", "int32"] if joint else TARGETS)
+        if labels != "soft" and draw.random() < 0.4:
             y = y.to(getattr(torch, other))
+        elif not joint or labels == "soft":
+            y = y.to(z.dtype)
         given: dict[str, Any] = dict(draw.choice(self.sets))
         given |= draw.choice(self.arguments) if draw.random() < 0.5 else {}
         for name in self.columns:
@@ -195,7 +183,9 @@ class Drawn:
         for _ in range(COUNTS if "counts" in self.names else 0):
             batch = self.loaded(draw, draw.choice(INPUTS))
             batch.given.pop("counts", None)
-            yield f"counts of {batch}", partial(self._counts, batch, draw.choice(self.arguments))
+            odd = {n: like(x, draw.choice(NUMBERS)) for n, x in self.arguments[0].items()}
+            arguments = [draw.choice(self.arguments), odd]
+            yield f"counts of {batch}", partial(self._counts, batch, arguments)
 
     def shared(self) -> Iterator[Call]:
         """Losses and gradients of two ranks, each with a part of the batch."""
@@ -205,25 +195,6 @@ class Drawn:
             cut = draw.randrange(1 + (len(batch.input) if batch.input.dim() else 0))
             traced = draw.random() < 0.1
             yield f"two ranks with {batch}", partial(self._ranks, batch, cut, traced)
-
-    def tables(self) -> Iterator[Call]:
-        """`value`, `gradient` and `weights` at one table and at several, some of them empty."""
-        draw = random.Random(104)
-        for index in range(TABLES):
-            name = ("value", "gradient", "weights")[index % 3]
-            numbers = [
-                [draw.randrange(1, 300) * (draw.random() < 0.75) for _ in range(CLASSES)]
-                for _ in range(4 * (1 + len(self.columns)))
-            ]
-            scale = draw.choice((1.0, 1.0, 1.0, 1e-25, 1e6))
-            cells = [[scale * x for x in row] for row in numbers]
-            given = dict(draw.choice(self.sets))
-            for other, values in POLICIES.items():
-                if draw.random() < 0.5:
-                    given[other] = draw.choice(values)
-            told = f"{name}() at {cells}, {given}"
-            single = self.options.task == "binary" and draw.random() < 0.5
-            yield told, partial(_scalars, name, cells, given, single, draw.uniform(0.1, 9))
 
     def answer(
         self, batch: Batch, mode: str, upstream: Any, block: int | None, module: ModuleType
@@ -245,6 +216,9 @@ class Drawn:
         loss = partial(loss, **given)
         if mode == "no_grad":
             with torch.no_grad():
+                return loss(batch.input)
+        if mode == "inference":
+            with torch.inference_mode():
                 return loss(batch.input)
         if mode == "func":
             return torch.func.grad_and_value(lambda x: loss(x).sum())(batch.input)
@@ -268,16 +242,24 @@ class Drawn:
             return found, slopes, torch.autograd.grad(top, x)
         return found, slopes
 
-    def _counts(self, batch: Batch, arguments: Mapping[str, Any], module: ModuleType) -> Any:
-        called = {n: v for n, v in batch.given.items() if n in ("weight", "mask", *self.columns)}
+    def _counts(
+        self, batch: Batch, arguments: Sequence[Mapping[str, Any]], module: ModuleType
+    ) -> Any:
+        """Counts and loss as they are, and after the surrogate's arguments were set anew."""
+        import torch
+
+        called = {n: v for n, v in batch.given.items() if n in self.tensors}
         settled = {n: v for n, v in batch.given.items() if n not in called}
         loss = getattr(module, f"{self.options.pascal}Loss")(**settled)
-        found = [loss.counts(batch.input, batch.target, **called)]
-        if arguments:
-            loss.set_surrogate(**arguments)
-            x = batch.input.detach().requires_grad_()
+        x = batch.input.detach().requires_grad_()
+        found: list[Any] = [loss.counts(x, batch.target, **called)]
+        for some in arguments if arguments[0] else ():
+            try:
+                loss.set_surrogate(**some)
+            except ValueError:
+                found.append("refused")
             found += [loss.counts(x, batch.target, **called), loss(x, batch.target, **called)]
-        return found
+        return [*found, *(str(y.requires_grad) for y in found if isinstance(y, torch.Tensor))]
 
     def _ranks(self, batch: Batch, cut: int, traced: bool, module: ModuleType) -> Any:
         import torch
@@ -308,6 +290,11 @@ class Drawn:
                 return [*pool.map(part, range(RANKS))]
             except Exception as error:  # which rank fails first is chance
                 raise RuntimeError("on a rank") from error
+
+
+def like(usual: Any, number: float) -> Any:
+    """A number, in a tuple where an argument takes several."""
+    return (number,) if isinstance(usual, tuple) else number
 
 
 def _unseen(loss: Callable[..., Any], batch: Batch, given: Mapping[str, Any]) -> Any:
@@ -353,24 +340,3 @@ def _laid_out(draw: random.Random, batch: Batch) -> Batch:
     elif kind == "expanded" and len(z):
         z = z[:1].expand_as(z)
     return replace(batch, input=z, target=y)
-
-
-def _scalars(
-    name: str,
-    cells: Sequence[Sequence[float]],
-    given: Mapping[str, Any],
-    single: bool,
-    other: float,
-    module: ModuleType,
-) -> Any:
-    """A scalar function; what it needs beside counts, as a mean of element losses, is `other`."""
-    import torch
-
-    function = getattr(module, name)
-    known = inspect.signature(function).parameters
-    table = torch.tensor(cells, dtype=torch.float64)
-    counts: list[Any] = [row[0] for row in cells] if single else [*table]
-    rest = {n: v for n, v in given.items() if n in known}
-    rest |= {n: torch.tensor(v).double() for n, v in rest.items() if isinstance(v, list)}
-    needed = [p.name for p in [*known.values()][len(cells) :] if p.default is p.empty]
-    return function(*counts, **{**dict.fromkeys(needed, other), **rest})

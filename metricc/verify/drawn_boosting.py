@@ -15,7 +15,8 @@ import numpy as np
 from metricc import ir
 from metricc.surrogates import Surrogate
 from metricc.verify.boosting_calls import Held
-from metricc.verify.drawn import POLICIES, Call
+from metricc.verify.drawn import Call
+from metricc.verify.drawn_tables import EMPTY, POLICIES
 from metricc.verify.points import CLASSES, arguments, outside, parameter_sets
 
 BATCHES, TABLES, WRONG = 120, 150, 150
@@ -62,9 +63,10 @@ class Boosted:
         for index in range(TABLES):
             name = ("value", "gradient", "weights")[index % 3]
             scale = self.draw.choice((1.0, 1.0, 1e-25, 1e6))
+            empty = [self.draw.choice(EMPTY) for _ in range(CLASSES)]
             cells = [
-                [scale * self.draw.randrange(300) * (self.draw.random() < 0.8)] * CLASSES
-                for _ in range(4)
+                [scale * self.draw.randrange(1, 300) * (place not in e) for e in empty]
+                for place in range(4)
             ]
             given: dict[str, Any] = {**self.draw.choice(self.sets), "bce": 0.4, "ce": 0.4}
             for other, values in POLICIES.items():

@@ -21,6 +21,7 @@ from metricc.surrogates import Surrogate
 from metricc.verify.attempt import attempt, told
 from metricc.verify.drawn import Drawn
 from metricc.verify.drawn_boosting import Boosted
+from metricc.verify.drawn_tables import means, tables
 from metricc.verify.spoiled import spoiled
 
 Call = tuple[str, Callable[[ModuleType], Any]]
@@ -49,7 +50,9 @@ def checks(
         yield from _each("objective", calls, module, original)
         return
     drawn = Drawn(original, plan, options, surrogate)
-    yield from _each("scalars", drawn.tables(), module, original)
+    yield from _each("scalars", tables(plan, options), module, original)
+    if hasattr(original, "Counts"):
+        yield from _each("running means", means(), module, original)
     yield from _each("counts", drawn.counts(), module, original)
     yield from _each("losses", drawn.losses(), module, original)
     yield from _each("wrong arguments", spoiled(drawn), module, original)

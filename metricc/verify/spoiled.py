@@ -11,10 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from metricc.verify.drawn import INPUTS, Call, Drawn
+from metricc.verify.drawn import INPUTS, NUMBERS, Call, Drawn, like
 
 WRONG = 250
-NUMBERS = (-1.0, -1e-9, 0.0, 1.0, 1.0 + 1e-9, 2.0, 1e7, float("inf"), float("nan"))
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "absent": ("keep", "", None),
     "smooth": NUMBERS,
@@ -43,7 +42,7 @@ def spoiled(drawn: Drawn) -> Iterator[Call]:
             batch.given[name] = _odd(draw, usual)
         elif name in drawn.names:
             value = draw.choice(OPTIONS.get(name, NUMBERS))
-            batch.given[name] = (value,) if isinstance(drawn.own.get(name), tuple) else value
+            batch.given[name] = like(drawn.own.get(name), value)
         else:
             continue
         for mode in ("gradient", "module"):
