@@ -41,6 +41,14 @@ INPUTS = ["float64"] * 4 + ["float32"] * 3 + ["float16", "bfloat16"]
 LABELS = ["hard"] * 4 + ["soft", "no positives", "no negatives"]
 TARGETS = ["float64", "float32", "float16", "int64", "uint8", "bool"]
 MODES = ["gradient"] * 5 + "module func twice again batched no_grad inference vmap fake".split()
+ARGUMENTS: dict[str, list[Any]] = {  # of surrogates; from L = 80 exponentials are kept in range
+    "L": [1.0, 30.0, 100.0, 500.0],
+    "threshold": [0.05, 0.5, 0.9],
+    "mu": [0.1, 0.5, 0.8],
+    "delta": [0.1, 0.2],
+    "thresholds": [(0.5,), (0.1, 0.5, 0.9)],
+    "mus": [(0.5,), (0.2, 0.5, 0.8)],
+}
 NUMBERS = (-1.0, -1e-9, 0.0, 1.0, 1.0 + 1e-9, 2.0, 1e7, float("inf"), float("nan"))
 BLOCK = [None, None, 5, 16]  # what `_BLOCK` is set to: many blocks of few elements
 UPSTREAM = [None] * 6 + [-2.5, 0.0, 1e36, 1e300, 1e-300, float("inf"), float("nan")]
@@ -106,7 +114,7 @@ class Drawn:
         elif not joint or labels == "soft":
             y = y.to(z.dtype)
         given: dict[str, Any] = dict(draw.choice(self.sets))
-        given |= draw.choice(self.arguments) if draw.random() < 0.5 else {}
+        given |= varied(draw, self.arguments) if draw.random() < 0.5 else {}
         for name in self.columns:
             given[name] = (4 * uniform(*shape) * (uniform(*shape) < 0.8)).to(z.dtype)
         return Batch(z, y, given)
@@ -184,7 +192,7 @@ class Drawn:
             batch = self.loaded(draw, draw.choice(INPUTS))
             batch.given.pop("counts", None)
             odd = {n: like(x, draw.choice(NUMBERS)) for n, x in self.arguments[0].items()}
-            arguments = [draw.choice(self.arguments), odd]
+            arguments = [varied(draw, self.arguments), odd]
             yield f"counts of {batch}", partial(self._counts, batch, arguments)
 
     def shared(self) -> Iterator[Call]:
@@ -290,6 +298,15 @@ class Drawn:
                 return [*pool.map(part, range(RANKS))]
             except Exception as error:  # which rank fails first is chance
                 raise RuntimeError("on a rank") from error
+
+
+def varied(draw: random.Random, arguments: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A surrogate's arguments: some that oracles have, or steeper ones and other cuts."""
+    found = dict(draw.choice(arguments))
+    for name, values in ARGUMENTS.items():
+        if name in found and draw.random() < 0.5:
+            found[name] = draw.choice(values)
+    return found
 
 
 def like(usual: Any, number: float) -> Any:

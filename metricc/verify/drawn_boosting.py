@@ -15,7 +15,7 @@ import numpy as np
 from metricc import ir
 from metricc.surrogates import Surrogate
 from metricc.verify.boosting_calls import Held
-from metricc.verify.drawn import Call
+from metricc.verify.drawn import Call, varied
 from metricc.verify.drawn_tables import EMPTY, POLICIES
 from metricc.verify.points import CLASSES, arguments, outside, parameter_sets
 
@@ -41,14 +41,14 @@ class Boosted:
         """Batches through every function and the class."""
         for _ in range(BATCHES):
             arrays = self.arrays()
-            given = {**self.draw.choice(self.sets), **self.draw.choice(self.arguments)}
+            given = {**self.draw.choice(self.sets), **varied(self.draw, self.arguments)}
             yield from self._all(f"{len(arrays[0])} rows", arrays, given)
 
     def spoiled(self) -> Iterator[Call]:
         """A batch that is taken, but for one array or argument."""
         for _ in range(WRONG):
             arrays = self.arrays()
-            given = {**self.draw.choice(self.sets), **self.draw.choice(self.arguments)}
+            given = {**self.draw.choice(self.sets), **varied(self.draw, self.arguments)}
             if self.outside and self.draw.random() < 0.3:
                 given |= self.draw.choice(self.outside)
                 yield from self._all(f"arguments {given}", arrays, given)
