@@ -13,9 +13,13 @@ import metricc
 from metricc import CompiledMetric
 from metricc.load import load
 from metricc.verify import check_source, edited
+from metricc.verify.drawn import Call
 
 LABEL, CLASS = {"task": "multilabel"}, {"task": "multiclass"}
 SAMPLE, GBDT = {"per": "sample"}, {"target": "gbdt"}
+
+
+CALL = Call("a call", lambda module: None)
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +83,32 @@ EDITS: list[tuple[str, dict[str, Any], str, str, str]] = [
         "losses",
     ),
     (
+        "0.5*ce + 0.5*(1 - samples(jaccard))",
+        {**CLASS, "name": "ce_samples"},
+        "_at_once(sample_weight)",
+        "True",
+        "losses",
+    ),
+    ("macro(f1)", LABEL, "self.batches.to(counts)", "self.batches", "running means"),
+    ("f1", {}, "t.clamp(max=largest)", "t.clamp(min=largest)", "losses"),
+    ("f1", {}, "self.ignore_index, self.label_smoothing", "None, self.label_smoothing", "counts"),
+    (
+        "f1",
+        {},
+        "return g.clamp(-largest, largest).to(dtype)",
+        "return (-g if g.numel() > 100_000 else g).clamp(-largest, largest).to(dtype)",
+        "losses",
+    ),
+    ("f1", {}, "_fit(input, target", "input.data.clamp_(-2, 2)\n    _fit(input, target", "losses"),
+    ("f1", GBDT, "weight is None or len(weight) == 0", "weight is None", "objective"),
+    (
+        "mcc",
+        {**GBDT, "surrogate": "amplified"},
+        "0 < threshold < 1",
+        "0 < threshold <= 1",
+        "objective",
+    ),
+    (
         "mcc",
         GBDT,
         "if weight is None else _array",
@@ -113,6 +143,44 @@ def test_a_file_answers_as_it_does_itself(formula: str, options: dict[str, Any])
     assert failed(m, m.source + "\n# another module\n") == []
 
 
+# What is the same but for rounding, a bound that stands for infinity, or the kind of a constant.
+RIGHT: list[tuple[str, dict[str, Any], str, str]] = [
+    ("f1", {}, "t = L * (threshold - p)", "t = -L * (p - threshold)"),
+    ("f1", {}, "torch.dot(y, a), torch.dot(y, b)", "(y * a).sum(), (y * b).sum()"),
+    ("f1", {}, "x3, x3, 0", "x3, x3, 0 * TP"),
+    ("f1", {}, "return g if v is None else g * v", "return g if v is None else v * g"),
+    ("gmean", {}, "return _ratio(root, 2 * TP)", "return 0.5 * _ratio(root, TP)"),
+    ("mcc", {}, "raise ValueError(f'absent", "raise type('Bad', (ValueError,), {})(f'absent"),
+    ("macro(f1)", LABEL, "y * plus - (1 - y) * minus", "y * (plus + minus) - minus"),
+    ("mcc", GBDT, "weight is None or len(weight) == 0", "weight is None or not len(weight)"),
+]
+
+
+@pytest.mark.parametrize(("formula", "options", "old", "new"), RIGHT)
+def test_what_is_written_otherwise_passes(
+    formula: str, options: dict[str, Any], old: str, new: str
+) -> None:
+    m = metricc.compile(formula, **options)
+    assert old in m.source
+    assert failed(m, m.source.replace(old, new)) == []
+
+
+def test_a_file_of_another_version_is_not_compared() -> None:
+    m = metricc.compile("f1")
+    newer = m.source.replace("t = L * (threshold - p)", "t = L * (p - threshold)")
+    report = check_source(m.source, newer, m.plan, m.options, m.surrogate)
+    assert report.passed and not [c for c in report.checks if "as generated" in c.name]
+
+
+def test_code_that_ends_the_program_is_named_with_its_call() -> None:
+    m = metricc.compile("f1")
+    text = m.source.replace("def value(TP, FN, FP, TN):", "def value(TP, FN, FP, TN):\n    exit()")
+    given = load(text, "edited"), load(m.source, "original"), m.plan, m.options, m.surrogate
+    first = next(c for c in edited.checks(*given) if not c.passed)
+    assert first.measured.startswith("SystemExit: None for a result: value() at [")
+    assert len(first.measured) <= 103
+
+
 def names(m: CompiledMetric, text: str) -> list[str]:
     report = check_source(text, m.source, m.plan, m.options, m.surrogate)
     assert report.passed, str(report)
@@ -137,12 +205,18 @@ def test_what_differs_is_said() -> None:
         (tensor([1e-17]).double(), tensor([-2e-17]).double()),
         (ValueError("one"), ValueError("another")),
         ((1.0, np.ones(2)), (1.0, np.ones(2))),
+        (tensor([5e29, -1e30]).double(), tensor([1e30, -1e30]).double()),
+        (torch.zeros(3).double(), 0.0),
+        (UnicodeError("a kind of"), ValueError("it")),
         ("text", "text"),
     ]
     for got, wanted in alike:
-        assert edited._difference(got, wanted) == ""
+        assert edited._difference(got, wanted, CALL) == ""
     others: list[tuple[Any, Any, str]] = [
-        (tensor([1.0]).double(), tensor([1.0 + 1e-6]).double(), "1 for 1"),
+        (tensor([1.0 + 2e-6]).double(), tensor([1.0]).double(), "1, 2.0e-06 off"),
+        (tensor([-1e30]).double(), tensor([1e30]).double(), "-1e+30 for 1e+30"),
+        ({}, 1.0, "dict for float"),
+        (None, "one", "None for 'one'"),
         (tensor([1.0, nan]), tensor([1.0, 2.0]), "nan for 2"),
         (tensor([1.0, inf]), tensor([1.0, -inf]), "inf for -inf"),
         (tensor([1.0]), tensor([1.0]).double(), "float32 (1,) for float64 (1,)"),
@@ -153,4 +227,4 @@ def test_what_differs_is_said() -> None:
         ("one", "two", "'one' for 'two'"),
     ]
     for got, wanted, told in others:
-        assert edited._difference(got, wanted) == told
+        assert edited._difference(got, wanted, CALL) == told

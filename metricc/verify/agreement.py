@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 from metricc import ir
 from metricc.verify.batches import Tensors
@@ -43,22 +45,23 @@ def small(name: str, error: float) -> ir.Check:
     return ir.Check(name, f"{error:.1e}", f"{EXACT_ALLOWED:.0e}", error <= EXACT_ALLOWED)
 
 
+def in_blocks(module: ModuleType, size: int) -> AbstractContextManager[Any]:
+    """The file as it works on so many elements at a time; one without blocks does as ever."""
+    return patch.object(module, "_BLOCK", size, create=True)
+
+
 def blocks(one: Case, module: ModuleType) -> ir.Check:
     """A batch that is cut into blocks against the same batch in one piece."""
     task, given = one.setting.task, one.setting.from_probabilities
     shapes = [(110, 1, 1)] if task == "binary" else [(20, CLASSES, 1), (3, CLASSES, 17)]
     shapes = [(5, shapes[0][1], 17)] if one.wide else shapes
     error = 0.0
-    whole = getattr(module, "_BLOCK", 1)
     for shape in shapes:
         data = batch(task, shape, 1.5, 13, given, True)
         loss, found = gradient(one, data)
         for size in (3, 8, 40):  # of which the last block is short, and not by one alone
-            try:
-                module._BLOCK = size  # type: ignore[attr-defined]
+            with in_blocks(module, size):
                 pieces, parts = gradient(one, data)
-            finally:
-                module._BLOCK = whole  # type: ignore[attr-defined]
             error = worse(error, worse(difference(parts, found), apart(pieces, loss)))
     return small("many blocks = one block", error)
 

@@ -16,7 +16,8 @@ from metricc import ir
 from metricc.surrogates import Surrogate
 from metricc.verify.boosting_calls import Held
 from metricc.verify.drawn import Call, varied
-from metricc.verify.drawn_tables import EMPTY, POLICIES
+from metricc.verify.drawn_tables import FUNCTIONS as SCALARS
+from metricc.verify.drawn_tables import UNIT, cells_of, policies
 from metricc.verify.points import CLASSES, arguments, outside, parameter_sets
 
 BATCHES, TABLES, WRONG = 120, 150, 150
@@ -61,24 +62,19 @@ class Boosted:
     def tables(self) -> Iterator[Call]:
         """The scalar functions at tables, some of them empty."""
         for index in range(TABLES):
-            name = ("value", "gradient", "weights")[index % 3]
-            scale = self.draw.choice((1.0, 1.0, 1e-25, 1e6))
-            empty = [self.draw.choice(EMPTY) for _ in range(CLASSES)]
-            cells = [
-                [scale * self.draw.randrange(1, 300) * (place not in e) for e in empty]
-                for place in range(4)
-            ]
-            given: dict[str, Any] = {**self.draw.choice(self.sets), "bce": 0.4, "ce": 0.4}
-            for other, values in POLICIES.items():
-                value = self.draw.choice(values)
-                given[other] = np.array(value) if isinstance(value, list) else value
+            name = SCALARS[index % 3]
+            cells, scale = cells_of(self.draw)
+            given: dict[str, Any] = {**self.draw.choice(self.sets), **policies(self.draw)}
+            given = {n: np.array(v) if isinstance(v, list) else v for n, v in given.items()}
+            given |= {"bce": 0.4, "ce": 0.4}
             counts = [np.array(row) if self.joint else row[0] for row in cells]
-            yield f"{name}() at {cells}", partial(_function, name, counts, given)
+            run = partial(_function, name, counts, given)
+            yield Call(f"{name}() at {cells}", run, unit=UNIT if name == "value" else UNIT / scale)
 
     def arrays(self) -> Arrays:
         """Labels of all kinds, scores near and far, weights or none."""
         draw, numbers, joint = self.draw, self.numbers, self.joint
-        n = draw.choice((1, 2, 9, 40, 300))
+        n = draw.choice((1, 2, 9, 40, 300, 3000))
         z = draw.choice((0.0, 0.2, 1.5, 12.0, 300.0)) * numbers.normal(size=(n, 3) if joint else n)
         y: Any = numbers.integers(CLASSES, size=n) if joint else 1.0 * (numbers.random(n) < 0.4)
         kind = draw.choice(("drawn", "drawn", "first", "last", "soft"))
@@ -112,10 +108,11 @@ class Boosted:
 
     def _all(self, told: str, arrays: Arrays, given: Mapping[str, Any]) -> Iterator[Call]:
         y, z, v = arrays
+        some = None if isinstance(v, np.ndarray) and not v.size else v
         for name in FUNCTIONS:
-            own = {"initial_score": (y, v), "decide": (z,)}.get(name, arrays)
-            yield f"{name} of {told}", partial(_function, name, own, given)
-        yield f"{self.adapter} of {told}", partial(_adapter, self.adapter, arrays, given)
+            own = {"initial_score": (y, some), "decide": (z,)}.get(name, (y, z, some))
+            yield Call(f"{name} of {told}", partial(_function, name, own, given))
+        yield Call(f"{self.adapter} of {told}", partial(_adapter, self.adapter, arrays, given))
 
 
 def _function(name: str, arrays: Any, given: Mapping[str, Any], module: ModuleType) -> Any:
@@ -127,7 +124,8 @@ def _function(name: str, arrays: Any, given: Mapping[str, Any], module: ModuleTy
 def _adapter(name: str, arrays: Arrays, given: Mapping[str, Any], module: ModuleType) -> Any:
     y, z, v = arrays
     made, held = getattr(module, name)(**given), Held(y, v)
-    found = [made(y, z, v), made(y, z, sample_weight=v), made(z, held)]
+    some = None if isinstance(v, np.ndarray) and not v.size else v  # a data set's may be empty
+    found = [made(y, z, some), made(y, z, sample_weight=some), made(z, held)]
     for metric in (made.lightgbm_metric, made.xgboost_metric):
-        found += [metric(y, z, v), metric(z, held)]
+        found += [metric(y, z, some), metric(z, held)]
     return found

@@ -14,6 +14,8 @@ from metricc.verify.drawn import Call
 from metricc.verify.points import CLASSES, parameter_sets
 
 TABLES, MEANS = 300, 40
+FUNCTIONS = ("value", "gradient", "weights")
+UNIT = 1e-2  # of values, and of slopes at counts around 1
 # Which of TP, FN, FP and TN are 0: none, one, all of a row or a column, or the whole table.
 EMPTY = [()] * 4 + [(0,), (1,), (2,), (3,), (0, 1), (2, 3), (0, 2), (1, 3), (0, 3), (0, 1, 2, 3)]
 POLICIES: dict[str, list[Any]] = {
@@ -24,24 +26,33 @@ POLICIES: dict[str, list[Any]] = {
 }
 
 
+def cells_of(draw: random.Random, columns: int = 0) -> tuple[list[list[float]], float]:
+    """TP, FN, FP and TN of several classes, then those of columns; and their unit."""
+    scale = draw.choice((1.0, 1.0, 1.0, 1e-25, 1e6))
+    empty = [draw.choice(EMPTY) for _ in range(CLASSES)]
+    cells = [
+        [scale * draw.randrange(1, 300) * (place % 4 not in without) for without in empty]
+        for place in range(4 * (1 + columns))
+    ]
+    return cells, scale
+
+
+def policies(draw: random.Random) -> dict[str, Any]:
+    """Some of what the scalar functions of classes take."""
+    return {n: draw.choice(values) for n, values in POLICIES.items() if draw.random() < 0.5}
+
+
 def tables(plan: ir.Plan, options: ir.Options) -> Iterator[Call]:
     """`value`, `gradient` and `weights` at one table and at several, some of them empty."""
     draw, sets = random.Random(104), parameter_sets(plan.metric)
     for index in range(TABLES):
-        name = ("value", "gradient", "weights")[index % 3]
-        scale = draw.choice((1.0, 1.0, 1.0, 1e-25, 1e6))
-        empty = [draw.choice(EMPTY) for _ in range(CLASSES)]
-        cells = [
-            [scale * draw.randrange(1, 300) * (place % 4 not in without) for without in empty]
-            for place in range(4 * (1 + len(plan.metric.columns)))
-        ]
-        given: dict[str, Any] = dict(draw.choice(sets))
-        for other, values in POLICIES.items():
-            if draw.random() < 0.5:
-                given[other] = draw.choice(values)
+        name = FUNCTIONS[index % 3]
+        cells, scale = cells_of(draw, len(plan.metric.columns))
+        given = {**draw.choice(sets), **policies(draw)}
         single = options.task == "binary" and draw.random() < 0.5
         told = f"{name}() at {[row[0] for row in cells] if single else cells}, {given}"
-        yield told, partial(_scalars, name, cells, given, single, draw.uniform(0.1, 9))
+        run = partial(_scalars, name, cells, given, single, draw.uniform(0.1, 9))
+        yield Call(told, run, unit=UNIT if name == "value" else UNIT / scale)
 
 
 def _scalars(
@@ -72,7 +83,7 @@ def means() -> Iterator[Call]:
     for _ in range(MEANS):
         decay = draw.choice((0.0, 0.3, 0.99, 1.0, None, -0.1, 1.1, float("nan")))
         chosen = [draw.choice(steps) for _ in range(7)]
-        yield f"Counts({decay}): {', '.join(chosen)}", partial(_mean, decay, chosen)
+        yield Call(f"Counts({decay}): {', '.join(chosen)}", partial(_mean, decay, chosen))
 
 
 def _mean(decay: float | None, steps: Sequence[str], module: ModuleType) -> Any:

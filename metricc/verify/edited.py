@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -19,22 +19,23 @@ import numpy as np
 from metricc import ir
 from metricc.surrogates import Surrogate
 from metricc.verify.attempt import attempt, told
-from metricc.verify.drawn import Drawn
+from metricc.verify.drawn import Call, Drawn
 from metricc.verify.drawn_boosting import Boosted
+from metricc.verify.drawn_losses import counts, losses, shared
 from metricc.verify.drawn_tables import means, tables
 from metricc.verify.spoiled import spoiled
 
-Call = tuple[str, Callable[[ModuleType], Any]]
-LONGEST = 160  # of a call that is shown
+LONGEST = 100  # of what is shown
 
-# dtype → what may differ: of an element, and of the largest one. An edit may round elsewhere.
+# dtype → what may differ: of an element, and of the largest one; an edit may round elsewhere. The
+# last is what rounding to a subnormal number leaves.
 ALLOWED = {
-    "float64": (1e-9, 1e-11),
-    "float32": (1e-4, 1e-6),
-    "bfloat16": (2.0**-6, 2.0**-8),
-    "float16": (2.0**-7, 2.0**-10),
+    "float64": (1e-9, 1e-11, 0.0),
+    "float32": (1e-4, 1e-6, 0.0),
+    "bfloat16": (2.0**-6, 2.0**-8, 0.0),
+    "float16": (2.0**-7, 2.0**-10, 2.0**-24),
 }
-FLOOR = 1e-2  # of what the second is taken of: sums that cancel are known to rounding alone
+LARGE = 1e25  # beyond it results are taken to a bound, and alike if they are of one sign
 
 
 def checks(
@@ -46,83 +47,87 @@ def checks(
 ) -> Iterator[ir.Check]:
     """One check for each sort of calls."""
     if options.target == "gbdt":
-        calls = Boosted(plan, options, surrogate).calls()
-        yield from _each("objective", calls, module, original)
-        return
-    drawn = Drawn(original, plan, options, surrogate)
-    yield from _each("scalars", tables(plan, options), module, original)
-    if hasattr(original, "Counts"):
-        yield from _each("running means", means(), module, original)
-    yield from _each("counts", drawn.counts(), module, original)
-    yield from _each("losses", drawn.losses(), module, original)
-    yield from _each("wrong arguments", spoiled(drawn), module, original)
-    yield from _each("ranks", drawn.shared(), module, original)
-
-
-def _each(
-    name: str, calls: Iterable[Call], module: ModuleType, original: ModuleType
-) -> Iterable[ir.Check]:
-    return attempt(f"{name} as generated", lambda: _compared(name, calls, module, original))
+        sorts = [("objective", Boosted(plan, options, surrogate).calls())]
+    else:
+        drawn = Drawn(original, plan, options, surrogate)
+        sorts = [("scalars", tables(plan, options))]
+        sorts += [("running means", means())] * hasattr(original, "Counts")
+        sorts += [("counts", counts(drawn)), ("losses", losses(drawn))]
+        sorts += [("wrong arguments", spoiled(drawn)), ("ranks", shared(drawn))]
+    for name, calls in sorts:
+        label = f"{name} as generated"
+        yield from attempt(label, lambda c=calls, n=label: _compared(n, c, module, original))
 
 
 def _compared(
-    name: str, calls: Iterable[Call], module: ModuleType, original: ModuleType
+    label: str, calls: Iterable[Call], module: ModuleType, original: ModuleType
 ) -> list[ir.Check]:
     number = 0
-    for what, call in calls:
+    for call in calls:
         number += 1
-        got, wanted = (_outcome(call, one) for one in (module, original))
-        if difference := _difference(got, wanted):
-            measured = f"{difference}: {what[:LONGEST]}"
-            return [ir.Check(f"{name} as generated", measured, "alike", False)]
-    label = f"{name} as generated, {number} calls"
-    return [ir.Check(label, "alike", "alike", True)] if number else []
+        # The generated file first: what the edited one does to its arguments shows then.
+        wanted, got = (_outcome(call, one) for one in (original, module))
+        if difference := _difference(got, wanted, call):
+            measured = f"{difference}: {call.told}"
+            measured = measured if len(measured) <= LONGEST else f"{measured[:LONGEST]}..."
+            return [ir.Check(label, measured, "alike", False)]
+    return [ir.Check(f"{label}, {number} calls", "alike", "alike", True)] if number else []
 
 
-def _outcome(call: Callable[[ModuleType], Any], module: ModuleType) -> Any:
-    """What a call returns, or the exception it raises."""
+def _outcome(call: Call, module: ModuleType) -> Any:
+    """What a call returns, or the exception it raises: whatever ends a program, too."""
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            return call(module)
-    except Exception as error:
+            return call.run(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return error
 
 
-def _difference(got: Any, wanted: Any) -> str:
+def _difference(got: Any, wanted: Any, call: Call) -> str:
     """How two outcomes differ, or nothing."""
-    if isinstance(got, Exception) or isinstance(wanted, Exception):
-        if type(got) is type(wanted):
+    if isinstance(got, BaseException) or isinstance(wanted, BaseException):
+        if isinstance(got, type(wanted)):
             return ""
         return f"{_shown(got)} for {_shown(wanted)}"
     if isinstance(wanted, (tuple, list)):
         if not isinstance(got, (tuple, list)) or len(got) != len(wanted):
             return "another number of results"
-        return next(filter(None, map(_difference, got, wanted)), "")
+        pairs = zip(got, wanted, strict=True)
+        return next(filter(None, (_difference(a, b, call) for a, b in pairs)), "")
     if isinstance(wanted, str) or wanted is None:
-        return "" if got == wanted else f"{got!r} for {wanted!r}"
-    return _apart(got, wanted)
+        return "" if type(got) is type(wanted) and got == wanted else f"{got!r} for {wanted!r}"
+    try:
+        return _apart(got, wanted, call)
+    except (TypeError, ValueError):
+        return f"{type(got).__name__} for {type(wanted).__name__}"
 
 
 def _shown(outcome: Any) -> str:
-    return told(outcome) if isinstance(outcome, Exception) else "a result"
+    return told(outcome) if isinstance(outcome, BaseException) else "a result"
 
 
-def _apart(got: Any, wanted: Any) -> str:
-    """How two tensors, arrays or numbers differ, or nothing."""
+def _apart(got: Any, wanted: Any, call: Call) -> str:
+    """How two tensors, arrays or numbers differ, or nothing. For a number, numbers may stand."""
     (kind, shape, a), (wanted_kind, wanted_shape, b) = _numbers(got), _numbers(wanted)
-    if (kind, shape) != (wanted_kind, wanted_shape):
+    if wanted_kind != "number" and (kind, shape) != (wanted_kind, wanted_shape):
         return f"{kind} {shape} for {wanted_kind} {wanted_shape}"
-    near, small = ALLOWED.get(kind, ALLOWED["float64"])
+    working = "float64" if call.dtype == "float64" else "float32"  # of halves too
+    limits = [ALLOWED[kind] for kind in (wanted_kind, working) if kind in ALLOWED]
+    near, small, least = map(max, zip(*limits, strict=True))
     with np.errstate(all="ignore"):
         largest = np.abs(b[np.isfinite(b)]).max(initial=0.0)
-        close = np.abs(a - b) <= near * np.abs(b) + small * (largest + FLOOR)
+        close = np.abs(a - b) <= near * np.abs(b) + small * (largest + call.unit) + least
+        close |= (np.abs(a) >= LARGE) & (np.abs(b) >= LARGE) & (np.sign(a) == np.sign(b))
     close &= np.isfinite(a) & np.isfinite(b)
     off = ~(close | (a == b) | (np.isnan(a) & np.isnan(b)))
     if not off.any():
         return ""
     place = int(off.argmax())
-    return f"{a[place]:.6g} for {b[place]:.6g}"
+    x, y = float(a[place]), float(np.broadcast_to(b, a.shape)[place])
+    return f"{x:.6g} for {y:.6g}" if f"{x:.6g}" != f"{y:.6g}" else f"{x:.6g}, {x - y:.1e} off"
 
 
 def _numbers(value: Any) -> tuple[str, tuple[int, ...], Any]:
@@ -131,6 +136,5 @@ def _numbers(value: Any) -> tuple[str, tuple[int, ...], Any]:
         plain = value.detach().double().reshape(-1).numpy()
         return str(value.dtype).removeprefix("torch."), (*value.shape,), plain
     array = np.asarray(value)
-    kind = type(value).__name__ if array.ndim == 0 else str(array.dtype)
-    kind = "float" if isinstance(value, (bool, int, float)) else kind
+    kind = "number" if isinstance(value, (bool, int, float)) else str(array.dtype)
     return kind, array.shape, array.astype(float).reshape(-1)

@@ -24,7 +24,7 @@ def counted(calls: Calls) -> ir.Check:
     import torch
 
     task, error, cells = calls.options.task, mpf(0), 0
-    data = calls.data()
+    data = _counting(calls.data())
     every = range(len(data.input))
     left_out = [[[float(n % 4 != 1)] * len(row) for row in data.input[n]] for n in every]
     index = calls.others["ignore_index"]
@@ -53,6 +53,12 @@ def counted(calls: Calls) -> ir.Check:
                     error = worse(error, abs(mpf(got) - right) / (right or mpf(1)))
                     cells += 1
     return replace(small("", float(error)), name=f"counts() against mpmath, {cells} cells")
+
+
+def _counting(data: Tensors) -> Tensors:
+    """The batch without weights of 0: each of its parts counts."""
+    weight = [[[x or 2.0 for x in row] for row in sample] for sample in data.weight or ()]
+    return replace(data, weight=weight)
 
 
 def _weighed(data: Tensors, factors: Any) -> Tensors:
@@ -87,9 +93,7 @@ def parts(calls: Calls, looks: bool = True) -> ir.Check:
     import torch
 
     one = calls.one
-    data = one.full(some(one, 60, 1.5, 19, True))
-    weights = [[[x or 2.0 for x in row] for row in sample] for sample in data.weight or ()]
-    data = replace(data, weight=weights)  # each part counts
+    data = _counting(one.full(some(one, 60, 1.5, 19, True)))
     loss, slopes = gradient(one, data)
     input, target, weight = tensors(data, one.setting.task)
     settled = calls.loss(**one.parameters, **one.setting.arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -40,27 +40,21 @@ def ranks(calls: Calls) -> ir.Check:
         kinds += [lambda: total, lambda: calls.module.Counts(decay=0.5)]
     error: Any = 0
     for cut, kind in ((len(input) // 3, kinds[0]), *((0, kind) for kind in kinds)):
-        with connected() as group, ThreadPoolExecutor(RANKS) as pool:
+        with connected() as group:
 
             def part(rank: int, cut: int = cut, kind: Any = kind, group: Any = group) -> Any:
-                group.here.rank = rank
                 mine = slice(cut, None) if rank else slice(cut)
                 z, y = input.detach()[mine].clone().requires_grad_(), target[mine]
                 v = None if weight is None else weight[mine]
                 own: dict[str, Any] = {name: column[mine] for name, column in columns.items()}
                 own |= {"process_group": group.handle}
                 own |= {} if one.wide else {"counts": kind()}
-                try:
-                    loss = one(z, y, v, **own)
-                    loss.backward()
-                    again = one(z, y, v, **own) if kind is kinds[0] else None
-                    refused = again is None or _refuses(again, z)
-                except BaseException:
-                    group.barrier.abort()  # the other need not wait
-                    raise
-                return loss.detach(), z.grad, refused
+                loss = one(z, y, v, **own)
+                loss.backward()
+                again = one(z, y, v, **own) if kind is kinds[0] else None
+                return loss.detach(), z.grad, again is None or _refuses(again, z)
 
-            found = list(pool.map(part, range(RANKS)))
+            found = group.run(part)
         for loss, _, refused in found:
             error = worse(error, apart(loss, whole.detach()) if refused else float("inf"))
         slopes = torch.cat([slopes for _, slopes, _ in found])
@@ -88,6 +82,26 @@ class _Group:
         self.here = threading.local()
         self.barrier = threading.Barrier(RANKS, timeout=PATIENCE)
         self.brought: list[Any] = [None] * RANKS
+
+    def run(self, part: Callable[[int], Any]) -> list[Any]:
+        """What each rank, a thread, returns. Where one raises, the other need not wait for it."""
+
+        def alone(rank: int) -> Any:
+            self.here.rank = rank
+            try:
+                return part(rank)
+            except BaseException:
+                self.barrier.abort()
+                raise
+
+        with ThreadPoolExecutor(RANKS) as pool:
+            found = [pool.submit(alone, rank) for rank in range(RANKS)]
+        errors = [error for f in found if (error := f.exception()) is not None]
+        # That the other was waited for in vain is not what went wrong.
+        errors.sort(key=lambda error: isinstance(error, threading.BrokenBarrierError))
+        if errors:
+            raise errors[0]
+        return [f.result() for f in found]
 
     def get_rank(self, group: Any = None) -> int:
         assert group is self.handle, "the process group is another"

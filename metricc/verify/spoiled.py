@@ -11,7 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from metricc.verify.drawn import INPUTS, NUMBERS, Call, Drawn, like
+from metricc.verify.drawn import NUMBERS, WHOLE, Call, Drawn, like
+from metricc.verify.drawn_losses import answer
 
 WRONG = 250
 OPTIONS: dict[str, tuple[Any, ...]] = {
@@ -30,7 +31,8 @@ def spoiled(drawn: Drawn) -> Iterator[Call]:
     """A batch that is taken, then one thing of it that is odd; by the function and the class."""
     draw = random.Random(106)
     for _ in range(WRONG):
-        batch = drawn.loaded(draw, draw.choice(INPUTS[:7]))
+        batch = drawn.loaded(draw, draw.choice(WHOLE))
+        call = batch.call  # of the batch as it should be
         told = str(batch)
         tensors = ["input", "target", *(n for n in drawn.tensors if n in drawn.names)]
         numbers = [n for n in drawn.own if n in drawn.names]
@@ -46,7 +48,8 @@ def spoiled(drawn: Drawn) -> Iterator[Call]:
         else:
             continue
         for mode in ("gradient", "module"):
-            yield f"{mode} of an odd {name}, {told}", partial(drawn.answer, batch, mode, None, None)
+            run = partial(answer, drawn, batch, mode, None, None)
+            yield call(f"{mode} of an odd {name}, {told}", run)
 
 
 def _odd(draw: random.Random, usual: Any) -> Any:
