@@ -30,7 +30,8 @@ LARGE: dict[str, list[tuple[int, ...]]] = {  # several blocks, of which the last
 }
 WHOLE = ["float64"] * 4 + ["float32"] * 3
 INPUTS = [*WHOLE, "float16", "bfloat16"]
-LABELS = ["hard"] * 4 + ["soft", "no positives", "no negatives"]
+LACKING = ["no positives", "no negatives"]
+LABELS = ["hard"] * 4 + ["soft", *LACKING * 2]
 TARGETS = ["float64", "float32", "float16", "int64", "uint8", "bool"]
 ARGUMENTS: dict[str, list[Any]] = {  # of surrogates; from L = 80 exponentials are kept in range
     "L": [1.0, 30.0, 100.0, 500.0],
@@ -115,7 +116,7 @@ class Drawn:
         else:
             y = (4 * uniform(*shape)).round() / 4 if labels == "soft" else uniform(*shape) < 0.4
             y = y.double()
-            if labels.startswith("no "):
+            if labels in LACKING:
                 rows = y if self.options.task == "binary" else y[:, :1]
                 rows.fill_(float(labels == "no negatives"))
         z = z.to(getattr(torch, dtype))
@@ -168,10 +169,12 @@ class Drawn:
     def loaded(self, draw: random.Random, dtype: str, large: bool = False) -> Batch:
         """A batch with some of what may be given."""
         shape = draw.choice((LARGE if large else SHAPES)[self.sort])
-        batch = self.batch(draw, shape, dtype, draw.choice(LABELS))
+        labels = draw.choice(LABELS)
+        batch = self.batch(draw, shape, dtype, labels)
         often = draw.choice(OFTEN)
         for name, values in self.optional(draw, batch).items():
-            if draw.random() < often:
+            telling = labels in LACKING and name in ("absent", "smooth")  # there it matters
+            if draw.random() < (0.7 if telling else often):
                 batch.given[name] = draw.choice(values)
         left_out = batch.given.get("ignore_index", 0)
         if left_out != left_out and batch.target.is_floating_point():  # NaN: some labels are

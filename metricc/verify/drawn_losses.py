@@ -24,7 +24,7 @@ from metricc.verify.drawn import (
 )
 from metricc.verify.ranks import connected
 
-LOSSES, COUNTS, SHARED = 700, 120, 24  # calls of each sort
+LOSSES, COUNTS, SHARED = 900, 120, 24  # calls of each sort
 PLAIN = ["gradient"] * 5 + "module func twice again batched no_grad inference".split()
 MODES = [*PLAIN, "vmap", "fake"]
 BLOCK = [None, None, 5, 16]  # elements that are worked on at a time: many blocks of few
