@@ -32,7 +32,7 @@ WHOLE = ["float64"] * 4 + ["float32"] * 3
 INPUTS = [*WHOLE, "float16", "bfloat16"]
 LACKING = ["no positives", "no negatives"]
 LABELS = ["hard"] * 4 + ["soft", *LACKING * 2]
-TARGETS = ["float64", "float32", "float16", "int64", "uint8", "bool"]
+FLOATS, INDICES = ["float64", "float32", "float16"], ["int64", "uint8", "int32"]  # of targets
 ARGUMENTS: dict[str, list[Any]] = {  # of surrogates; from L = 80 exponentials are kept in range
     "L": [1.0, 30.0, 100.0, 500.0],
     "threshold": [0.05, 0.5, 0.9],
@@ -120,11 +120,10 @@ class Drawn:
                 rows = y if self.options.task == "binary" else y[:, :1]
                 rows.fill_(float(labels == "no negatives"))
         z = z.to(getattr(torch, dtype))
-        other = draw.choice(["int64", "uint8", "int32"] if joint else TARGETS)
-        if labels != "soft" and draw.random() < 0.4:
-            y = y.to(getattr(torch, other))
-        elif not joint or labels == "soft":
-            y = y.to(z.dtype)
+        kinds = FLOATS if labels == "soft" else INDICES if joint else [*FLOATS, *INDICES, "bool"]
+        other = getattr(torch, draw.choice(kinds))
+        usual = y.dtype if joint and labels != "soft" else z.dtype
+        y = y.to(other if draw.random() < 0.4 else usual)
         given: dict[str, Any] = dict(draw.choice(self.sets))
         given |= varied(draw, self.arguments) if draw.random() < 0.5 else {}
         for name in self.columns:
