@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def mostly_slow(rows: Sequence[tuple[Any, ...]], quick: tuple[int, ...]) -> list[Any]:
+    """The rows, those of these numbers as quick tests: some seconds each."""
+    marks = [() if i in quick else (pytest.mark.slow,) for i, _ in enumerate(rows)]
+    return [pytest.param(*row, marks=m) for row, m in zip(rows, marks, strict=True)]
 
 
 def failed(m: CompiledMetric, text: str) -> list[str]:
@@ -118,7 +124,9 @@ EDITS: list[tuple[str, dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "options", "old", "new", "where"), EDITS)
+@pytest.mark.parametrize(
+    ("formula", "options", "old", "new", "where"), mostly_slow(EDITS, (0, 1, 7, 12))
+)
 def test_an_edit_that_shows_in_few_calls_is_found(
     formula: str, options: dict[str, Any], old: str, new: str, where: str
 ) -> None:
@@ -127,17 +135,17 @@ def test_an_edit_that_shows_in_few_calls_is_found(
     assert where in failed(m, m.source.replace(old, new))
 
 
-@pytest.mark.parametrize(
-    ("formula", "options"),
-    [
-        ("gmean", {}),
-        ("recall[amount]", {"from_probabilities": True}),
-        ("macro(f1)", LABEL),
-        ("per_class(f1)", {**LABEL, **SAMPLE}),
-        ("0.5*ce + 0.5*(1 - multiclass_mcc)", {**CLASS, "name": "both"}),
-        ("macro(f1)", {**CLASS, **GBDT}),
-    ],
-)
+FILES: list[tuple[str, dict[str, Any]]] = [
+    ("gmean", {}),
+    ("recall[amount]", {"from_probabilities": True}),
+    ("macro(f1)", LABEL),
+    ("per_class(f1)", {**LABEL, **SAMPLE}),
+    ("0.5*ce + 0.5*(1 - multiclass_mcc)", {**CLASS, "name": "both"}),
+    ("macro(f1)", {**CLASS, **GBDT}),
+]
+
+
+@pytest.mark.parametrize(("formula", "options"), mostly_slow(FILES, (1, 5)))
 def test_a_file_answers_as_it_does_itself(formula: str, options: dict[str, Any]) -> None:
     m = metricc.compile(formula, **options)
     assert failed(m, m.source + "\n# another module\n") == []
@@ -156,7 +164,7 @@ RIGHT: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("formula", "options", "old", "new"), RIGHT)
+@pytest.mark.parametrize(("formula", "options", "old", "new"), mostly_slow(RIGHT, (0, 4, 7)))
 def test_what_is_written_otherwise_passes(
     formula: str, options: dict[str, Any], old: str, new: str
 ) -> None:
