@@ -185,7 +185,7 @@ def test_code_that_ends_the_program_is_named_with_its_call() -> None:
     text = m.source.replace("def value(TP, FN, FP, TN):", "def value(TP, FN, FP, TN):\n    exit()")
     given = load(text, "edited"), load(m.source, "original"), m.plan, m.options, m.surrogate
     first = next(c for c in edited.checks(*given) if not c.passed)
-    assert first.measured.startswith("SystemExit: None for a result: value() at [")
+    assert first.measured.startswith("SystemExit: None, generated a result: value() at [")
     assert len(first.measured) <= 103
 
 
@@ -202,7 +202,7 @@ def test_only_edited_code_is_compared_and_may_be_written_otherwise() -> None:
     guarded = f"if torch.is_tensor(TP) or TP == 0:\n        {old}\n    {new}"
     assert old in m.source
     sorts = [name.split()[0] for name in names(m, m.source.replace(old, guarded))]
-    assert sorts == ["scalars", "running", "counts", "losses", "wrong", "ranks"]
+    assert sorts == ["scalars", "running", "counts", "losses", "odd", "ranks"]
 
 
 def test_what_differs_is_said() -> None:
@@ -222,17 +222,17 @@ def test_what_differs_is_said() -> None:
         assert edited._difference(got, wanted, CALL) == ""
     others: list[tuple[Any, Any, str]] = [
         (tensor([1.0 + 2e-6]).double(), tensor([1.0]).double(), "1, 2.0e-06 off"),
-        (tensor([-1e30]).double(), tensor([1e30]).double(), "-1e+30 for 1e+30"),
-        ({}, 1.0, "dict for float"),
-        (None, "one", "None for 'one'"),
-        (tensor([1.0, nan]), tensor([1.0, 2.0]), "nan for 2"),
-        (tensor([1.0, inf]), tensor([1.0, -inf]), "inf for -inf"),
-        (tensor([1.0]), tensor([1.0]).double(), "float32 (1,) for float64 (1,)"),
-        (np.ones(2), np.ones((2, 1)), "float64 (2,) for float64 (2, 1)"),
-        (ValueError("no"), tensor([1.0]), "ValueError: no for a result"),
-        (ValueError("no"), TypeError("no"), "ValueError: no for TypeError: no"),
+        (tensor([-1e30]).double(), tensor([1e30]).double(), "-1e+30, generated 1e+30"),
+        ({}, 1.0, "dict, generated float"),
+        (None, "one", "None, generated 'one'"),
+        (tensor([1.0, nan]), tensor([1.0, 2.0]), "nan, generated 2"),
+        (tensor([1.0, inf]), tensor([1.0, -inf]), "inf, generated -inf"),
+        (tensor([1.0]), tensor([1.0]).double(), "float32 (1,), generated float64 (1,)"),
+        (np.ones(2), np.ones((2, 1)), "float64 (2,), generated float64 (2, 1)"),
+        (ValueError("no"), tensor([1.0]), "ValueError: no, generated a result"),
+        (ValueError("no"), TypeError("no"), "ValueError: no, generated TypeError: no"),
         ((1.0, 2.0), (1.0,), "another number of results"),
-        ("one", "two", "'one' for 'two'"),
+        ("one", "two", "'one', generated 'two'"),
     ]
     for got, wanted, told in others:
         assert edited._difference(got, wanted, CALL) == told

@@ -456,6 +456,8 @@ def main(
         rows = [row for row in rows_of(results) if row["key"] in keys]
     else:
         rows = rows_of(results)
+    if not rows:
+        raise click.ClickException(f"no results in {results}: run with --seed and --faults first")
     import torch
 
     import metricc
@@ -480,10 +482,14 @@ def _fault(row: dict[str, Any]) -> Fault:
 def _show(key: str) -> None:
     import difflib
 
-    _, index, number = key.rsplit("-", 2)
-    text = compiled(int(index)).source
-    one = mutants.mutant(text, mutants.sites(text)[int(number)])
-    assert one is not None
+    try:
+        _, index, number = map(int, key.split("-"))
+        text = compiled(index).source
+        one = mutants.mutant(text, mutants.sites(text)[number])
+    except (ValueError, IndexError):
+        one = None
+    if one is None:
+        raise click.ClickException(f"{key} is no fault: keys are SEED-FILE-NUMBER, as in 8-11-586")
     old, new = text.splitlines(), one.text.splitlines()
     print("\n".join(difflib.unified_diff(old, new, "generated", "faulty", lineterm="", n=6)))
 

@@ -226,8 +226,10 @@ def _settled(counts, input, target, weight<<settled_args>>, ranks=None):
     if counts.shape != <<counts_size>>:
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {<<counts_size>>}")
     counts = _tensor(counts, input)
-    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all():
-        raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
+    if _at_once(input, counts):
+        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not fine.all():
+            raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
 

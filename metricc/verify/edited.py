@@ -53,7 +53,7 @@ def checks(
         sorts = [("scalars", tables(plan, options))]
         sorts += [("running means", means())] * hasattr(original, "Counts")
         sorts += [("counts", counts(drawn)), ("losses", losses(drawn))]
-        sorts += [("wrong arguments", spoiled(drawn)), ("ranks", shared(drawn))]
+        sorts += [("odd arguments", spoiled(drawn)), ("ranks", shared(drawn))]
     for name, calls in sorts:
         label = f"{name} as generated"
         yield from attempt(label, lambda c=calls, n=label: _compared(n, c, module, original))
@@ -91,18 +91,20 @@ def _difference(got: Any, wanted: Any, call: Call) -> str:
     if isinstance(got, BaseException) or isinstance(wanted, BaseException):
         if isinstance(got, type(wanted)):
             return ""
-        return f"{_shown(got)} for {_shown(wanted)}"
+        return f"{_shown(got)}, generated {_shown(wanted)}"
     if isinstance(wanted, (tuple, list)):
         if not isinstance(got, (tuple, list)) or len(got) != len(wanted):
             return "another number of results"
         pairs = zip(got, wanted, strict=True)
         return next(filter(None, (_difference(a, b, call) for a, b in pairs)), "")
     if isinstance(wanted, str) or wanted is None:
-        return "" if type(got) is type(wanted) and got == wanted else f"{got!r} for {wanted!r}"
+        return (
+            "" if type(got) is type(wanted) and got == wanted else f"{got!r}, generated {wanted!r}"
+        )
     try:
         return _apart(got, wanted, call)
     except (TypeError, ValueError):
-        return f"{type(got).__name__} for {type(wanted).__name__}"
+        return f"{type(got).__name__}, generated {type(wanted).__name__}"
 
 
 def _shown(outcome: Any) -> str:
@@ -113,7 +115,7 @@ def _apart(got: Any, wanted: Any, call: Call) -> str:
     """How two tensors, arrays or numbers differ, or nothing. For a number, numbers may stand."""
     (kind, shape, a), (wanted_kind, wanted_shape, b) = _numbers(got), _numbers(wanted)
     if wanted_kind != "number" and (kind, shape) != (wanted_kind, wanted_shape):
-        return f"{kind} {shape} for {wanted_kind} {wanted_shape}"
+        return f"{kind} {shape}, generated {wanted_kind} {wanted_shape}"
     working = "float64" if call.dtype == "float64" else "float32"  # of halves too
     limits = [ALLOWED[kind] for kind in (wanted_kind, working) if kind in ALLOWED]
     near, small, least = map(max, zip(*limits, strict=True))
@@ -127,7 +129,9 @@ def _apart(got: Any, wanted: Any, call: Call) -> str:
         return ""
     place = int(off.argmax())
     x, y = float(a[place]), float(np.broadcast_to(b, a.shape)[place])
-    return f"{x:.6g} for {y:.6g}" if f"{x:.6g}" != f"{y:.6g}" else f"{x:.6g}, {x - y:.1e} off"
+    if f"{x:.6g}" == f"{y:.6g}":
+        return f"{x:.6g}, {x - y:.1e} off"
+    return f"{x:.6g}, generated {y:.6g}"
 
 
 def _numbers(value: Any) -> tuple[str, tuple[int, ...], Any]:

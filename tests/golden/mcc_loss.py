@@ -63,7 +63,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MccLoss", "gradient", "mcc_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '8fb2cc541f4e770d045b7ed1194c7c58722c5e6a6eb8f4166aa09226158634a7', 'code_sha256': '165f0dd02d4e3dfbc378d5f8b35b9b563b6e2f1aa90ce7036d07d3fc60c54757', 'words_sha256': 'aed521949d96e902cc2850ad0b3f5b9e38b0805c0ff7585a2d3313630d86f46e', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'mcc', 'options': {'name': 'mcc', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'c81d24a89ac9b8312b8e11cb084e7a04657cc75d0e7960a132838d0c18fce898', 'file_sha256': '811dd74a0f0646fbefb0b21cc78ed9f73e4d938a49a0ac8b9cd3e3988ce3a075', 'code_sha256': '875b4ca74e9a66d396bbd8308f0b7f489a4bafabba9adc0086ee7e900773dde7', 'words_sha256': 'aed521949d96e902cc2850ad0b3f5b9e38b0805c0ff7585a2d3313630d86f46e', 'record_sha256': '0001d4b32260b1a39366d6abc17dac93e35db7aac852349e211fef20165f031d'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -418,10 +418,10 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
     if counts.shape != (4,):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
-    if _at_once(input, counts) and not (counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())).all(
-        
-    ):
-        raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
+    if _at_once(input, counts):
+        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not fine.all():
+            raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
 
