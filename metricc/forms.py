@@ -315,7 +315,9 @@ def _over_one(steps: Sequence[sympy.Expr], parts: Sequence[sympy.Expr]) -> sympy
     fractions = [sympy.fraction(part) for part in parts]
     powers = [below.as_powers_dict() for _, below in fractions]
     for (_, below), own in zip(fractions, powers, strict=True):
-        if all(own[base] >= power for other in powers for base, power in other.items()):
+        # Of powers with counts in the exponent nothing is known.
+        spare = (sympy.Add(own[b], -power) for other in powers for b, power in other.items())
+        if all(left.is_nonnegative for left in spare):
             above = (s * n * (below / d) for s, (n, d) in zip(steps, fractions, strict=True))
             return sympy.Add(*above) / below
     return sympy.Add(*map(sympy.Mul, steps, parts))

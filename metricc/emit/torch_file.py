@@ -227,8 +227,8 @@ def _settled(counts, input, target, weight<<settled_args>>, ranks=None):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {<<counts_size>>}")
     counts = _tensor(counts, input)
     if _at_once(input, counts):
-        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
-        if not fine.all():
+        keep = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not keep.all():
             raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 

@@ -61,7 +61,7 @@ from torch import Tensor
 
 __all__ = ["CostLoss", "Counts", "cost_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': '89771ac41f0ecb61fce841eac0f312d9c87234e4f0fe85c58c27c07d16004ae7', 'code_sha256': 'bfaa7c620607c95d70cc75c9c940238b370e2b9e6235af4f19a377116586194a', 'words_sha256': 'c18c4ac99f66528dc23be5cdb767069372d0c3a735eadf26caf25b87f0cf7547', 'record_sha256': '4d2fc6ccb7b49d933ebcded19e305946af0e92e583e2ca2dcb5b22084cb37afc'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '0.5*bce + 0.5*(FN[amount] + 5*FP)/(P[amount] + 5*N)', 'options': {'name': 'cost', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'as written; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'M_TP_amount': 'as written; proved: rational functions', 'M_FN_amount': 'factored; proved: rational functions', 'M_FP_amount': 'as written; proved: rational functions', 'M_TN_amount': 'as written; proved: rational functions', 'M_bce': 'as written; proved: rational functions', 'w_plus': 'as written; proved: rational functions', 'w_minus': 'as written; proved: rational functions', 'w_plus_amount': 'as written; proved: rational functions', 'w_minus_amount': 'as written; proved: rational functions'}, 'formula_sha256': 'e3162c17b79b7a4a89f3914ed399164e4e68b734728ab212127e9bde1e36c645', 'file_sha256': '9b0b0f0f8da468ae32fdf311eaf746afac75867896b5a498b72d7570fdd0a8e9', 'code_sha256': 'fcb9c50d253ed8a1a27547180c3aa34f1389ebfb0adad2d689aea0d2ca4c3ab0', 'words_sha256': 'c18c4ac99f66528dc23be5cdb767069372d0c3a735eadf26caf25b87f0cf7547', 'record_sha256': '4d2fc6ccb7b49d933ebcded19e305946af0e92e583e2ca2dcb5b22084cb37afc'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -428,8 +428,8 @@ def _settled(counts, input, target, weight, L, threshold, columns, ranks=None):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(9,)}")
     counts = _tensor(counts, input)
     if _at_once(input, counts):
-        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
-        if not fine.all():
+        keep = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not keep.all():
             raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 

@@ -52,7 +52,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "F1Loss", "f1_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': '46db762c4971ba6f188d621f7d6177ea860dbdbc730cc39e7b9a19f976476e3e', 'code_sha256': '10eb4c678c12b29c8cfe6685c2134992d0f67eff753b548881e876b4c5ed82e4', 'words_sha256': '1ed676a143c60ebc0be675c577e73aa33109cdb3e277f9d00618e7226625663f', 'record_sha256': '388d54fba502c022fb2475fb7178feb6d939084b3b2fcd6e22dd0f5ccaf6a813'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '2*TP / (2*TP + FP + FN)', 'options': {'name': 'f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '387affbf4a74411fb0938d350596a22f6d74ea4e05c19b29e5f4099739547ffa', 'file_sha256': 'c91079cfb1b6bcbe303ee2ed9f264d352382ef8af0b105619dbab5593d2fc3b6', 'code_sha256': 'dd4a714440f67ae03281f0adc299b9dba2072ff7b04475754d0417a17a559bb4', 'words_sha256': '1ed676a143c60ebc0be675c577e73aa33109cdb3e277f9d00618e7226625663f', 'record_sha256': '388d54fba502c022fb2475fb7178feb6d939084b3b2fcd6e22dd0f5ccaf6a813'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -394,8 +394,8 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
     if _at_once(input, counts):
-        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
-        if not fine.all():
+        keep = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not keep.all():
             raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 

@@ -54,7 +54,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "FbetaLoss", "fbeta_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': 'f78a14e497daa266cc3f5ebf4fed4c5bf9050d82881c527d9fe7d52a4498ae97', 'code_sha256': '65a0e7631da7ef2f3520c77c9526708e359dcbd73838ecbb4195681032f04990', 'words_sha256': '698598f1e2b1f80dd5305a74cbc0073a93aa750aab565e5ebb8dcc05c96631ab', 'record_sha256': 'cb9e4ce7be9357f0a31e72d5bc8ed3ecff44173c98cc2e5754e23f2beb52f676'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'fbeta', 'options': {'name': 'fbeta', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'factored; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'factored; proved: rational functions', 'M_FP': 'factored; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'factored; proved: rational functions'}, 'formula_sha256': 'b51f85d0a2d9c405a7a115a3a70d5b26055564d747be9c0ae0895cebf0822012', 'file_sha256': '8cf8dbacb1607df601a93ed2ae8bb70e414fcdb2d1237f8ba9febddd59abffa3', 'code_sha256': '5b62c708980acc710ba97985ccc6075e59b85c46612f63104ff67408d0c4dee7', 'words_sha256': '698598f1e2b1f80dd5305a74cbc0073a93aa750aab565e5ebb8dcc05c96631ab', 'record_sha256': 'cb9e4ce7be9357f0a31e72d5bc8ed3ecff44173c98cc2e5754e23f2beb52f676'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -373,8 +373,8 @@ def _settled(counts, input, target, weight, ranks=None):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
     if _at_once(input, counts):
-        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
-        if not fine.all():
+        keep = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not keep.all():
             raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 

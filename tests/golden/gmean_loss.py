@@ -51,7 +51,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "GmeanLoss", "gmean_loss", "gradient", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '5d05c49355f47f2b8e00e1a144bb4d402207725dfab414d584f1d6c8afda6e4e', 'code_sha256': 'feeaedfd21f22fe79f5e3e46896cd6e89de6e133b6bb0d288981b823e191b0ce', 'words_sha256': '5cb64a4e4dabcf242462a1fb3d40bca6d4f6eb96c0e1425ca4a403c672acdfeb', 'record_sha256': '1112c6e22f376a43db21252d3cd816bd9d000e4974a38b86e78840f0919bd5a1'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'gmean', 'options': {'name': 'gmean', 'task': 'binary', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions, with roots as powers of their factors', 'M_TP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FN': 'factored; proved: rational functions, with roots as powers of their factors', 'M_FP': 'factored; proved: rational functions, with roots as powers of their factors', 'M_TN': 'factored; proved: rational functions, with roots as powers of their factors', 'w_plus': 'factored; proved: rational functions, with roots as powers of their factors', 'w_minus': 'factored; proved: rational functions, with roots as powers of their factors'}, 'formula_sha256': 'bf380502489203e12b531670640de31b0ab049d085af3a2315ed4825ec73c61d', 'file_sha256': '68951f8dc14f5e2ef191dbfed5a163cdada86d994d87d03f18bc4adbad717c20', 'code_sha256': '37d104fc16670af0d700e7cfd7055b1a99a4613c3fbb155e1038723ba1af69ba', 'words_sha256': '5cb64a4e4dabcf242462a1fb3d40bca6d4f6eb96c0e1425ca4a403c672acdfeb', 'record_sha256': '1112c6e22f376a43db21252d3cd816bd9d000e4974a38b86e78840f0919bd5a1'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -357,8 +357,8 @@ def _settled(counts, input, target, weight, ranks=None):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
     if _at_once(input, counts):
-        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
-        if not fine.all():
+        keep = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not keep.all():
             raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 

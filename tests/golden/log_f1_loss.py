@@ -53,7 +53,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "LogF1Loss", "gradient", "log_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '9bee9549ac5b04af6d581637650cb6359e7e1896bf5dc08196f00a5b7f98ff8c', 'code_sha256': '47e360194b2598e7053e4d65e670e03f47a142301c1ab8cc87814073eefdbb6c', 'words_sha256': '0731e65699aa59bf41362866a747eaf241f9a185322c7ce7cfd21b45781995e1', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': '# the log-likelihood of F1\n-log(f1)', 'options': {'name': 'log_f1', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': False, 'goal': 'minimize'}, 'forms': {'value': 'factored; proved: rational functions, with functions as variables', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '21a94642de8678efd5804bc603afa9e514642faf6eec6a0502725f29f26ade01', 'file_sha256': '77329daefb2246523786a7fab758eb02270923b3a82ec91c6aebe7566a548085', 'code_sha256': '2eb36f399d345b622270a3b2b8d38a2acebf6d5662026105ea1aba036652f91d', 'words_sha256': '0731e65699aa59bf41362866a747eaf241f9a185322c7ce7cfd21b45781995e1', 'record_sha256': 'a2b1dbdf5ab62baa3924f14c40accaf79726ed52dda413cba047e1f1ecef4ada'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -396,8 +396,8 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
     if _at_once(input, counts):
-        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
-        if not fine.all():
+        keep = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not keep.all():
             raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 

@@ -56,7 +56,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "MacroF1Loss", "gradient", "macro_f1_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': '1b6d11f69086ee83c95871619409e47566c053d38f10523bbf760d799fdee590', 'code_sha256': '1ab8a72b5433a725be54f92d1ab3ebacd995557cf55ca9234857a209082e641b', 'words_sha256': '0cd915392dcf8b22bb9d489989b9e2154273a4909227b8dcbe0643d9448c0aca', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'f1', 'options': {'name': 'macro_f1', 'task': 'multiclass', 'per': 'batch', 'surrogate': 'soft', 'from_probabilities': False, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '3f524cdc07a11d7c6220bdb049fe8dd41b27483c96cc59b581e022d547290d69', 'file_sha256': 'c553a45704e34707e874b897eb8cdfdbf3439a737d8b97cf270c0d6eb364a6b1', 'code_sha256': '21118a71b384e5e9aa2050dd30b4b7fb6a63433799f90ec9cd85fee7770c8de3', 'words_sha256': '0cd915392dcf8b22bb9d489989b9e2154273a4909227b8dcbe0643d9448c0aca', 'record_sha256': 'ff2985d7d37295823421480e1bcf009c9e13a75d3c72c54d790e0e7adad6634f'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 131_072  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -351,8 +351,8 @@ def _settled(counts, input, target, weight, label_smoothing, ranks=None):
         )
     counts = _tensor(counts, input)
     if _at_once(input, counts):
-        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
-        if not fine.all():
+        keep = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not keep.all():
             raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 

@@ -56,7 +56,7 @@ from torch import Tensor
 
 __all__ = ["Counts", "TverskyLoss", "gradient", "tversky_loss", "value", "weights"]
 
-METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': 'e0ed8124ef00e746efec3346c80f00291f1867e0a18dd9a6342c97510386c559', 'code_sha256': '7010dfd45a4cea0fd092448d5eaeeb06aa80a0159756d6501ab62aae45339a23', 'words_sha256': '6c05cf0b01d62e9b53d7d2c68824f1d054e249968f079f6988d061d0d8604947', 'record_sha256': '8132ec046eddd36d40f0724511e21355c7aba21cc149dc9f08c870a07c971be6'}  # fmt: skip  # noqa: E501
+METRICC = {'version': '0.1.0', 'formula': 'tversky', 'options': {'name': 'tversky', 'task': 'binary', 'per': 'batch', 'surrogate': 'amplified', 'from_probabilities': True, 'goal': 'maximize'}, 'forms': {'value': 'as written; proved: rational functions', 'M_TP': 'factored; proved: rational functions', 'M_FN': 'as written; proved: rational functions', 'M_FP': 'as written; proved: rational functions', 'M_TN': 'as written; proved: rational functions', 'w_plus': 'factored; proved: rational functions', 'w_minus': 'as written; proved: rational functions'}, 'formula_sha256': '5b1a4e591d4ab6f0071e7706c8d694a9b2f8fd47a708cc641815f447bae08876', 'file_sha256': '9de82ca538e506a34f6f465f3a5f3972c1b0a8004f83d357366f41241bab4c70', 'code_sha256': 'ddab2deda5f785bd0d39f7f0a96900779232f9fd1fabcec9586b44f7fbf5d614', 'words_sha256': '6c05cf0b01d62e9b53d7d2c68824f1d054e249968f079f6988d061d0d8604947', 'record_sha256': '8132ec046eddd36d40f0724511e21355c7aba21cc149dc9f08c870a07c971be6'}  # fmt: skip  # noqa: E501
 
 _BLOCK = 32_768  # elements that each thread of a CPU works on at a time: they stay in its cache
 _TINY = 2.2250738585072014e-308  # the smallest normal float64
@@ -404,8 +404,8 @@ def _settled(counts, input, target, weight, L, threshold, ranks=None):
         raise ValueError(f"counts has shape {tuple(counts.shape)}; it must be {(4,)}")
     counts = _tensor(counts, input)
     if _at_once(input, counts):
-        fine = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
-        if not fine.all():
+        keep = counts.isfinite() & (counts >= -1e-5 * counts.abs().sum())
+        if not keep.all():
             raise ValueError(f"counts must be finite and not negative, not {counts.tolist()}")
     return counts
 
