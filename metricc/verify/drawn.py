@@ -9,6 +9,7 @@ import inspect
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -99,10 +100,7 @@ class Drawn:
         import torch
 
         chance = torch.Generator().manual_seed(draw.randrange(2**40))
-
-        def uniform(*size: int) -> Any:
-            return torch.rand(size, generator=chance, dtype=torch.float64)
-
+        uniform = partial(torch.rand, generator=chance, dtype=torch.float64)
         spread = draw.choice((0.3, 1.5, 1.5, 6.0, 300.0))
         z = spread * torch.randn(shape, generator=chance, dtype=torch.float64)
         joint = self.options.task == "multiclass"
@@ -135,10 +133,7 @@ class Drawn:
         import torch
 
         chance = torch.Generator().manual_seed(draw.randrange(2**40))
-
-        def uniform(*size: int) -> Any:
-            return torch.rand(size, generator=chance, dtype=torch.float64)
-
+        uniform = partial(torch.rand, generator=chance, dtype=torch.float64)
         z, y, task = batch.input, batch.target, self.options.task
         n, places = len(z), (len(z), *z.shape[2:])
         index = task == "multiclass" and not y.is_floating_point()
@@ -188,11 +183,6 @@ def varied(draw: random.Random, arguments: Sequence[Mapping[str, Any]]) -> dict[
         if name in found and draw.random() < 0.5:
             found[name] = draw.choice(values)
     return found
-
-
-def like(usual: Any, number: float) -> Any:
-    """A number, in a tuple where an argument takes several."""
-    return (number,) if isinstance(usual, tuple) else number
 
 
 def _laid_out(draw: random.Random, batch: Batch) -> Batch:

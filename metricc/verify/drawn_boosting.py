@@ -17,7 +17,7 @@ from metricc.surrogates import Surrogate
 from metricc.verify.boosting_calls import Held
 from metricc.verify.drawn import Call, varied
 from metricc.verify.drawn_tables import FUNCTIONS as SCALARS
-from metricc.verify.drawn_tables import UNIT, cells_of, policies
+from metricc.verify.drawn_tables import cells_of, policies, unit_of
 from metricc.verify.points import CLASSES, arguments, outside, parameter_sets
 
 BATCHES, TABLES, WRONG = 120, 150, 150
@@ -69,7 +69,7 @@ class Boosted:
             given |= {"bce": 0.4, "ce": 0.4}
             counts = [np.array(row) if self.joint else row[0] for row in cells]
             run = partial(_function, name, counts, given)
-            yield Call(f"{name}() at {cells}", run, unit=UNIT if name == "value" else UNIT / scale)
+            yield Call(f"{name}() at {cells}", run, unit=unit_of(name, scale))
 
     def arrays(self) -> Arrays:
         """Labels of all kinds, scores near and far, weights or none."""
@@ -108,11 +108,16 @@ class Boosted:
 
     def _all(self, told: str, arrays: Arrays, given: Mapping[str, Any]) -> Iterator[Call]:
         y, z, v = arrays
-        some = None if isinstance(v, np.ndarray) and not v.size else v
+        some = _direct(v)
         for name in FUNCTIONS:
             own = {"initial_score": (y, some), "decide": (z,)}.get(name, (y, z, some))
             yield Call(f"{name} of {told}", partial(_function, name, own, given))
         yield Call(f"{self.adapter} of {told}", partial(_adapter, self.adapter, arrays, given))
+
+
+def _direct(weight: Any) -> Any:
+    """Weights as functions take them: a data set's alone may be empty, where it has none."""
+    return None if isinstance(weight, np.ndarray) and not weight.size else weight
 
 
 def _function(name: str, arrays: Any, given: Mapping[str, Any], module: ModuleType) -> Any:
@@ -124,7 +129,7 @@ def _function(name: str, arrays: Any, given: Mapping[str, Any], module: ModuleTy
 def _adapter(name: str, arrays: Arrays, given: Mapping[str, Any], module: ModuleType) -> Any:
     y, z, v = arrays
     made, held = getattr(module, name)(**given), Held(y, v)
-    some = None if isinstance(v, np.ndarray) and not v.size else v  # a data set's may be empty
+    some = _direct(v)
     found = [made(y, z, some), made(y, z, sample_weight=some), made(z, held)]
     for metric in (made.lightgbm_metric, made.xgboost_metric):
         found += [metric(y, z, some), metric(z, held)]

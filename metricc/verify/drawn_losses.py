@@ -19,9 +19,9 @@ from metricc.verify.drawn import (
     Batch,
     Call,
     Drawn,
-    like,
     varied,
 )
+from metricc.verify.points import like
 from metricc.verify.ranks import connected
 
 LOSSES, COUNTS, SHARED = 900, 120, 24  # calls of each sort

@@ -37,6 +37,11 @@ def cells_of(draw: random.Random, columns: int = 0) -> tuple[list[list[float]], 
     return cells, scale
 
 
+def unit_of(name: str, scale: float) -> float:
+    """What a function's results are usually like at counts of that unit: slopes shrink with it."""
+    return UNIT if name == "value" else UNIT / scale
+
+
 def policies(draw: random.Random) -> dict[str, Any]:
     """Some of what the scalar functions of classes take."""
     return {n: draw.choice(values) for n, values in POLICIES.items() if draw.random() < 0.5}
@@ -52,7 +57,7 @@ def tables(plan: ir.Plan, options: ir.Options) -> Iterator[Call]:
         single = options.task == "binary" and draw.random() < 0.5
         told = f"{name}() at {[row[0] for row in cells] if single else cells}, {given}"
         run = partial(_scalars, name, cells, given, single, draw.uniform(0.1, 9))
-        yield Call(told, run, unit=UNIT if name == "value" else UNIT / scale)
+        yield Call(told, run, unit=unit_of(name, scale))
 
 
 def _scalars(

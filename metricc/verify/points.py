@@ -187,8 +187,13 @@ def outside(metric: ir.Metric, surrogate: surrogates.Surrogate) -> list[dict[str
         far = [(interval.low, -1), (interval.high, 1)]
         beyond = [float(end) + step for end, step in far if end is not None]
         beyond += ends(interval, inside=False)
-        found += [{name: (x,) if isinstance(value, tuple) else x} for x in beyond]
+        found += [{name: like(value, x)} for x in beyond]
     return found
+
+
+def like(usual: Any, number: float) -> Any:
+    """A number, in a tuple where an argument takes several."""
+    return (number,) if isinstance(usual, tuple) else number
 
 
 def batch(

@@ -12,7 +12,7 @@ from metricc import ir
 from metricc.verify.batches import Tensors
 from metricc.verify.calling import Calls
 from metricc.verify.case import tensors
-from metricc.verify.points import CLASSES, ends, ranges
+from metricc.verify.points import CLASSES, ends, like, ranges
 
 Call = Callable[[], Any]
 
@@ -208,7 +208,7 @@ def _allowed(calls: Calls) -> Iterator[tuple[str, Call]]:
         several += [{"classes": [CLASSES - 1]}, {"class_weight": [0.0, 0.0, 1.0]}]
     for name, value, interval in ranges(calls.plan.metric, calls.surrogate):
         inside = ends(interval, inside=True)
-        several += [{name: (x,) if isinstance(value, tuple) else x} for x in inside]
+        several += [{name: like(value, x)} for x in inside]
     for more in several:
         name = f"{next(iter(more))}={next(iter(more.values()))}"
         yield name, partial(calls.one.loss, z, y, **{**given, **more})

@@ -11,8 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from metricc.verify.drawn import NUMBERS, WHOLE, Call, Drawn, like
+from metricc.verify.drawn import NUMBERS, WHOLE, Call, Drawn
 from metricc.verify.drawn_losses import answer
+from metricc.verify.points import like
 
 WRONG = 250
 OPTIONS: dict[str, tuple[Any, ...]] = {
