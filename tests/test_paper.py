@@ -305,6 +305,21 @@ def test_statistics_and_tables_of_made_up_rows(paper, tmp_path):
     assert statistics.wins(np.array([0.1, 0.0, 0.0004, -0.2])) == (1, 2, 1)
     text = report.report(path, tmp_path / "pictures")
     assert f"{HEAD} 12 sets" in text
+    # The losses find 4 to 8 positives of 10; which loss finds how many turns from set to set.
+    tp = {loss: np.array([4 + (i + s) % 5 for s in range(12)]) for i, loss in enumerate(losses)}
+    ahead = tp["metricc"] - tp["BCE"]
+    won, lost = (ahead > 0).sum(), (ahead < 0).sum()
+    line = next(x for x in text.splitlines() if x.startswith("| F1, metricc "))
+    assert line.split("|")[2].strip() == f"{won / 12:.0%} ({won}/{12 - won - lost}/{lost})"
+    assert line.split("|")[3].strip() == "0% (0/12/0)"  # nothing is found at the paper's rate
+    lines = [x.split("|") for x in text.splitlines() if x.startswith("| F1, AnyLoss ")]
+    assert lines[0][4].strip() == "83% (85/7/10)"  # the paper's own
+    assert lines[1][-2].strip() == "+0.000 (+0.000 to +0.000)"  # all cuts tuned: all alike
+    table = report.values(path).splitlines()
+    assert table[0] == 'model,target,set,MSE,BCE,"BCE, tuned threshold",AnyLoss,metricc'
+    line = next(x for x in table if x.startswith(f"SLP,f1,{sets[0]},")).split(",")
+    expected = [2 * t / (t + 10 + 5) for t in (4, 5, 9, 7, 8)]
+    assert [float(v) for v in line[3:]] == pytest.approx(expected, abs=1e-5)
     names = {p.name for p in (tmp_path / "pictures").iterdir()}
     assert names == {"paper_wins.svg", "paper_ranks.svg", "paper_gains.svg"}
 

@@ -3,6 +3,7 @@
     python docs/benchmarks/paper.py run --jobs 2    # everything; resumes where it was stopped
     python docs/benchmarks/paper.py run --quick     # a few minutes: five small sets, three folds
     python docs/benchmarks/paper.py report          # the tables and pictures of a results file
+    python docs/benchmarks/paper.py values          # each set's means of a results file, as CSV
     python docs/benchmarks/paper.py sets            # compares paper_sets.csv with the packages
 
 Losses are those of paper_losses.py, models those of paper_training.py; how rates are chosen and
@@ -39,8 +40,8 @@ try:
     import matplotlib as mpl  # noqa: F401
     import pandas as pd  # noqa: F401
     import paper_sets
-    from paper_report import report
-    from paper_runs import Settings, Unit, table, units
+    from paper_report import report, values
+    from paper_runs import MODELS, Settings, Unit, table, units
     from paper_sweeps import over_batches, over_l, over_time, sweep_units
     from paper_timing import timed, timing_units
 except ImportError as error:
@@ -64,7 +65,7 @@ def work(part: str, quick: bool) -> list[Unit]:
     sets = [s for s in paper_sets.listed() if not quick or s.name in QUICK_SETS]
     settings = QUICK if quick else Settings()
     if part == "table":
-        return units(part, ("SLP", "MLP"), sets, settings)
+        return units(part, MODELS, sets, settings)
     if part == "time":
         made = timing_units(settings)
         return [replace(unit, sets=unit.sets[:1]) for unit in made] if quick else made
@@ -194,6 +195,14 @@ def run(
 def report_only(quick: bool, output: Path | None, pictures: Path | None) -> None:
     """Print the tables of a results file, and draw its pictures."""
     click.echo(report(named(output, quick), pictures))
+
+
+@main.command("values")
+@QUICKLY
+@RESULTS
+def values_only(quick: bool, output: Path | None) -> None:
+    """Print the means over folds of every set, target and loss, as CSV."""
+    click.echo(values(named(output, quick)), nl=False)
 
 
 @main.command()

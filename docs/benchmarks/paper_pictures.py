@@ -12,10 +12,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import paper_sets
-from paper_report import AIMED, MAIN, Report
-from paper_runs import TUNED
+from paper_runs import MODELS, TUNED
 from paper_scores import HEADS, metric
 from paper_statistics import constant, critical_difference, ranks, read, valued, wins
+from paper_tables import AIMED, MAIN, Report
 
 mpl.use("agg")
 from matplotlib import pyplot as plt
@@ -126,10 +126,9 @@ def figures(path: Path) -> Iterator[tuple[str, Figure]]:
     trained = rows[rows["part"] != "time"]
     if trained.empty:
         return
-    kept = {f"counts_{d}": trained[d] for d in ("half", "tuned", "fixed")}
-    trained = valued(trained).assign(**kept)
+    trained = valued(trained)
     table, sets = trained[trained["part"] == "table"], paper_sets.listed()
-    models = [m for m in ("SLP", "MLP") if (table["model"] == m).any()]
+    models = [m for m in MODELS if (table["model"] == m).any()]
     reports = {m: Report(table[table["model"] == m], sets) for m in models}
     if reports:
         yield "wins", win_rates(reports)

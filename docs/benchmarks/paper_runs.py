@@ -24,6 +24,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+MODELS = ("SLP", "MLP")
 # Gradient descent's rates and Adam's. Of equally good ones the first is taken; PAPER's are the
 # paper's.
 RATES = {"SLP": (0.1, 1.0, 10.0, 0.01), "MLP": (0.01, 0.03, 0.1, 0.001)}

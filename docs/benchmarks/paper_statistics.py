@@ -45,7 +45,7 @@ def read(path: Path) -> tuple[pd.DataFrame, list[dict[str, Any]], list[dict[str,
 
 
 def valued(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the target metric of each decision in a column of its own."""
+    """The rows with the target metric in each decision's column, and the counts in counts_*."""
     found = rows.copy()
     for decision in DECISIONS:
         counts = np.stack([np.asarray(c, dtype=float) for c in rows[decision]])
@@ -53,6 +53,7 @@ def valued(rows: pd.DataFrame) -> pd.DataFrame:
         for target in rows["target"].unique():
             mine = (rows["target"] == target).to_numpy()
             values[mine] = metric(str(target), counts[mine])
+        found["counts_" + decision] = rows[decision]
         found[decision] = values
     return found
 

@@ -15,7 +15,7 @@ import paper_sets
 import torch
 from numpy.typing import NDArray
 from paper_losses import LOSSES, Column, Loss
-from paper_runs import Settings, Split, Stage, Unit, losses, table, units
+from paper_runs import MODELS, Settings, Split, Stage, Unit, losses, table, units
 from paper_scores import counted
 from paper_training import Model
 from torch import Tensor
@@ -116,10 +116,10 @@ def sweep_units(part: str, sets: Sequence[paper_sets.Set], base: Settings) -> li
     """The units of the parts "L", "batch" and "curves"."""
     if part == "curves":
         few = [s for s in sets if s.name in CURVES]
-        return units(part, ("SLP", "MLP"), few, replace(base, targets=("f1",)))
+        return units(part, MODELS, few, replace(base, targets=("f1",)))
     settings = replace(base, folds=min(5, base.folds), targets=("f1",))
     if part == "L":
-        return units(part, ("SLP", "MLP"), representatives(sets), settings)
+        return units(part, MODELS, representatives(sets), settings)
     steps = tuple((model, count // 2) for model, count in base.steps)
     small = representatives(sets, 1100)
     made = [replace(settings, batch=share, steps=steps) for share in SHARES]

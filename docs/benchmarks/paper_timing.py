@@ -13,7 +13,7 @@ from typing import Any
 import paper_sets
 import torch
 from paper_losses import single
-from paper_runs import Split, Stage, Unit, batch_size, losses
+from paper_runs import MODELS, Split, Stage, Unit, batch_size, losses
 from paper_training import BETAS, EPSILON, HIDDEN, MOMENTUM, TINY
 from torch import Tensor, nn
 
@@ -79,4 +79,4 @@ def timed(unit: Unit) -> list[dict[str, Any]]:
 def timing_units(settings: Any) -> list[Unit]:
     known = {s.name: s for s in paper_sets.listed()}
     names = tuple(name for name in SETS if name in known)
-    return [Unit("time", model, names, settings, 500.0) for model in ("SLP", "MLP")]
+    return [Unit("time", model, names, settings, 500.0) for model in MODELS]

@@ -1,0 +1,271 @@
+"""The tables of the main part of the experiment, one model at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import paper_sets
+from numpy.typing import NDArray
+from paper_published import PUBLISHED
+from paper_runs import PAPER, RATES, TUNED
+from paper_scores import HEADS, TARGETS, metric
+from paper_statistics import (
+    BANDS,
+    ROPE,
+    TIE,
+    best_of,
+    by_family,
+    by_set,
+    compared,
+    constant,
+    critical_difference,
+    interval,
+    ranks,
+    wins,
+)
+
+Arm = tuple[str, str, str]  # its name, the loss, the decision
+ARMS: tuple[Arm, ...] = (
+    *((name, name, "half") for name in ("MSE", "BCE", "weighted BCE", "focal")),
+    ("BCE, tuned threshold", TUNED, "tuned"),
+    *((name, name, "half") for name in ("SOL", "soft", "AnyLoss", "metricc", "metricc, skip")),
+    *((name, name, "half") for name in ("BCE, then metricc", "BCE + metricc")),
+)
+AIMED = ("AnyLoss", "SOL", "soft", "metricc", "metricc, skip", "BCE, then metricc", "BCE + metricc")
+AGAINST = ("MSE", "BCE", "weighted BCE", "BCE, tuned threshold")
+MAIN = ("f1", "gmean", "balanced_accuracy", "mcc")
+DEFAULT = "metricc"
+OURS = ("AnyLoss", DEFAULT, "metricc, skip")
+TUNED_ARM = AGAINST[-1]
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, its first column words on the left."""
+    lines = [list(head), *map(list, rows)]
+    width = [max(len(line[i]) for line in lines) for i in range(len(head))]
+
+    def cells(line: Sequence[str]) -> str:
+        pairs = enumerate(zip(line, width, strict=True))
+        return f"| {' | '.join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in pairs)} |"
+
+    rule = "|".join("-" * (w + 1) + (":" if i else "-") for i, w in enumerate(width))
+    return "\n".join([cells(lines[0]), f"|{rule}|", *map(cells, lines[1:])])
+
+
+def present(rows: pd.DataFrame, arms: Sequence[Arm] = ARMS) -> list[Arm]:
+    known = set(rows["loss"])
+    return [arm for arm in arms if arm[1] in known]
+
+
+def mean_and_interval(differences: NDArray[np.float64]) -> str:
+    """The mean of differences over families, and its interval."""
+    low, high = interval(differences)
+    return f"{differences.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def share_won(numbers: Sequence[int]) -> str:
+    """The share that is won, of (won, level, lost)."""
+    return f"{numbers[0] / sum(numbers):.0%} ({slashed(numbers)})"
+
+
+def slashed(numbers: Sequence[int]) -> str:
+    return "/".join(map(str, numbers))
+
+
+class Report:
+    """The real sets' rows of the main table, ready for the tables of one model."""
+
+    def __init__(self, rows: pd.DataFrame, sets: Sequence[paper_sets.Set]) -> None:
+        self.sets = {s.name: s for s in sets if s.group == "real"}
+        self.families = {name: s.family for name, s in self.sets.items()}
+        self.rows = rows[rows["set"].isin(list(self.sets))]
+        self.arms = present(self.rows)
+        self.values = by_set(self.rows, self.arms)
+        self.of_families = by_family(self.values, self.families)
+
+    def targets(self, names: Sequence[str] = TARGETS) -> list[str]:
+        known = set(self.values.index.get_level_values("target"))
+        return [t for t in names if t in known]
+
+    def means(self) -> Iterator[str]:
+        sets = len(self.values.index.get_level_values("set").unique())
+        families = len(self.of_families.index.get_level_values("family").unique())
+        targets = self.targets()
+        body = []
+        for name, *_ in self.arms:
+            row = [name]
+            for target in targets:
+                pair = (self.values.loc[target, name], self.of_families.loc[target, name])
+                row.append(" ".join(f"{v.mean():.3f}" for v in pair))
+            body.append(row)
+        yield f"Means of the target metric over {sets} sets, and over {families} families:"
+        yield markdown(["loss", *(HEADS[t] for t in targets)], body)
+
+    def papers(self, model: str) -> Iterator[str]:
+        known = PUBLISHED[model]
+        yield (
+            "As in the paper's tables, at 1/2: means of MSE, BCE, AnyLoss; then on how many sets "
+            "each is best of the three, and on how many none; with searched rates, and with the "
+            f"paper's ({PAPER[model]}) for all; the paper's own numbers last:"
+        )
+        body = []
+        for target in self.targets():
+            row, counts = [HEADS[target]], []
+            for decision in ("half", "fixed"):
+                values = by_set(self.rows, [(n, n, decision) for n in ("MSE", "BCE", "AnyLoss")])
+                row.append(" ".join(f"{v:.3f}" for v in values.loc[target].mean()))
+                each, none = best_of(values.loc[target])
+                counts.append(f"{slashed(each)}, {none}")
+            one = known.get(target)
+            means = " ".join(f"{v:.3f}" for v in one.means) if one else ""
+            best = f"{slashed(one.best)}, {102 - sum(one.best)}" if one else ""
+            body.append([*row, means, *counts, best])
+        kinds = ("rates searched", "paper's rate", "paper")
+        heads = [f"{what}, {kind}" for what in ("means", "best") for kind in kinds]
+        yield markdown(["target", *heads], body)
+
+    def claims(self, model: str) -> Iterator[str]:
+        """What the paper claims: wins at 1/2."""
+        yield (
+            "Share of sets won at 1/2 (won/level/lost), with the searched rates, with the paper's "
+            f"({PAPER[model]}) for all, and in the paper:"
+        )
+        body = []
+        for target, loss in self.metric_losses():
+            one, row = PUBLISHED[model].get(target), [f"{HEADS[target]}, {loss}"]
+            for other in ("BCE", "MSE"):
+                for decision in ("half", "fixed"):
+                    values = by_set(self.rows, [(n, n, decision) for n in (loss, other)])
+                    pair = values.loc[target]
+                    row.append(share_won(wins((pair[loss] - pair[other]).to_numpy())))
+                papers = (one.over_bce if other == "BCE" else one.over_mse) if one else None
+                row.append(share_won(papers) if papers and loss == "AnyLoss" else "")
+            body.append(row)
+        kinds = ("", ", paper's rate", ", in the paper")
+        heads = [f"over {other}{kind}" for other in ("BCE", "MSE") for kind in kinds]
+        yield markdown(["target, loss", *heads], body)
+
+    def baselines(self) -> Iterator[str]:
+        """What is left of it beside weighted BCE and BCE with its cut tuned."""
+        rest = [other for other in AGAINST[2:] if other in self.values]
+        yield (
+            "Differences of means over families, 95 % intervals; at 1/2, and, in the last column, "
+            "with the loss's own cut tuned on the training part too:"
+        )
+        cut = self.with_cuts_tuned()
+        body = []
+        for target, loss in self.metric_losses():
+            families, tuned = self.of_families.loc[target], cut.loc[target]
+            row = [f"{HEADS[target]}, {loss}"]
+            row += [
+                mean_and_interval((families[loss] - families[other]).to_numpy()) for other in rest
+            ]
+            if TUNED_ARM in tuned:
+                row.append(mean_and_interval((tuned[loss] - tuned[TUNED_ARM]).to_numpy()))
+            body.append(row)
+        heads = [f"minus {other}" for other in rest]
+        heads += [f"tuned, minus {TUNED_ARM}"] if TUNED_ARM in rest else []
+        yield markdown(["target, loss", *heads], body)
+
+    def metric_losses(self) -> Iterator[tuple[str, str]]:
+        """The main targets, each with AnyLoss and metricc's."""
+        for target in self.targets(MAIN):
+            yield from ((target, n) for n in OURS if n in self.values)
+
+    def with_cuts_tuned(self) -> pd.DataFrame:
+        """Means of families where every loss is judged at the cut tuned on the training part."""
+        arms = [(name, loss, "tuned") for name, loss, _ in self.arms]
+        return by_family(by_set(self.rows, arms), self.families)
+
+    def tuned(self) -> Iterator[str]:
+        targets, cut = self.targets(), self.with_cuts_tuned()
+        yield "Every loss with its cut tuned on the training part, means over families:"
+        body = [[name, *(f"{cut.loc[t, name].mean():.3f}" for t in targets)] for name in cut]
+        yield markdown(["loss", *(HEADS[t] for t in targets)], body)
+
+    def beside_the_default(self) -> Iterator[str]:
+        targets = self.targets(MAIN)
+        yield f"Minus {DEFAULT}, the default: means over families, 95 % intervals:"
+        body = [
+            [name, *(mean_and_interval((f[name] - f[DEFAULT]).to_numpy()) for f in by_target)]
+            for by_target in [[self.of_families.loc[t] for t in targets]]
+            for name in AIMED
+            if name in self.values and name != DEFAULT
+        ]
+        yield markdown(["loss", *(HEADS[t] for t in targets)], body)
+
+    def pairs(self, target: str) -> Iterator[str]:
+        yield (
+            f"{HEADS[target]}: the first minus the second, mean over families, 95 % interval; "
+            f"w/t/l of sets and of families (a tie: under {TIE}); p of Wilcoxon's signed-rank; "
+            f"the Bayesian sign test's probabilities of better, the same within {ROPE}, worse:"
+        )
+        names, body = [name for name, *_ in self.arms], []
+        sets, families = self.values.loc[target], self.of_families.loc[target]
+        for first in AIMED:
+            for second in AGAINST:
+                if first not in names or second not in names:
+                    continue
+                pair = [(t[first] - t[second]).to_numpy() for t in (sets, families)]
+                c = compared(*pair)
+                chances = " ".join(f"{v:.2f}" for v in (c.better, c.same, c.worse))
+                row = [f"{first} − {second}", f"{c.mean:+.3f} ({c.low:+.3f} to {c.high:+.3f})"]
+                body.append([*row, slashed(c.sets), slashed(c.families), f"{c.p:.3f}", chances])
+        yield markdown(["pair", "difference", "sets", "families", "p", "better same worse"], body)
+
+    def bands(self, target: str) -> Iterator[str]:
+        yield (
+            f"{HEADS[target]} by the minority's share: the number of sets and families, then each "
+            "loss minus BCE at 1/2 and minus BCE with the tuned threshold, means over families:"
+        )
+        values, names = self.values.loc[target], [name for name, *_ in self.arms]
+        share = values.index.map({name: s.share for name, s in self.sets.items()}).to_numpy(float)
+        body, heads = [], []
+        for name in (n for n in (*AGAINST, *AIMED) if n in names and n != "BCE"):
+            row, heads = [name], ["loss"]
+            for low, high in BANDS:
+                mine = values[(share >= low) & (share < high)]
+                count = len({self.families[n] for n in mine.index})
+                heads.append(f"{low:.0%} to {min(high, 0.5):.0%} ({len(mine)}, {count})")
+                grouped = mine.groupby(mine.index.map(self.families)).mean()
+                pair = [(grouped[name] - grouped[other]).mean() for other in ("BCE", TUNED_ARM)]
+                row.append(" ".join(f"{v:+.3f}" for v in pair) if len(mine) else "-")
+            body.append(row)
+        yield markdown(heads, body)
+
+    def ranked(self) -> Iterator[str]:
+        targets = self.targets()
+        each = {t: ranks(self.of_families.loc[t]) for t in targets}
+        count = len(self.of_families.loc[targets[0]])
+        difference = critical_difference(len(self.arms), count)
+        yield (
+            f"Average ranks over {count} families, 1 is best; differences under {difference:.2f} "
+            "(Nemenyi's, 5 %) are not told apart:"
+        )
+        body = [[name, *(f"{each[t][name]:.2f}" for t in targets)] for name, *_ in self.arms]
+        yield markdown(["loss", *(HEADS[t] for t in targets)], body)
+
+    def cross(self, target: str = "f1") -> Iterator[str]:
+        """What the losses aimed at one target do to all metrics."""
+        rows = self.rows[self.rows["target"] == target]
+        body = []
+        for name, loss, decision in self.arms:
+            mine = rows[rows["loss"] == loss]
+            counts = np.stack([np.asarray(c) for c in mine["counts_" + decision]])
+            each = [f"{metric(t, counts).mean():.3f}" for t in TARGETS]
+            body.append([name, *each, f"{constant(mine, 'counts_' + decision).mean():.1%}"])
+        yield (
+            f"Losses, rates and cuts aimed at {HEADS[target]}: means of all metrics over folds and "
+            "sets, and the share of folds where all predictions are of one class:"
+        )
+        yield markdown(["loss", *(HEADS[t] for t in TARGETS), "one class"], body)
+
+    def rates(self, model: str) -> Iterator[str]:
+        body = []
+        for name, loss, _ in self.arms:
+            taken = self.rows[self.rows["loss"] == loss]["rate"].value_counts(normalize=True)
+            body.append([name, *(f"{taken.get(rate, 0):.0%}" for rate in sorted(RATES[model]))])
+        yield "How often each rate was chosen:"
+        yield markdown(["loss", *map(str, sorted(RATES[model]))], body)
