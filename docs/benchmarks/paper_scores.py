@@ -53,28 +53,30 @@ def counted(z: Array, y: Array, cut: Array | float = 0.0) -> Array:
 
 
 class Cuts:
-    """All cuts of scores z (..., rows) with labels y (rows,): sorted once, for every metric."""
+    """All cuts of scores z (..., rows) with labels y (rows,): sorted once, for every metric.
+
+    Place k predicts the k highest positive: none at 0, all at the last.
+    """
 
     def __init__(self, z: Array, y: Array) -> None:
         order = np.argsort(-z, axis=-1, kind="stable")
-        self.ranked = np.take_along_axis(z, order, -1).astype(float)
-        tp = np.cumsum(y[order], -1)
-        places = np.arange(1, len(y) + 1)
-        self.counts = np.stack(
-            [tp, int(y.sum()) - tp, places - tp, (len(y) - places) - (y.sum() - tp)], -1
-        )
-        # A cut between equal scores does not exist.
-        last = np.ones((*z.shape[:-1], 1), bool)
-        self.real = np.concatenate([np.diff(self.ranked, axis=-1) != 0, last], -1)
+        ranked = np.take_along_axis(z, order, -1).astype(float)
+        none = np.zeros((*z.shape[:-1], 1), dtype=np.int64)
+        tp = np.concatenate([none, np.cumsum(y[order], -1)], -1)
+        fp = np.arange(len(y) + 1) - tp
+        positives = int(y.sum())
+        self.counts = np.stack([tp, positives - tp, fp, len(y) - positives - fp], -1)
+        # Halfway between two scores; a step of 1 beyond the highest and the lowest.
+        ends = [ranked[..., :1] + 2, ranked, ranked[..., -1:] - 2]
+        self.edges = np.concatenate(ends, -1)
+
+    def values(self, target: str) -> Array:
+        """The metric at every place (..., rows + 1); equal scores cannot be cut between."""
+        real = np.diff(self.edges, axis=-1) != 0
+        return np.where(real, metric(target, self.counts), -np.inf)
 
     def best(self, target: str) -> Array:
-        """The cut (...) with the best value of the metric, halfway between two scores.
-
-        Of equally good ones it is the highest; below the lowest score it is that score less one.
-        """
-        values = np.where(self.real, metric(target, self.counts), -np.inf)
-        place = values.argmax(-1)[..., None]
-        floor = self.ranked[..., -1:] - 2
-        below = np.concatenate([self.ranked[..., 1:], floor], -1)
-        pair = [np.take_along_axis(a, place, -1)[..., 0] for a in (self.ranked, below)]
+        """The cut (...) with the best value of the metric: of equally good ones the highest."""
+        place = self.values(target).argmax(-1)[..., None]
+        pair = [np.take_along_axis(self.edges, place + k, -1)[..., 0] for k in (0, 1)]
         return np.asarray((pair[0] + pair[1]) / 2)

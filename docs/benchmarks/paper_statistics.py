@@ -25,23 +25,40 @@ DECISIONS = ("half", "tuned", "fixed")
 Array = NDArray[np.float64]
 
 
-def read(path: Path) -> tuple[pd.DataFrame, list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows of a results file, its facts, and the units that ended. Of equal rows, the last."""
-    rows, facts, ended = [], [], []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue  # torn
-        if "facts" in record:
-            facts.append(record["facts"])
-        elif "ended" in record:
-            ended.append(record)
-        else:
-            rows.append(record)
-    frame = pd.DataFrame(rows)
-    names = ["part", "set", "model", "fold", "loss", "target", "batch"]
-    return frame.drop_duplicates([n for n in names if n in frame], keep="last"), facts, ended
+@dataclass(frozen=True)
+class Results:
+    """What a results file holds: each run's facts, and the units that it has whole.
+
+    A unit's rows stand before the line that says that it ended, which counts them. What a killed
+    run left torn is passed over.
+    """
+
+    facts: list[dict[str, Any]]
+    ended: list[dict[str, Any]]
+    rows: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, path: Path) -> Results:
+        found, waiting = cls([], [], []), list[dict[str, Any]]()
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if "facts" in record:
+                found.facts.append(record["facts"])
+            elif "ended" not in record:
+                waiting.append(record)
+                continue
+            elif record["rows"] == len(waiting):
+                found.ended.append(record)
+                found.rows.extend(waiting)
+            waiting = []
+        return found
+
+    def frame(self) -> pd.DataFrame:
+        """The rows; no unit is there twice."""
+        return pd.DataFrame(self.rows, columns=None if self.rows else ["part", "model"])
 
 
 def valued(rows: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +79,7 @@ def by_set(rows: pd.DataFrame, arms: Sequence[tuple[str, str, str]]) -> pd.DataF
     """Means over folds: a line for each set and target, a column for each arm (name, loss,
     decision).
 
-    Only sets that all arms have with as many folds are kept.
+    Only sets that all arms have are kept.
     """
     columns = {}
     for name, loss, decision in arms:

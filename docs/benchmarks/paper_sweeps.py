@@ -15,13 +15,13 @@ import paper_sets
 import torch
 from numpy.typing import NDArray
 from paper_losses import LOSSES, Column, Loss
-from paper_runs import MODELS, Settings, Split, Stage, Unit, losses, table, units
+from paper_runs import CALLS, MODELS, Settings, Split, Stage, Unit, losses, table, units
 from paper_scores import counted
 from paper_training import Model
 from torch import Tensor
 
 LS = (2, 4, 7, 10, 15, 20, 28, 40, 55, 73, 90, 110)
-SHARES = (0.025, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the training rows, in a batch
+SHARES = (0.025, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the training rows, in a batch: exactly
 IN_BATCHES = ("BCE", "weighted BCE", "AnyLoss", "metricc", "metricc, skip")
 POINTS = 40  # of a training curve
 CURVES = ("synthetic", "wdbc_357_36", "yeast4", "page_blocks0")
@@ -123,4 +123,8 @@ def sweep_units(part: str, sets: Sequence[paper_sets.Set], base: Settings) -> li
     steps = tuple((model, count // 2) for model, count in base.steps)
     small = representatives(sets, 1100)
     made = [replace(settings, batch=share, steps=steps) for share in SHARES]
-    return [unit for each in made for unit in units(part, ("MLP",), small, each)]
+    return [
+        Unit(part, "MLP", (one.name,), each, float(one.rows + CALLS))
+        for each in made
+        for one in small
+    ]

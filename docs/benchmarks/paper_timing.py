@@ -1,7 +1,8 @@
 """The time of an epoch of single trainings, one after the other, relative to BCE.
 
-An epoch is one step of the SLP, on all rows, and a pass over the rows of the MLP. The models are
-torch's own modules, the losses the binary ones that a user would take; the arms are interleaved.
+An epoch is one step of the SLP, on all rows, and a pass over the rows of the MLP, in batches. The
+models are torch's own modules, the losses the binary ones that a user would take; the arms are
+interleaved.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Any
 
 import paper_sets
 import torch
-from paper_losses import single
+from paper_losses import FIRST, single
 from paper_runs import MODELS, Split, Stage, Unit, batch_size, losses
 from paper_training import BETAS, EPSILON, HIDDEN, MOMENTUM, TINY
 from torch import Tensor, nn
 
 SETS = ("ecoli3", "yeast4", "page_blocks0")
-ROUNDS, STEPS = 15, 20  # a round has so many steps: an epoch of the MLP
+ROUNDS, EPOCHS = 15, 20  # a round has so many epochs of the SLP, one of the MLP
 
 
 def network(model: str, features: int) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -51,23 +52,24 @@ def timed(unit: Unit) -> list[dict[str, Any]]:
         part = Stage.of([split], "outer", unit.settings.seed).rows
         x, y = part.x[0, : part.sizes[0]], part.y[0, : part.sizes[0]]
         if unit.model == "MLP":
-            size = max(2, batch_size(len(split.y), unit.settings.batch))
-            parts = list(zip(torch.split(x, size), torch.split(y, size), strict=True))[:STEPS]
+            size = batch_size(len(split.y), unit.settings)
+            parts = list(zip(torch.split(x, size), torch.split(y, size), strict=True))
         else:
-            parts = [(x, y)] * STEPS
-        epochs = 1 if unit.model == "MLP" else STEPS
+            parts = [(x, y)] * EPOCHS
+        fifth = round(1 / FIRST)  # of the steps are the first phase's, for losses that have two
+        epochs = 1 if unit.model == "MLP" else EPOCHS
         arms = {
-            (loss.name, target): single(loss, target, float(part.pos_weight[0]))[1]
+            (loss.name, target): single(loss, target, float(part.pos_weight[0]))
             for loss in losses(unit.model)
             for target in (unit.settings.targets if loss.aims else ("",))
         }
         took: dict[tuple[str, str], list[float]] = {arm: [] for arm in arms}
         made = {arm: network(unit.model, x.shape[1]) for arm in arms}
         for _ in range(ROUNDS):
-            for arm, rule in arms.items():
+            for arm, (early, late) in arms.items():
                 begin = time.perf_counter()
-                for rows_x, rows_y in parts:
-                    step(made[arm], rule, rows_x, rows_y)
+                for at, (rows_x, rows_y) in enumerate(parts):
+                    step(made[arm], late if at % fifth else early, rows_x, rows_y)
                 took[arm].append((time.perf_counter() - begin) / epochs)
         for (loss, target), seconds in took.items():
             facts = {"part": unit.part, "set": name, "model": unit.model, "loss": loss}

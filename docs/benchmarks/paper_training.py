@@ -85,7 +85,7 @@ class Slp:
         rates: Tensor,
         steps: int,
         watch: Watch | None = None,
-    ) -> Gradients:
+    ) -> None:
         """Gradient descent on all rows at once, at the rates (G, K)."""
         gradients = Gradients(columns, rows.pos_weight)
         x, weight = self.extended(rows.x), rows.weight
@@ -96,14 +96,10 @@ class Slp:
                 watch(step, z, self)
             slope = gradients(z, rows.y, weight, early=step < FIRST * steps)
             self.theta -= rates[..., None] * torch.bmm(slope.transpose(0, 1), x)
-        return gradients
 
 
 class Mlp:
     """Dense(2), BatchNorm, sigmoid, Dense(1), by Adam; its output is a logit.
-
-    The paper's listing takes the output itself for a probability, which BCE has no value for
-    outside [0, 1]; here all losses have a sigmoid after it, and MSE is that of probabilities.
 
     The first layer starts from He's normal numbers, the second from Glorot's uniform ones, as in
     the paper's code; a group's models start from the same. The bias of the first layer, which
@@ -159,7 +155,7 @@ class Mlp:
         steps: int,
         batch: int,
         watch: Watch | None = None,
-    ) -> Gradients:
+    ) -> None:
         """Adam on batches of `batch` rows, at the rates (G, K).
 
         An epoch leaves out the rows that fill no batch.
@@ -180,7 +176,6 @@ class Mlp:
                 size = (square / (1 - BETAS[1] ** (step + 1))).sqrt_().add_(TINY)
                 theta.sub_(mean.div(size).mul_(rates / (1 - BETAS[0] ** (step + 1))))
         self.theta = theta.detach()
-        return gradients
 
 
 def batches(rows: Rows, batch: int, steps: int) -> Iterator[Tensor]:
