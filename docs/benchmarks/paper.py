@@ -97,14 +97,14 @@ def key(unit: Unit) -> str:
 def ended(output: Path, quick: bool) -> set[str]:
     """The keys of the units that the results file has whole.
 
-    Raises click.ClickException where the file's losses, rates or sets are not this program's.
+    Raises click.UsageError where the file's losses, rates or sets are not this program's.
     """
     if not output.exists():
         return set()
     found = Results.of(output)
     if any(facts["experiment"] != experiment(quick) for facts in found.facts):
         words = "has rows of other losses, rates or sets: give --output another name"
-        raise click.ClickException(f"{output} {words}")
+        raise click.UsageError(f"{output} {words}")
     return {json.dumps(end["ended"]) for end in found.ended}
 
 
@@ -199,6 +199,12 @@ def named(output: Path | None, quick: bool) -> Path:
     return output or Path("paper-quick.jsonl" if quick else "paper.jsonl")
 
 
+def there(output: Path | None, quick: bool) -> Path:
+    if not (path := named(output, quick)).exists():
+        raise click.UsageError(f"{path} does not exist: `run` writes it")
+    return path
+
+
 @click.group()
 def main() -> None:
     """AnyLoss's experiment, run again with metricc's losses on real data sets."""
@@ -222,7 +228,7 @@ def run(
             todo = [u for part in parts or PARTS for u in work(part, quick) if key(u) not in done]
             failed = run_all(todo, jobs, output, facts(quick)) if todo else []
     except Timeout:
-        raise click.ClickException(f"another run writes to {output}") from None
+        raise click.UsageError(f"another run writes to {output}") from None
     click.echo(report(output, pictures))
     if failed:
         raise click.ClickException("these units failed, run again:\n" + "\n".join(failed))
@@ -234,7 +240,7 @@ def run(
 @PICTURES
 def report_only(quick: bool, output: Path | None, pictures: Path | None) -> None:
     """Print the tables of a results file, and draw its pictures."""
-    click.echo(report(named(output, quick), pictures))
+    click.echo(report(there(output, quick), pictures))
 
 
 @main.command("values")
@@ -242,7 +248,7 @@ def report_only(quick: bool, output: Path | None, pictures: Path | None) -> None
 @RESULTS
 def values_only(quick: bool, output: Path | None) -> None:
     """Print the means over folds of every set, target and loss, as CSV."""
-    click.echo(values(named(output, quick)), nl=False)
+    click.echo(values(there(output, quick)), nl=False)
 
 
 @main.command()

@@ -257,3 +257,14 @@ def single(loss: Loss, target: str | None, pos_weight: float = 1.0) -> tuple[Rul
 def one(formula: str, surrogate: str) -> Callable[..., nn.Module]:
     made: Callable[..., nn.Module] = metricc.compile(formula, surrogate=surrogate).loss
     return made
+
+
+def built(target: str) -> nn.Module:
+    """The default with its kernel and node compiled, under a name (a file) of its own.
+
+    Raises metricc.MetriccError without a C compiler.
+    """
+    m = metricc.compile(target, name=f"built_{target}")
+    m.build(node=True)
+    loss: nn.Module = m.loss()
+    return loss

@@ -21,7 +21,6 @@ mpl.use("agg")
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-SHOWN = ("AnyLoss", "metricc", "metricc, skip", "BCE, then metricc", "BCE, tuned threshold")
 IN_CURVES = ("BCE", "weighted BCE", "soft", "metricc", "AnyLoss")
 
 
@@ -41,6 +40,9 @@ def win_rates(reports: dict[str, Report]) -> Figure:
             ax.axvline(0.5, color="black", linewidth=0.8)
             ax.set(title=f"{model}: wins against {other}", xlim=(0, 1), yticks=range(len(names)))
             ax.set_yticklabels(names, fontsize=8)
+            ax.set_xlabel(
+                f"share of {len(made.values.loc['f1'])} sets; ties count half", fontsize=8
+            )
     axes[0, 1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -60,6 +62,7 @@ def rank_lines(reports: dict[str, Report]) -> Figure:
             f"critical difference {width:.1f}", (order.iloc[0], -1.1), fontsize=8, va="bottom"
         )
         ax.set(title=f"{model}: average rank for F1", yticks=[], xlim=(1, len(order) + 2))
+        ax.set_xlabel(f"rank over {len(families)} families; 1 is best", fontsize=8)
         ax.invert_yaxis()
     return figure
 
@@ -73,7 +76,8 @@ def gains(reports: dict[str, Report]) -> Figure:
         for name in ("metricc", "AnyLoss", "BCE, tuned threshold"):
             ax.plot(share, table[name] - table["BCE"], ".", label=name, alpha=0.7)
         ax.axhline(0, color="black", linewidth=0.8)
-        ax.set(title=f"{model}: F1 less BCE's", xlabel="share of the minority", xscale="log")
+        ax.set(title=f"{model}: F1 at 1/2 less BCE's, each set", xscale="log")
+        ax.set_xlabel("share of the minority")
         ax.legend(fontsize=7)
     return figure
 
@@ -92,6 +96,8 @@ def curves(rows: pd.DataFrame) -> Figure:
                     values = metric("f1", np.stack([np.asarray(c) for c in mine["curve"]]))
                     ax.plot(mine["steps"].iloc[0], values.mean(0), label=loss, linewidth=1)
             ax.set_title(f"{model}, {name}", fontsize=8)
+            ax.set_xlabel("step", fontsize=7)
+            ax.set_ylabel("F1, held-out folds", fontsize=7)
     axes[0, 0].legend(fontsize=6)
     return figure
 
@@ -108,15 +114,15 @@ def over_l(rows: pd.DataFrame) -> Figure:
         means = by.groupby("L")[["half", "one", "reach"]].mean()
         names = {
             "half": "F1",
-            "one": "one class",
-            "reach": "rows with a usable slope after a tenth",
+            "one": "folds with predictions of one class",
+            "reach": "rows with a usable slope, after a tenth of the steps",
         }
         for column, words in names.items():
             ax.plot(means.index, means[column], marker=".", label=words)
         for loss, decision, style in (("BCE", "half", ":"), (TUNED, "tuned", "--")):
             mean = here[here["loss"] == loss][decision].mean()
             ax.axhline(mean, linestyle=style, color="grey", label=f"F1 of {loss}")
-        ax.set(title=model, xlabel="L", xscale="log", ylim=(0, 1))
+        ax.set(title=model, xlabel="L", ylabel="F1, or share", xscale="log", ylim=(0, 1))
         ax.legend(fontsize=6)
     return figure
 

@@ -150,6 +150,13 @@ def ranks(values: pd.DataFrame) -> pd.Series:
     return values.round(6).rank(axis=1, ascending=False).mean().sort_values()
 
 
+def friedman(values: pd.DataFrame) -> float:
+    """The p of Friedman's test that all columns are alike; nan below three lines or columns."""
+    if min(values.shape) < 3:
+        return math.nan
+    return float(stats.friedmanchisquare(*(values[name] for name in values)).pvalue)
+
+
 def critical_difference(arms: int, families: int, level: float = 0.05) -> float:
     """Nemenyi's: average ranks of arms that differ by less are not told apart."""
     q = float(stats.studentized_range.ppf(1 - level, arms, np.inf)) / math.sqrt(2)

@@ -21,6 +21,7 @@ from paper_statistics import (
     compared,
     constant,
     critical_difference,
+    friedman,
     interval,
     ranks,
     wins,
@@ -151,22 +152,19 @@ class Report:
         """What is left of it beside weighted BCE and BCE with its cut tuned."""
         rest = [other for other in AGAINST[2:] if other in self.values]
         yield (
-            "Differences of means over families, 95 % intervals; at 1/2, and, in the last column, "
-            "with the loss's own cut tuned on the training part too:"
+            "Differences of means over families, 95 % intervals: at 1/2 minus the two baselines; "
+            "and both with cuts tuned on the training part, both with the rates that were chosen "
+            "at 1/2:"
         )
         cut = self.with_cuts_tuned()
         body = []
         for target, loss in self.metric_losses():
             families, tuned = self.of_families.loc[target], cut.loc[target]
-            row = [f"{HEADS[target]}, {loss}"]
-            row += [
-                mean_and_interval((families[loss] - families[other]).to_numpy()) for other in rest
-            ]
-            if TUNED_ARM in tuned:
-                row.append(mean_and_interval((tuned[loss] - tuned[TUNED_ARM]).to_numpy()))
-            body.append(row)
-        heads = [f"minus {other}" for other in rest]
-        heads += [f"tuned, minus {TUNED_ARM}"] if TUNED_ARM in rest else []
+            pairs = [(families[loss], families[other]) for other in rest]
+            pairs.append((tuned[loss], tuned["BCE"]))
+            each = [mean_and_interval((one - other).to_numpy()) for one, other in pairs]
+            body.append([f"{HEADS[target]}, {loss}", *each])
+        heads = [*(f"minus {other}" for other in rest), "both cuts tuned, minus BCE"]
         yield markdown(["target, loss", *heads], body)
 
     def metric_losses(self) -> Iterator[tuple[str, str]]:
@@ -181,7 +179,10 @@ class Report:
 
     def tuned(self) -> Iterator[str]:
         targets, cut = self.targets(), self.with_cuts_tuned()
-        yield "Every loss with its cut tuned on the training part, means over families:"
+        yield (
+            "Every loss with its cut tuned on the training part, means over families. Rates were "
+            f'chosen at 1/2, those of "{TUNED_ARM}" at the tuned cut:'
+        )
         body = [[name, *(f"{cut.loc[t, name].mean():.3f}" for t in targets)] for name in cut]
         yield markdown(["loss", *(HEADS[t] for t in targets)], body)
 
@@ -199,8 +200,9 @@ class Report:
     def pairs(self, target: str) -> Iterator[str]:
         yield (
             f"{HEADS[target]}: the first minus the second, mean over families, 95 % interval; "
-            f"w/t/l of sets and of families (a tie: under {TIE}); p of Wilcoxon's signed-rank; "
-            f"the Bayesian sign test's probabilities of better, the same within {ROPE}, worse:"
+            f"w/t/l of sets and of families (a tie: under {TIE}); p of Wilcoxon's signed-rank, not "
+            "corrected for the number of pairs; the Bayesian sign test's probabilities of better, "
+            f"the same within {ROPE}, worse:"
         )
         names, body = [name for name, *_ in self.arms], []
         sets, families = self.values.loc[target], self.of_families.loc[target]
@@ -212,28 +214,45 @@ class Report:
                 c = compared(*pair)
                 chances = " ".join(f"{v:.2f}" for v in (c.better, c.same, c.worse))
                 row = [f"{first} − {second}", f"{c.mean:+.3f} ({c.low:+.3f} to {c.high:+.3f})"]
-                body.append([*row, slashed(c.sets), slashed(c.families), f"{c.p:.3f}", chances])
+                body.append(
+                    [
+                        *row,
+                        slashed(c.sets),
+                        slashed(c.families),
+                        f"{c.p:.3f}" if c.p >= 0.001 else "<0.001",
+                        chances,
+                    ]
+                )
         yield markdown(["pair", "difference", "sets", "families", "p", "better same worse"], body)
 
     def bands(self, target: str) -> Iterator[str]:
-        yield (
-            f"{HEADS[target]} by the minority's share: the number of sets and families, then each "
-            "loss minus BCE at 1/2 and minus BCE with the tuned threshold, means over families:"
-        )
-        values, names = self.values.loc[target], [name for name, *_ in self.arms]
+        values = self.values.loc[target]
         share = values.index.map({name: s.share for name, s in self.sets.items()}).to_numpy(float)
-        body, heads = [], []
-        for name in (n for n in (*AGAINST, *AIMED) if n in names and n != "BCE"):
-            row, heads = [name], ["loss"]
-            for low, high in BANDS:
-                mine = values[(share >= low) & (share < high)]
-                count = len({self.families[n] for n in mine.index})
-                heads.append(f"{low:.0%} to {min(high, 0.5):.0%} ({len(mine)}, {count})")
-                grouped = mine.groupby(mine.index.map(self.families)).mean()
-                pair = [(grouped[name] - grouped[other]).mean() for other in ("BCE", TUNED_ARM)]
-                row.append(" ".join(f"{v:+.3f}" for v in pair) if len(mine) else "-")
-            body.append(row)
-        yield markdown(heads, body)
+        parts = [values[(share >= low) & (share < high)] for low, high in BANDS]
+        grouped = [part.groupby(part.index.map(self.families)).mean() for part in parts]
+        heads = [
+            f"{low:.0%} to {min(high, 0.5):.0%} ({len(part)}, {len(families)})"
+            for (low, high), part, families in zip(BANDS, parts, grouped, strict=True)
+        ]
+        for other in ("BCE", TUNED_ARM):
+            if other not in values:
+                continue
+            yield (
+                f"{HEADS[target]} by the minority's share (sets, families): minus {other}, means "
+                "over families, 95 % intervals:"
+            )
+            names = [n for n in (*AGAINST, *AIMED) if n in values and n != other]
+            body = [
+                [
+                    name,
+                    *(
+                        mean_and_interval((f[name] - f[other]).to_numpy()) if len(f) else "-"
+                        for f in grouped
+                    ),
+                ]
+                for name in names
+            ]
+            yield markdown(["loss", *heads], body)
 
     def ranked(self) -> Iterator[str]:
         targets = self.targets()
@@ -242,9 +261,12 @@ class Report:
         difference = critical_difference(len(self.arms), count)
         yield (
             f"Average ranks over {count} families, 1 is best; differences under {difference:.2f} "
-            "(Nemenyi's, 5 %) are not told apart:"
+            "(Nemenyi's, 5 %) are not told apart. The last line is the p of Friedman's test that "
+            "all are alike:"
         )
         body = [[name, *(f"{each[t][name]:.2f}" for t in targets)] for name, *_ in self.arms]
+        alike = [friedman(self.of_families.loc[t]) for t in targets]
+        body.append(["p", *(f"{p:.3f}" if p >= 0.001 else "<0.001" for p in alike)])
         yield markdown(["loss", *(HEADS[t] for t in targets)], body)
 
     def cross(self, target: str = "f1") -> Iterator[str]:

@@ -1,22 +1,25 @@
 """The time of an epoch of single trainings, one after the other, relative to BCE.
 
 An epoch is one step of the SLP, on all rows, and a pass over the rows of the MLP, in batches. The
-models are torch's own modules, the losses the binary ones that a user would take; the arms are
-interleaved.
+models are torch's own modules, the losses the binary ones that a user would take, and the default
+with a built kernel besides; the arms are interleaved.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
+from contextlib import suppress
 from typing import Any
 
 import paper_sets
 import torch
-from paper_losses import FIRST, single
+from paper_losses import FIRST, built, single
 from paper_runs import MODELS, Split, Stage, Unit, batch_size, losses
 from paper_training import BETAS, EPSILON, HIDDEN, MOMENTUM, TINY
 from torch import Tensor, nn
+
+import metricc
 
 SETS = ("ecoli3", "yeast4", "page_blocks0")
 ROUNDS, EPOCHS = 15, 20  # a round has so many epochs of the SLP, one of the MLP
@@ -63,13 +66,17 @@ def timed(unit: Unit) -> list[dict[str, Any]]:
             for loss in losses(unit.model)
             for target in (unit.settings.targets if loss.aims else ("",))
         }
+        with suppress(metricc.MetriccError):  # no C compiler
+            for target in unit.settings.targets:
+                made = built(target)
+                arms["metricc, built", target] = made, made
         took: dict[tuple[str, str], list[float]] = {arm: [] for arm in arms}
-        made = {arm: network(unit.model, x.shape[1]) for arm in arms}
+        networks = {arm: network(unit.model, x.shape[1]) for arm in arms}
         for _ in range(ROUNDS):
             for arm, (early, late) in arms.items():
                 begin = time.perf_counter()
                 for at, (rows_x, rows_y) in enumerate(parts):
-                    step(made[arm], late if at % fifth else early, rows_x, rows_y)
+                    step(networks[arm], late if at % fifth else early, rows_x, rows_y)
                 took[arm].append((time.perf_counter() - begin) / epochs)
         for (loss, target), seconds in took.items():
             facts = {"part": unit.part, "set": name, "model": unit.model, "loss": loss}
