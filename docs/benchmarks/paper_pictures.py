@@ -24,6 +24,10 @@ from matplotlib.figure import Figure
 IN_CURVES = ("BCE", "weighted BCE", "soft", "metricc", "AnyLoss")
 
 
+def of_models(rows: pd.DataFrame) -> list[str]:
+    return [model for model in MODELS if (rows["model"] == model).any()]
+
+
 def win_rates(reports: dict[str, Report]) -> Figure:
     """The share of sets won against BCE at 1/2 and against tuned BCE, ties as half."""
     figure, axes = plt.subplots(len(reports), 2, figsize=(9, 3 * len(reports)), squeeze=False)
@@ -62,6 +66,7 @@ def rank_lines(reports: dict[str, Report]) -> Figure:
             f"critical difference {width:.1f}", (order.iloc[0], -1.1), fontsize=8, va="bottom"
         )
         ax.set(title=f"{model}: average rank for F1", yticks=[], xlim=(1, len(order) + 2))
+        ax.set_ylim(-2.2, len(order))
         ax.set_xlabel(f"rank over {len(families)} families; 1 is best", fontsize=8)
         ax.invert_yaxis()
     return figure
@@ -84,7 +89,7 @@ def gains(reports: dict[str, Report]) -> Figure:
 
 def curves(rows: pd.DataFrame) -> Figure:
     """F1 of the held-out folds during training, mean over folds."""
-    sets, models = list(dict.fromkeys(rows["set"])), list(dict.fromkeys(rows["model"]))
+    sets, models = list(dict.fromkeys(rows["set"])), of_models(rows)
     size = (3.2 * len(sets), 2.6 * len(models))
     figure, axes = plt.subplots(len(models), len(sets), figsize=size, squeeze=False)
     for line, model in zip(axes, models, strict=True):
@@ -104,7 +109,7 @@ def curves(rows: pd.DataFrame) -> Figure:
 
 def over_l(rows: pd.DataFrame) -> Figure:
     """F1, one-class predictions and the gradient's reach by L."""
-    models = list(dict.fromkeys(rows["model"]))
+    models = of_models(rows)
     figure, axes = plt.subplots(1, len(models), figsize=(5 * len(models), 3.5), squeeze=False)
     for ax, model in zip(axes[0], models, strict=True):
         here = rows[rows["model"] == model]
@@ -134,8 +139,7 @@ def figures(path: Path) -> Iterator[tuple[str, Figure]]:
         return
     trained = valued(trained)
     table, sets = trained[trained["part"] == "table"], paper_sets.listed()
-    models = [m for m in MODELS if (table["model"] == m).any()]
-    reports = {m: Report(table[table["model"] == m], sets) for m in models}
+    reports = {m: Report(table[table["model"] == m], sets) for m in of_models(table)}
     if reports:
         yield "wins", win_rates(reports)
         if all("f1" in made.targets() for made in reports.values()):
