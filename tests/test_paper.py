@@ -485,6 +485,17 @@ def test_sweeps_take_one_set_of_a_family(paper):
     assert all(s.group == "real" and 300 <= s.rows < 2500 for s in found)
 
 
+def test_the_findings_show_rows_of_the_results():
+    """Every line of a table with numbers in docs/paper.md stands in docs/paper-results.md."""
+    docs = PROGRAMS.parent
+    results = set((docs / "paper-results.md").read_text(encoding="utf-8").splitlines())
+    lines = (docs / "paper.md").read_text(encoding="utf-8").splitlines()
+    begin = lines.index("| claim | here |")
+    claims = {line for line in lines[begin:] if line.startswith("| ") and line.count("|") == 3}
+    shown = [line for line in lines if line.startswith("| ") and line not in claims]
+    assert len(shown) > 60 and not set(shown) - results
+
+
 def test_comparisons_follow_their_definitions(paper):
     for name in ("baycomp", "pandas"):
         pytest.importorskip(name)
