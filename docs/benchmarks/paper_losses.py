@@ -25,6 +25,7 @@ ANYLOSS = 73.0  # the paper's L
 DEFAULT = 10.0  # metricc's
 FIRST = 0.2  # the share of the steps that "then" spends on BCE
 HALF = 0.5  # the share of BCE in "mixed"
+SKIP = ", skip"  # ends the names of the default's variants without a rule for absent classes
 GAMMA = 2.0  # of the focal loss
 Rule = Callable[[Tensor, Tensor], Tensor]
 
@@ -66,7 +67,8 @@ LOSSES = {
         Loss("metricc", "metric", "amplified", DEFAULT),
         Loss("BCE, then metricc", "then", "amplified", DEFAULT),
         Loss("BCE + metricc", "mixed", "amplified", DEFAULT),
-        Loss("metricc, skip", "metric", "amplified", DEFAULT, "skip"),
+        Loss("metricc" + SKIP, "metric", "amplified", DEFAULT, "skip"),
+        Loss("BCE, then metricc" + SKIP, "then", "amplified", DEFAULT, "skip"),
     )
 }
 

@@ -113,7 +113,7 @@ def over_l(rows: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, len(models), figsize=(5 * len(models), 3.5), squeeze=False)
     for ax, model in zip(axes[0], models, strict=True):
         here = rows[rows["model"] == model]
-        steep = here[here["loss"].str.startswith("L=")]
+        steep = here[here["loss"].str.fullmatch(r"L=\d+")]
         by = steep.assign(L=steep["loss"].str[2:].astype(float), one=constant(steep, "counts_half"))
         by = by.assign(reach=[r[1] for r in by["reach"]])
         means = by.groupby("L")[["half", "one", "reach"]].mean()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import paper_sets
+from paper_losses import SKIP
 from paper_runs import MODELS, TUNED
 from paper_scores import HEADS, TARGETS
 from paper_statistics import Results, by_set, constant, valued
@@ -37,22 +38,22 @@ def paper_sets_table(rows: pd.DataFrame, sets: Sequence[paper_sets.Set]) -> Iter
 
 def sweep_over_l(rows: pd.DataFrame) -> Iterator[str]:
     """F1 by L, where training collapses, and the gradient's reach."""
+    means = rows.groupby(["loss", "set"])["half"].mean()
     body = []
-    order = list(dict.fromkeys(rows["loss"]))
-    steep = sorted((n for n in order if n.startswith("L=")), key=lambda n: float(n[2:]))
-    default = rows[rows["loss"] == DEFAULT_L].groupby("set")["half"].mean()
-    for name in ("BCE", TUNED, "soft", *steep):
+    steep = [n for n in dict.fromkeys(rows["loss"]) if n not in ("BCE", TUNED)]
+    for name in ("BCE", TUNED, *sorted(steep, key=lambda n: n.endswith(SKIP))):
         mine = rows[rows["loss"] == name]
-        if mine.empty:
-            continue
         decision = "tuned" if name == TUNED else "half"
         row = [name]
         for kind in (decision, "fixed"):
             known = name != TUNED or kind != "fixed"  # the paper tunes no cut
             row.append(f"{mine[kind].mean():.3f}" if known else "")
             row.append(f"{constant(mine, 'counts_' + kind).mean():.1%}" if known else "")
+        default = DEFAULT_L + (SKIP if name.endswith(SKIP) else "")
         of_sets = mine.groupby("set")[decision].mean()
-        row.append(mean_and_interval((of_sets - default).to_numpy()) if name != DEFAULT_L else "")
+        row.append(
+            mean_and_interval((of_sets - means[default]).to_numpy()) if name != default else ""
+        )
         shares = [s for s in mine["reach"] if s and None not in s]
         each = np.mean(np.array(shares, dtype=float), axis=0) if shares else []
         body.append([*row, " ".join(f"{v:.0%}" for v in each)])
@@ -60,11 +61,10 @@ def sweep_over_l(rows: pd.DataFrame) -> Iterator[str]:
     heads.append("reach")
     yield (
         f"F1 at 1/2 ({TUNED}: at the tuned cut), the share of folds whose predictions are all of "
-        "one class, both again with the "
-        f"paper's rate; F1 minus that of {DEFAULT_L}, the default, mean and 95 % interval over "
-        "sets; and the share of a step's rows (SLP: all, MLP: a batch) where the surrogate's slope "
-        f"is at least {USABLE:.0%} of its own largest, at the start, after a tenth of the steps, "
-        "at the end:"
+        f"one class, both again with the paper's rate; F1 minus that of {DEFAULT_L} with the same "
+        "rule for batches without positives, mean and 95 % interval over sets; and the share of a "
+        "step's rows (SLP: all, MLP: a batch) where the surrogate's slope is at least "
+        f"{USABLE:.0%} of its own largest, at the start, after a tenth of the steps, at the end:"
     )
     yield markdown(heads, body)
 

@@ -14,7 +14,7 @@ import numpy as np
 import paper_sets
 import torch
 from numpy.typing import NDArray
-from paper_losses import LOSSES, Column, Loss
+from paper_losses import LOSSES, SKIP, Column, Loss
 from paper_runs import CALLS, MODELS, Settings, Split, Stage, Unit, losses, table, units
 from paper_scores import counted
 from paper_training import Model
@@ -97,9 +97,16 @@ class Curve:
 
 
 def over_l(unit: Unit) -> list[dict[str, Any]]:
-    """The table's rows for BCE, the soft metric and every L, with the gradient's reach."""
-    steep = [Loss(f"L={L}", "metric", "amplified", float(L)) for L in LS]
-    return table(unit, [LOSSES["BCE"], LOSSES["soft"], *steep], Reach())
+    """The table's rows for BCE, the soft metric and every L, with the gradient's reach.
+
+    In mini-batches with either rule for batches without positives.
+    """
+    rules = {"": "diagonal"} | ({SKIP: "skip"} if unit.model == "MLP" else {})
+    losses = [LOSSES["BCE"]]
+    for end, absent in rules.items():
+        losses.append(Loss("soft" + end, "metric", "soft", absent=absent))
+        losses += [Loss(f"L={L}{end}", "metric", "amplified", float(L), absent) for L in LS]
+    return table(unit, losses, Reach())
 
 
 def over_batches(unit: Unit) -> list[dict[str, Any]]:

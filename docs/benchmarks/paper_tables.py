@@ -27,14 +27,16 @@ from paper_statistics import (
     wins,
 )
 
+THEN = ("BCE, then metricc", "BCE, then metricc, skip")
 Arm = tuple[str, str, str]  # its name, the loss, the decision
 ARMS: tuple[Arm, ...] = (
     *((name, name, "half") for name in ("MSE", "Brier", "BCE", "weighted BCE", "focal")),
     ("BCE, tuned threshold", TUNED, "tuned"),
     *((name, name, "half") for name in ("SOL", "soft", "AnyLoss", "metricc", "metricc, skip")),
-    *((name, name, "half") for name in ("BCE, then metricc", "BCE + metricc")),
+    *((name, name, "half") for name in THEN),
+    ("BCE + metricc", "BCE + metricc", "half"),
 )
-AIMED = ("AnyLoss", "SOL", "soft", "metricc", "metricc, skip", "BCE, then metricc", "BCE + metricc")
+AIMED = ("AnyLoss", "SOL", "soft", "metricc", "metricc, skip", *THEN, "BCE + metricc")
 AGAINST = ("MSE", "BCE", "weighted BCE", "BCE, tuned threshold")
 MAIN = ("f1", "gmean", "balanced_accuracy", "mcc")
 DEFAULT = "metricc"
