@@ -342,16 +342,24 @@ def test_a_small_run_gives_rows_and_a_report(paper, tmp_path, monkeypatch):
     for row in rows:
         assert sum(row["half"]) == sum(row["tuned"]) == sum(row["fixed"])
         assert row["half"][0] + row["half"][1] == row["tuned"][0] + row["tuned"][1]
-    path = tmp_path / "rows.jsonl"
-    path.write_text(whole(rows) + '{"part": "tab')
-    report = importlib.import_module("paper_report").report(path)
+    results = results_of(FACTS + whole(rows) + '{"part": "tab', tmp_path)
+    report = importlib.import_module("paper_report").report(results)
     assert "metricc − BCE, tuned threshold" in report and "2 sets, and over 2 families" in report
 
 
-def whole(rows):
+FACTS = json.dumps({"facts": {"experiment": "x"}}) + "\n"
+
+
+def whole(rows, key=()):
     """The lines of a unit that ended."""
-    end = {"ended": [], "rows": len(rows), "seconds": 1.0, "cpu": 1.0}
+    end = {"ended": key, "rows": len(rows), "seconds": 1.0, "cpu": 1.0}
     return "".join(json.dumps(line) + "\n" for line in (*rows, end))
+
+
+def results_of(text, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(text)
+    return importlib.import_module("paper_statistics").Results.of(path)
 
 
 def synthetic(losses, sets, folds=2):
@@ -376,11 +384,11 @@ def test_statistics_and_tables_of_made_up_rows(paper, tmp_path):
     report = importlib.import_module("paper_report")
     sets = [s.name for s in paper.sets.listed()][:12]
     losses = ("MSE", "BCE", "BCE, tuned", "AnyLoss", "metricc")
-    path = tmp_path / "rows.jsonl"
     made = list(synthetic(losses, sets))
     lost = whole(made[:7]).splitlines(True)[1:]  # a line of it was torn: it does not count
-    path.write_text("".join([*lost, whole(made), *lost[:3], '{"torn"']))
-    results = statistics.Results.of(path)
+    twice = [whole(made), whole(made)]
+    text = "".join([FACTS, *lost, *twice, *lost[:3], "[1, 2]\n", '{"torn"'])
+    results = results_of(text, tmp_path)
     rows = results.frame()
     assert len(rows) == len(made) and len(results.ended) == 1
     frame = statistics.valued(rows[rows["model"] == "SLP"])
@@ -395,7 +403,8 @@ def test_statistics_and_tables_of_made_up_rows(paper, tmp_path):
         np.mean([values.loc[("f1", n), "BCE"] for n in mine])
     )
     assert statistics.wins(np.array([0.1, 0.0, 0.0004, -0.2])) == (1, 2, 1)
-    text = report.report(path, tmp_path / "pictures")
+    text = report.report(results)
+    importlib.import_module("paper_pictures").draw(results, tmp_path)
     assert f"{HEAD} 12 sets" in text
     # The losses find 4 to 8 positives of 10; which loss finds how many turns from set to set.
     tp = {loss: np.array([4 + (i + s) % 5 for s in range(12)]) for i, loss in enumerate(losses)}
@@ -407,12 +416,12 @@ def test_statistics_and_tables_of_made_up_rows(paper, tmp_path):
     lines = [x.split("|") for x in text.splitlines() if x.startswith("| F1, AnyLoss ")]
     assert lines[0][4].strip() == "83% (85/7/10)"  # the paper's own
     assert lines[1][-2].strip() == "+0.000 (+0.000 to +0.000)"  # all cuts tuned: all alike
-    table = report.values(path).splitlines()
+    table = report.means_of_sets(results).splitlines()
     assert table[0] == 'model,target,set,MSE,BCE,"BCE, tuned threshold",AnyLoss,metricc'
     line = next(x for x in table if x.startswith(f"SLP,f1,{sets[0]},")).split(",")
     expected = [2 * t / (t + 10 + 5) for t in (4, 5, 9, 7, 8)]
     assert [float(v) for v in line[3:]] == pytest.approx(expected, abs=1e-5)
-    names = {p.name for p in (tmp_path / "pictures").iterdir()}
+    names = {p.name for p in tmp_path.glob("*.svg")}
     assert names == {"paper_wins.svg", "paper_ranks.svg", "paper_gains.svg"}
 
 
@@ -428,7 +437,7 @@ def test_a_results_file_of_another_experiment_is_refused(paper, tmp_path):
     unit = paper.runs.Unit("L", "SLP", ("bupa",), program.QUICK)
     known = {"ended": json.loads(program.key(unit)), "rows": 1, "seconds": 1.0, "cpu": 1.0}
     facts = json.dumps({"facts": {"experiment": program.experiment(quick=True)}}) + "\n"
-    row = json.dumps({"part": "L"}) + "\n"
+    row = json.dumps({"part": "L", "model": "SLP"}) + "\n"
     path.write_text(facts + row[:5] + "\n" + row + json.dumps(known) + "\n" + row[:9])
     assert program.ended(path, quick=True) == {program.key(unit)}
     path.write_text(facts + row + json.dumps(known | {"rows": 2}) + "\n")  # a row was lost
@@ -442,6 +451,16 @@ def test_a_results_file_of_another_experiment_is_refused(paper, tmp_path):
     assert path.read_text() == before
     found = CliRunner().invoke(program.main, ["report", "--output", str(tmp_path / "none.jsonl")])
     assert found.exit_code == 2 and "does not exist" in found.output
+    for content in (b"[project]\n", b"5\n", b'{"facts": {}}\n', b"\xb6\xb6"):
+        path.write_bytes(content)
+        for command in ("run", "report"):
+            found = CliRunner().invoke(program.main, [command, "--output", str(path)])
+            assert found.exit_code == 2 and "give --output another name" in found.output, content
+        assert path.read_bytes() == content
+    for option in ("--output", "--tables", "--values", "--pictures"):
+        under = str(path / "x")
+        found = CliRunner().invoke(program.main, ["run", "--quick", option, under])
+        assert found.exit_code == 2 and "cannot be a folder" in found.output, option
 
 
 def test_reach_is_the_share_of_usable_slopes(paper):
@@ -549,13 +568,16 @@ def test_quick_runs_and_resumes(tmp_path):
         "--output",
         str(output),
     ]
-    command += ["--pictures", str(tmp_path)]
+    command += ["--pictures", str(tmp_path), "--values", str(tmp_path / "values.csv")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-2000:]
     for words in ("## SLP", "## MLP", "### L, MLP", "size of the batch", "## Time", "one class"):
         assert words in done.stdout
     before = output.read_text()
-    again = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert again.stdout == done.stdout and output.read_text() == before
+    tables = tmp_path / "tables.md"
+    command += ["--tables", str(tables)]
+    subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    assert tables.read_text() == done.stdout.removesuffix("\n") and output.read_text() == before
+    assert (tmp_path / "values.csv").read_text().startswith("model,target,set,MSE,")
     for name in ("wins", "ranks", "gains", "curves", "L"):
         assert (tmp_path / f"paper_{name}.svg").stat().st_size > 1000

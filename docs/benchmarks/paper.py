@@ -3,7 +3,6 @@
     python docs/benchmarks/paper.py run --jobs 2    # everything; resumes where it was stopped
     python docs/benchmarks/paper.py run --quick     # a few minutes: five small sets, three folds
     python docs/benchmarks/paper.py report          # the tables and pictures of a results file
-    python docs/benchmarks/paper.py values          # each set's means of a results file, as CSV
     python docs/benchmarks/paper.py sets            # compares paper_sets.csv with the packages
 
 Losses are those of paper_losses.py, models those of paper_training.py; how rates are chosen and
@@ -18,6 +17,7 @@ import hashlib
 import json
 import multiprocessing
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -43,10 +43,12 @@ try:
     import pandas as pd  # noqa: F401
 except ImportError as error:
     hint = "pip install -c constraints.txt '.[paper]'"
-    raise SystemExit(f"this program needs {error.name}: {hint}") from None
+    print(f"this program needs {error.name}: {hint}", file=sys.stderr)
+    raise SystemExit(2) from None
 import paper_sets
 from paper_losses import LOSSES
-from paper_report import report, values
+from paper_pictures import draw
+from paper_report import means_of_sets, report
 from paper_runs import (
     GRID,
     INNER,
@@ -101,11 +103,20 @@ def ended(output: Path, quick: bool) -> set[str]:
     """
     if not output.exists():
         return set()
-    found = Results.of(output)
+    found = results(output)
     if any(facts["experiment"] != experiment(quick) for facts in found.facts):
         words = "has rows of other losses, rates or sets: give --output another name"
         raise click.UsageError(f"{output} {words}")
     return {json.dumps(end["ended"]) for end in found.ended}
+
+
+def results(output: Path) -> Results:
+    try:
+        return Results.of(output)
+    except FileNotFoundError:
+        raise click.UsageError(f"{output} does not exist: `run` writes it") from None
+    except (ValueError, OSError) as error:
+        raise click.UsageError(f"{output}: {error}: give --output another name") from None
 
 
 def experiment(quick: bool) -> str:
@@ -128,8 +139,9 @@ def facts(quick: bool) -> dict[str, Any]:
     versions = {name: metadata.version(name) for name in VERSIONS}
     about = {"python": platform.python_version(), "machine": platform.machine()}
     begun = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    about |= {"experiment": experiment(quick)}
-    return {"begun": begun, "metricc": metricc.__version__, **versions, **about}
+    about |= {"experiment": experiment(quick)} | ({"variant": "quick"} if quick else {})
+    units = sum(len(work(part, quick)) for part in PARTS)
+    return {"begun": begun, "metricc": metricc.__version__, **versions, **about, "units": units}
 
 
 def lines(rows: Sequence[dict[str, Any]], unit: Unit, seconds: float, cpu: float) -> str:
@@ -138,10 +150,13 @@ def lines(rows: Sequence[dict[str, Any]], unit: Unit, seconds: float, cpu: float
     return "".join(json.dumps(row) + "\n" for row in (*rows, end))
 
 
-def run_all(todo: list[Unit], jobs: int, output: Path, about: dict[str, Any]) -> list[str]:
+def run_all(
+    todo: list[Unit], done: int, jobs: int, output: Path, about: dict[str, Any]
+) -> list[str]:
     """Run the units in worker processes, the timings last and alone; write the rows of each.
 
-    A unit that fails does not stop the others: what failed, and why, is returned.
+    So many are `done` already. A unit that fails does not stop the others: what failed, and why,
+    is returned.
     """
     spawn, failed = multiprocessing.get_context("spawn"), []
     bar = Progress(
@@ -155,12 +170,13 @@ def run_all(todo: list[Unit], jobs: int, output: Path, about: dict[str, Any]) ->
     with bar, output.open("a", encoding="utf-8") as file:
         file.write("\n" if output.stat().st_size else "")  # after a torn line
         file.write(json.dumps({"facts": about}) + "\n")
+        file.flush()
+        bar.console.print("each process compiles kernels first, which takes up to a minute")
+        task = bar.add_task("units", total=done + len(todo), completed=done)
         for alone in (False, True):
             mine = [unit for unit in todo if (unit.part == "time") is alone]
             if not mine:
                 continue
-            total = round(sum(unit.cost for unit in mine))
-            task = bar.add_task("timings" if alone else "rows of sets", total=total)
             with ProcessPoolExecutor(
                 1 if alone else jobs, spawn, torch.set_num_threads, (1,)
             ) as pool:
@@ -175,7 +191,7 @@ def run_all(todo: list[Unit], jobs: int, output: Path, about: dict[str, Any]) ->
                         else:
                             file.write(lines(rows, unit, seconds, cpu))
                             file.flush()
-                        bar.advance(task, round(unit.cost))
+                        bar.advance(task)
                 except BaseException:
                     pool.shutdown(cancel_futures=True)
                     raise
@@ -187,22 +203,48 @@ RESULTS = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="The results file. Default: paper.jsonl, or paper-quick.jsonl.",
 )
-PICTURES = click.option(
-    "--pictures",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where pictures go. Default: none are drawn.",
-)
 QUICKLY = click.option("--quick", is_flag=True, help="A few minutes' variant.")
+
+
+def written(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of what is made of a results file."""
+    file, folder = (
+        click.Path(path_type=Path, dir_okay=not files, file_okay=files) for files in (True, False)
+    )
+    for name, kind, words in (
+        ("--pictures", folder, "A folder for pictures; older ones are replaced."),
+        ("--values", file, "A file for each set's means, as CSV."),
+        ("--tables", file, "A file for the tables. Default: they are printed."),
+    ):
+        command = click.option(name, type=kind, help=words)(command)
+    return command
+
+
+def made(output: Path, tables: Path | None, values: Path | None, pictures: Path | None) -> None:
+    """Everything that a results file says."""
+    found = results(output)
+    text = report(found)
+    if tables is None:
+        click.echo(text)
+    else:
+        tables.write_text(text, encoding="utf-8")
+    if values is not None:
+        values.write_text(means_of_sets(found), encoding="utf-8")
+    if pictures is not None:
+        draw(found, pictures)
+
+
+def ready(*folders: Path | None) -> None:
+    """Makes the folders, so that what cannot be written is known before hours of work."""
+    for folder in filter(None, folders):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.UsageError(f"{folder} cannot be a folder: {error.strerror}") from None
 
 
 def named(output: Path | None, quick: bool) -> Path:
     return output or Path("paper-quick.jsonl" if quick else "paper.jsonl")
-
-
-def there(output: Path | None, quick: bool) -> Path:
-    if not (path := named(output, quick)).exists():
-        raise click.UsageError(f"{path} does not exist: `run` writes it")
-    return path
 
 
 @click.group()
@@ -215,21 +257,29 @@ def main() -> None:
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
 @QUICKLY
 @RESULTS
-@PICTURES
+@written
 def run(
-    parts: tuple[str, ...], jobs: int, quick: bool, output: Path | None, pictures: Path | None
+    parts: tuple[str, ...],
+    jobs: int,
+    quick: bool,
+    output: Path | None,
+    tables: Path | None,
+    values: Path | None,
+    pictures: Path | None,
 ) -> None:
     """Run what the results file lacks, then print the tables."""
     output = named(output, quick)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    ready(output.parent, tables and tables.parent, values and values.parent, pictures)
     try:
         with FileLock(f"{output}.lock", timeout=0):
             done = ended(output, quick)
-            todo = [u for part in parts or PARTS for u in work(part, quick) if key(u) not in done]
-            failed = run_all(todo, jobs, output, facts(quick)) if todo else []
+            units = [unit for part in parts or PARTS for unit in work(part, quick)]
+            todo = [unit for unit in units if key(unit) not in done]
+            there = len(units) - len(todo)
+            failed = run_all(todo, there, jobs, output, facts(quick)) if todo else []
     except Timeout:
         raise click.UsageError(f"another run writes to {output}") from None
-    click.echo(report(output, pictures))
+    made(output, tables, values, pictures)
     if failed:
         raise click.ClickException("these units failed, run again:\n" + "\n".join(failed))
 
@@ -237,18 +287,17 @@ def run(
 @main.command("report")
 @QUICKLY
 @RESULTS
-@PICTURES
-def report_only(quick: bool, output: Path | None, pictures: Path | None) -> None:
+@written
+def report_only(
+    quick: bool,
+    output: Path | None,
+    tables: Path | None,
+    values: Path | None,
+    pictures: Path | None,
+) -> None:
     """Print the tables of a results file, and draw its pictures."""
-    click.echo(report(there(output, quick), pictures))
-
-
-@main.command("values")
-@QUICKLY
-@RESULTS
-def values_only(quick: bool, output: Path | None) -> None:
-    """Print the means over folds of every set, target and loss, as CSV."""
-    click.echo(values(there(output, quick)), nl=False)
+    ready(tables and tables.parent, values and values.parent, pictures)
+    made(named(output, quick), tables, values, pictures)
 
 
 @main.command()

@@ -132,8 +132,8 @@ def over_l(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def figures(path: Path) -> Iterator[tuple[str, Figure]]:
-    rows = Results.of(path).frame()
+def figures(results: Results) -> Iterator[tuple[str, Figure]]:
+    rows = results.frame()
     trained = rows[rows["part"] != "time"]
     if trained.empty:
         return
@@ -151,14 +151,10 @@ def figures(path: Path) -> Iterator[tuple[str, Figure]]:
             yield part, drawn(mine)
 
 
-def draw(path: Path, folder: Path) -> list[Path]:
-    """Write paper_<name>.svg for each picture."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
+def draw(results: Results, folder: Path) -> None:
+    """Write paper_<name>.svg for each picture into the folder."""
     with plt.rc_context({"svg.hashsalt": "metricc", "svg.fonttype": "none"}):
-        for name, figure in figures(path):
+        for name, figure in figures(results):
             figure.tight_layout()
-            written.append(folder / f"paper_{name}.svg")
-            figure.savefig(written[-1], metadata={"Date": None})
+            figure.savefig(folder / f"paper_{name}.svg", metadata={"Date": None})
             plt.close(figure)
-    return written

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -117,11 +116,11 @@ def times(rows: pd.DataFrame) -> Iterator[str]:
     yield markdown(["loss", *(f"{m}, {s} ({n:.0f} rows)" for m, s, n in places)], body)
 
 
-def sections(path: Path) -> Iterator[str]:
-    results = Results.of(path)
+def sections(results: Results) -> Iterator[str]:
     rows, facts, ended = results.frame(), results.facts, results.ended
     sets = paper_sets.listed()
-    yield f"# {TITLE}"
+    quick = any(one.get("variant") == "quick" for one in facts)
+    yield f"# {TITLE}" + (" (the quick variant)" if quick else "")
     yield "What `docs/benchmarks/paper.py` prints; what it means stands in [findings](paper.md)."
     if not len(rows):
         yield "No unit of the experiment has ended."
@@ -130,7 +129,8 @@ def sections(path: Path) -> Iterator[str]:
         yield "Versions: " + ", ".join(f"{k} {v}" for k, v in one.items()) + "."
     minutes, cpu = (sum(e[kind] for e in ended) / 60 for kind in ("seconds", "cpu"))
     told = f"{minutes:.0f} minutes of a worker, {cpu:.0f} of a processor"
-    yield f"{len(ended)} units, {len(rows)} rows, {told}."
+    count = " of ".join(str(n) for n in (len(ended), facts[-1].get("units")) if n)
+    yield f"{count} units, {len(rows)} rows, {told}."
     timings = rows[rows["part"] == "time"]
     trained = rows[rows["part"] != "time"]
     if len(trained):
@@ -171,9 +171,9 @@ def sections(path: Path) -> Iterator[str]:
         yield from times(timings)
 
 
-def values(path: Path) -> str:
+def means_of_sets(results: Results) -> str:
     """The main table's means over folds, as CSV: a line for each model, target and set."""
-    rows = Results.of(path).frame()
+    rows = results.frame()
     if not (rows["part"] == "table").any():
         return ""
     table = valued(rows[rows["part"] == "table"])
@@ -185,10 +185,6 @@ def values(path: Path) -> str:
     return pd.concat(found, names=["model"]).to_csv(float_format="%.5f")
 
 
-def report(path: Path, pictures: Path | None = None) -> str:
-    """All tables of a results file; its pictures go to the folder `pictures`."""
-    if pictures is not None:
-        from paper_pictures import draw
-
-        draw(path, pictures)
-    return "\n\n".join(sections(path)) + "\n"
+def report(results: Results) -> str:
+    """All tables of a results file."""
+    return "\n\n".join(sections(results)) + "\n"

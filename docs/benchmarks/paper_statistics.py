@@ -29,8 +29,8 @@ Array = NDArray[np.float64]
 class Results:
     """What a results file holds: each run's facts, and the units that it has whole.
 
-    A unit's rows stand before the line that says that it ended, which counts them. What a killed
-    run left torn is passed over.
+    A run begins with a line of facts. A unit's rows stand before the line that says that it ended,
+    which counts them. What a killed run left torn is passed over.
     """
 
     facts: list[dict[str, Any]]
@@ -39,25 +39,30 @@ class Results:
 
     @classmethod
     def of(cls, path: Path) -> Results:
-        found, waiting = cls([], [], []), list[dict[str, Any]]()
+        """Raises ValueError for a file with text that begins with no line of facts."""
+        found, waiting, known = cls([], [], []), list[dict[str, Any]](), set()
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 record = json.loads(line)
             except ValueError:
-                continue
-            if "facts" in record:
-                found.facts.append(record["facts"])
-            elif "ended" not in record:
-                waiting.append(record)
-                continue
-            elif record["rows"] == len(waiting):
-                found.ended.append(record)
-                found.rows.extend(waiting)
-            waiting = []
+                record = None
+            match record:
+                case {"facts": {"experiment": str()}}:
+                    found.facts.append(record["facts"])
+                    waiting = []
+                case _ if line and not found.facts:
+                    raise ValueError("not a results file of this program")
+                case {"ended": key, "rows": count, "seconds": float(), "cpu": float()}:
+                    if count == len(waiting) and repr(key) not in known:
+                        found.ended.append(record)
+                        found.rows.extend(waiting)
+                        known.add(repr(key))
+                    waiting = []
+                case {"part": str(), "model": str()}:
+                    waiting.append(record)
         return found
 
     def frame(self) -> pd.DataFrame:
-        """The rows; no unit is there twice."""
         return pd.DataFrame(self.rows, columns=None if self.rows else ["part", "model"])
 
 
