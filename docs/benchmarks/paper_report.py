@@ -182,7 +182,8 @@ def means_of_sets(results: Results) -> str:
         for model in MODELS
         if len(mine := table[table["model"] == model])
     }
-    return pd.concat(found, names=["model"]).to_csv(float_format="%.5f")
+    text: str = pd.concat(found, names=["model"]).to_csv(float_format="%.5f")
+    return text
 
 
 def report(results: Results) -> str:
