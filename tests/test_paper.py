@@ -215,8 +215,9 @@ def test_equal_rates_are_told_apart_by_the_best_cut(paper):
     z = np.array([[-1.0, -2, -3, -4], [-4, -3, -2, -1], [-5, -3, -2, -1]])  # all negative at 1/2
     values = paper.scores.metric("f1", paper.scores.counted(z, y))
     assert values.tolist() == [0, 0, 0]
-    assert paper.runs.first_of(values, z, y, "f1") == 1
-    assert paper.runs.first_of(np.array([0.1, 0.0, 0.0]), z, y, "f1") == 0
+    cuts = paper.scores.Cuts(z, y)
+    assert paper.runs.first_of(values, cuts, "f1") == 1
+    assert paper.runs.first_of(np.array([0.1, 0.0, 0.0]), cuts, "f1") == 0
 
 
 def test_rates_are_those_chosen_and_the_papers(paper):
@@ -319,10 +320,9 @@ def test_the_sweep_over_l_has_both_rules_in_mini_batches(paper, tmp_path, monkey
     settings = paper.runs.Settings(folds=2, steps=steps, targets=("f1",))
     text = ""
     for model in ("SLP", "MLP"):
-        text += whole(sweeps.over_l(paper.runs.Unit("L", model, ("ecoli3",), settings)))
-    path = tmp_path / "rows.jsonl"
-    path.write_text(text)
-    lines = [x.split("|")[1].strip() for x in report.report(path).splitlines() if x[:2] == "| "]
+        text += whole(sweeps.over_l(paper.runs.Unit("L", model, ("ecoli3",), settings)), (model,))
+    tables = report.report(results_of(FACTS + text, tmp_path))
+    lines = [x.split("|")[1].strip() for x in tables.splitlines() if x[:2] == "| "]
     slp = ["BCE", "BCE, tuned", "L=4", "L=10", "soft"]
     skip = ["L=4, skip", "L=10, skip", "soft, skip"]
     assert lines == ["loss", *slp, "loss", *slp, *skip]
@@ -389,9 +389,9 @@ def test_statistics_and_tables_of_made_up_rows(paper, tmp_path):
     twice = [whole(made), whole(made)]
     text = "".join([FACTS, *lost, *twice, *lost[:3], "[1, 2]\n", '{"torn"'])
     results = results_of(text, tmp_path)
-    rows = results.frame()
+    rows = results.trained
     assert len(rows) == len(made) and len(results.ended) == 1
-    frame = statistics.valued(rows[rows["model"] == "SLP"])
+    frame = rows[rows["model"] == "SLP"]
     values = statistics.by_set(frame, [("BCE", "BCE", "half"), ("tuned", "BCE, tuned", "tuned")])
     tp = 4 + (1 + 0) % 5  # of BCE on the first set
     assert values.loc[("f1", sets[0]), "BCE"] == pytest.approx(2 * tp / (2 * tp + 10 - tp + 5))

@@ -21,8 +21,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from functools import wraps
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -198,49 +199,68 @@ def run_all(
     return failed
 
 
+FILE = click.Path(path_type=Path, dir_okay=False)
 RESULTS = click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="The results file. Default: paper.jsonl, or paper-quick.jsonl.",
 )
 QUICKLY = click.option("--quick", is_flag=True, help="A few minutes' variant.")
 
 
-def written(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of what is made of a results file."""
-    file, folder = (
-        click.Path(path_type=Path, dir_okay=not files, file_okay=files) for files in (True, False)
-    )
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be made of a results file, and where."""
+
+    tables: Path | None
+    values: Path | None
+    pictures: Path | None
+
+    def ready(self) -> None:
+        """Makes the folders, so that what cannot be written is known before hours of work."""
+        for file in (self.tables, self.values):
+            if file is not None:
+                folder(file.parent)
+        if self.pictures is not None:
+            folder(self.pictures)
+
+    def make(self, output: Path) -> None:
+        found = results(output)
+        text = report(found)
+        if self.tables is None:
+            click.echo(text)
+        else:
+            self.tables.write_text(text, encoding="utf-8")
+        if self.values is not None:
+            self.values.write_text(means_of_sets(found), encoding="utf-8")
+        if self.pictures is not None:
+            draw(found, self.pictures)
+
+
+def makes(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives the command the options of Wanted, and a Wanted for them as its first argument."""
+
+    @wraps(command)
+    def called(
+        tables: Path | None, values: Path | None, pictures: Path | None, **others: Any
+    ) -> None:
+        command(Wanted(tables, values, pictures), **others)
+
+    places = click.Path(path_type=Path, file_okay=False)
     for name, kind, words in (
-        ("--pictures", folder, "A folder for pictures; older ones are replaced."),
-        ("--values", file, "A file for each set's means, as CSV."),
-        ("--tables", file, "A file for the tables. Default: they are printed."),
+        ("--pictures", places, "A folder for pictures; older ones are replaced."),
+        ("--values", FILE, "A file for each set's means, as CSV."),
+        ("--tables", FILE, "A file for the tables. Default: they are printed."),
     ):
-        command = click.option(name, type=kind, help=words)(command)
-    return command
+        called = click.option(name, type=kind, help=words)(called)
+    return called
 
 
-def made(output: Path, tables: Path | None, values: Path | None, pictures: Path | None) -> None:
-    """Everything that a results file says."""
-    found = results(output)
-    text = report(found)
-    if tables is None:
-        click.echo(text)
-    else:
-        tables.write_text(text, encoding="utf-8")
-    if values is not None:
-        values.write_text(means_of_sets(found), encoding="utf-8")
-    if pictures is not None:
-        draw(found, pictures)
-
-
-def ready(*folders: Path | None) -> None:
-    """Makes the folders, so that what cannot be written is known before hours of work."""
-    for folder in filter(None, folders):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise click.UsageError(f"{folder} cannot be a folder: {error.strerror}") from None
+def folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be a folder: {error.strerror}") from None
 
 
 def named(output: Path | None, quick: bool) -> Path:
@@ -257,19 +277,14 @@ def main() -> None:
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
 @QUICKLY
 @RESULTS
-@written
+@makes
 def run(
-    parts: tuple[str, ...],
-    jobs: int,
-    quick: bool,
-    output: Path | None,
-    tables: Path | None,
-    values: Path | None,
-    pictures: Path | None,
+    wanted: Wanted, parts: tuple[str, ...], jobs: int, quick: bool, output: Path | None
 ) -> None:
     """Run what the results file lacks, then print the tables."""
     output = named(output, quick)
-    ready(output.parent, tables and tables.parent, values and values.parent, pictures)
+    folder(output.parent)
+    wanted.ready()
     try:
         with FileLock(f"{output}.lock", timeout=0):
             done = ended(output, quick)
@@ -279,7 +294,7 @@ def run(
             failed = run_all(todo, there, jobs, output, facts(quick)) if todo else []
     except Timeout:
         raise click.UsageError(f"another run writes to {output}") from None
-    made(output, tables, values, pictures)
+    wanted.make(output)
     if failed:
         raise click.ClickException("these units failed, run again:\n" + "\n".join(failed))
 
@@ -287,17 +302,11 @@ def run(
 @main.command("report")
 @QUICKLY
 @RESULTS
-@written
-def report_only(
-    quick: bool,
-    output: Path | None,
-    tables: Path | None,
-    values: Path | None,
-    pictures: Path | None,
-) -> None:
+@makes
+def report_only(wanted: Wanted, quick: bool, output: Path | None) -> None:
     """Print the tables of a results file, and draw its pictures."""
-    ready(tables and tables.parent, values and values.parent, pictures)
-    made(named(output, quick), tables, values, pictures)
+    wanted.ready()
+    wanted.make(named(output, quick))
 
 
 @main.command()

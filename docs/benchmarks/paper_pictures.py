@@ -14,7 +14,7 @@ import pandas as pd
 import paper_sets
 from paper_runs import MODELS, TUNED
 from paper_scores import HEADS, metric
-from paper_statistics import Results, constant, critical_difference, ranks, valued, wins
+from paper_statistics import Results, constant, critical_difference, ranks, wins
 from paper_tables import AIMED, MAIN, Report
 
 mpl.use("agg")
@@ -133,11 +133,9 @@ def over_l(rows: pd.DataFrame) -> Figure:
 
 
 def figures(results: Results) -> Iterator[tuple[str, Figure]]:
-    rows = results.frame()
-    trained = rows[rows["part"] != "time"]
+    trained = results.trained
     if trained.empty:
         return
-    trained = valued(trained)
     table, sets = trained[trained["part"] == "table"], paper_sets.listed()
     reports = {m: Report(table[table["model"] == m], sets) for m in of_models(table)}
     if reports:

@@ -10,7 +10,7 @@ import paper_sets
 from paper_losses import SKIP
 from paper_runs import MODELS, TUNED
 from paper_scores import HEADS, TARGETS
-from paper_statistics import Results, by_set, constant, valued
+from paper_statistics import Results, by_set, constant
 from paper_sweeps import USABLE
 from paper_tables import DEFAULTS, MAIN, Report, markdown, mean_and_interval, present
 
@@ -71,11 +71,9 @@ def sweep_over_l(rows: pd.DataFrame) -> Iterator[str]:
 def sweep_over_batches(rows: pd.DataFrame) -> Iterator[str]:
     names, shares = list(dict.fromkeys(rows["loss"])), sorted(rows["batch"].unique())
     heads = ["loss", *(f"{s:.1%}" for s in shares)]
-    decisions = {name: "tuned" if name == TUNED else "half" for name in names}
-    of_sets = {}
-    body = []
+    body, of_sets = [], {}
     for name in names:
-        mine, decision = rows[rows["loss"] == name], decisions[name]
+        mine, decision = rows[rows["loss"] == name], "tuned" if name == TUNED else "half"
         of_sets[name] = mine.groupby(["batch", "set"])[decision].mean()
         ones = constant(mine, "counts_" + decision).groupby(mine["batch"]).mean()
         body.append([name, *(f"{of_sets[name][s].mean():.3f} {ones[s]:.0%}" for s in shares)])
@@ -85,14 +83,10 @@ def sweep_over_batches(rows: pd.DataFrame) -> Iterator[str]:
     )
     yield markdown(heads, body)
     yield f"F1 minus that of {TUNED}, mean and 95 % interval over sets:"
-    body = [
-        [
-            name,
-            *(mean_and_interval((of_sets[name][s] - of_sets[TUNED][s]).to_numpy()) for s in shares),
-        ]
-        for name in names
-        if name != TUNED
-    ]
+    body = []
+    for name in (n for n in names if n != TUNED):
+        ahead = of_sets[name] - of_sets[TUNED]
+        body.append([name, *(mean_and_interval(ahead[s].to_numpy()) for s in shares)])
     yield markdown(heads, body)
 
 
@@ -117,12 +111,11 @@ def times(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def sections(results: Results) -> Iterator[str]:
-    rows, facts, ended = results.frame(), results.facts, results.ended
-    sets = paper_sets.listed()
+    facts, ended, sets = results.facts, results.ended, paper_sets.listed()
     quick = any(one.get("variant") == "quick" for one in facts)
     yield f"# {TITLE}" + (" (the quick variant)" if quick else "")
     yield "What `docs/benchmarks/paper.py` prints; what it means stands in [findings](paper.md)."
-    if not len(rows):
+    if not results.rows:
         yield "No unit of the experiment has ended."
         return
     for one in facts:
@@ -130,12 +123,9 @@ def sections(results: Results) -> Iterator[str]:
     minutes, cpu = (sum(e[kind] for e in ended) / 60 for kind in ("seconds", "cpu"))
     told = f"{minutes:.0f} minutes of a worker, {cpu:.0f} of a processor"
     count = " of ".join(str(n) for n in (len(ended), facts[-1].get("units")) if n)
-    yield f"{count} units, {len(rows)} rows, {told}."
-    timings = rows[rows["part"] == "time"]
-    trained = rows[rows["part"] != "time"]
-    if len(trained):
-        trained = valued(trained)
-    for model in MODELS:
+    yield f"{count} units, {len(results.rows)} rows, {told}."
+    trained = results.trained
+    for model in MODELS if len(trained) else ():
         mine = trained[(trained["part"] == "table") & (trained["model"] == model)]
         if mine["set"].isin([s.name for s in sets if s.group == "real"]).any():
             made = Report(mine, sets)
@@ -146,7 +136,7 @@ def sections(results: Results) -> Iterator[str]:
             for default in DEFAULTS:
                 if default in made.values:
                     yield from made.beside(default)
-            yield from made.tuned()
+            yield from made.with_tuned_cuts()
             yield from made.papers(model)
             for target in made.targets(MAIN):
                 yield from made.pairs(target)
@@ -166,17 +156,16 @@ def sections(results: Results) -> Iterator[str]:
                 count = here["set"].nunique()
                 yield f"### {words}, {model}: one set of each of {count} families"
                 yield from shown(here)
-    if len(timings):
+    if len(results.timings):
         yield "## Time"
-        yield from times(timings)
+        yield from times(results.timings)
 
 
 def means_of_sets(results: Results) -> str:
     """The main table's means over folds, as CSV: a line for each model, target and set."""
-    rows = results.frame()
-    if not (rows["part"] == "table").any():
+    table = results.trained[results.trained["part"] == "table"]
+    if table.empty:
         return ""
-    table = valued(rows[rows["part"] == "table"])
     found = {
         model: by_set(mine, present(mine))
         for model in MODELS

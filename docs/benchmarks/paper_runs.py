@@ -38,7 +38,6 @@ GRID = 1.4  # batch sizes are 9, 9 * 1.4, ...: sets of like sizes share one, and
 # Rows of the sets of a unit, unless it is a single set. All rows of the SLP's are in every step:
 # more of them would leave the processor's cache.
 TOGETHER = {"SLP": 4500, "MLP": 8000}
-CALLS = 2500  # rows that take as long as what a unit of any size takes, roughly
 Places = NDArray[np.int64]
 
 
@@ -64,7 +63,6 @@ class Unit:
     model: str
     sets: tuple[str, ...]
     settings: Settings
-    cost: float = 0.0  # rows, for the progress bar
 
 
 def paper_rate(model: str, loss: Loss, target: str | None) -> float:
@@ -94,7 +92,7 @@ def units(
     """The sets in units of at most TOGETHER rows: of like numbers of rows and of features.
 
     Smaller sets are filled up with rows and columns that do nothing. The MLP's units have one batch
-    size.
+    size. Those with most rows come first, so that none of them is left for the end.
     """
 
     def size(one: paper_sets.Set) -> int:
@@ -115,9 +113,9 @@ def units(
                 if rows + one.rows <= TOGETHER[model] and alike(one, bundle[0]):
                     bundle.append(one)
             left = [one for one in left if one not in bundle]
-            cost = float(sum(s.rows for s in bundle) + CALLS)
-            found.append(Unit(part, model, tuple(s.name for s in bundle), settings, cost))
-    return sorted(found, key=lambda unit: -unit.cost)
+            unit = Unit(part, model, tuple(s.name for s in bundle), settings)
+            found.append((sum(s.rows for s in bundle), unit))
+    return [unit for _, unit in sorted(found, key=lambda pair: -pair[0])]
 
 
 def losses(model: str) -> list[Loss]:
@@ -211,24 +209,25 @@ def choices(
     place = {(c.loss.name, c.target, c.slot): k for k, c in enumerate(cols)}
     found: Choice = {}
     for name, aims in dict.fromkeys((c.loss.name, c.loss.aims) for c in cols):
-        for target in targets:
-            ks = [place[name, target if aims else None, r] for r in range(rates)]
-            values = metric(target, counted(z[ks][:, held], y[held]))
-            found[name, target] = first_of(values, z[ks][:, held], y[held], target)
+        for group in [(target,) for target in targets] if aims else [targets]:
+            ks = [place[name, group[0] if aims else None, r] for r in range(rates)]
+            scores = z[ks][:, held]
+            counts, ranked = counted(scores, y[held]), Cuts(scores, y[held])
+            for target in group:
+                found[name, target] = first_of(metric(target, counts), ranked, target)
     if ("BCE", None, 0) in place:
         ks = [place["BCE", None, r] for r in range(rates)]
-        cuts = Cuts(z[ks][:, inside], y[inside])
+        scores = z[ks][:, held]
+        cuts, ranked = Cuts(z[ks][:, inside], y[inside]), Cuts(scores, y[held])
         for target in targets:
-            values = metric(target, counted(z[ks][:, held], y[held], cuts.best(target)))
-            found[TUNED, target] = first_of(values, z[ks][:, held], y[held], target)
+            values = metric(target, counted(scores, y[held], cuts.best(target)))
+            found[TUNED, target] = first_of(values, ranked, target)
     return found
 
 
-def first_of(
-    values: NDArray[np.float64], z: NDArray[np.float32], y: NDArray[np.int64], target: str
-) -> int:
+def first_of(values: NDArray[np.float64], scores: Cuts, target: str) -> int:
     """The best of some rates by their values (rates,), then by the best cut of their scores."""
-    within = Cuts(z, y).values(target).max(-1)
+    within = scores.values(target).max(-1)
     return int(np.lexsort((-within, -values))[0])
 
 

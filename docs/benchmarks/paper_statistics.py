@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,15 @@ class Results:
                     waiting.append(record)
         return found
 
-    def frame(self) -> pd.DataFrame:
-        return pd.DataFrame(self.rows, columns=None if self.rows else ["part", "model"])
+    @cached_property
+    def timings(self) -> pd.DataFrame:
+        return pd.DataFrame([row for row in self.rows if row["part"] == "time"])
+
+    @cached_property
+    def trained(self) -> pd.DataFrame:
+        """All other rows, with the values of their targets; none: a frame with "part" alone."""
+        rows = [row for row in self.rows if row["part"] != "time"]
+        return valued(pd.DataFrame(rows)) if rows else pd.DataFrame({"part": []})
 
 
 def valued(rows: pd.DataFrame) -> pd.DataFrame:

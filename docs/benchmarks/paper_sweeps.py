@@ -15,7 +15,7 @@ import paper_sets
 import torch
 from numpy.typing import NDArray
 from paper_losses import LOSSES, SKIP, Column, Loss
-from paper_runs import CALLS, MODELS, Settings, Split, Stage, Unit, losses, table, units
+from paper_runs import MODELS, Settings, Split, Stage, Unit, losses, table, units
 from paper_scores import counted
 from paper_training import Model
 from torch import Tensor
@@ -130,8 +130,4 @@ def sweep_units(part: str, sets: Sequence[paper_sets.Set], base: Settings) -> li
     steps = tuple((model, count // 2) for model, count in base.steps)
     small = representatives(sets, 1100)
     made = [replace(settings, batch=share, steps=steps) for share in SHARES]
-    return [
-        Unit(part, "MLP", (one.name,), each, float(one.rows + CALLS))
-        for each in made
-        for one in small
-    ]
+    return [Unit(part, "MLP", (one.name,), each) for each in made for one in small]

@@ -64,8 +64,15 @@ def present(rows: pd.DataFrame, arms: Sequence[Arm] = ARMS) -> list[Arm]:
 
 def mean_and_interval(differences: NDArray[np.float64]) -> str:
     """The mean of differences over families, and its interval."""
-    low, high = interval(differences)
-    return f"{differences.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+    return ranged(differences.mean(), *interval(differences))
+
+
+def ranged(mean: float, low: float, high: float) -> str:
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def chance(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
 
 
 def share_won(numbers: Sequence[int]) -> str:
@@ -87,6 +94,11 @@ class Report:
         self.arms = present(self.rows)
         self.values = by_set(self.rows, self.arms)
         self.of_families = by_family(self.values, self.families)
+        self.tuned = by_family(self.at("tuned"), self.families)
+
+    def at(self, decision: str) -> pd.DataFrame:
+        """Means of sets with all losses judged alike: at 1/2, with tuned cuts, the paper's rate."""
+        return by_set(self.rows, [(name, loss, decision) for name, loss, _ in self.arms])
 
     def targets(self, names: Sequence[str] = TARGETS) -> list[str]:
         known = set(self.values.index.get_level_values("target"))
@@ -113,11 +125,11 @@ class Report:
             "each is best of the three, and on how many none; with searched rates, and with the "
             "paper's rates; the paper's own numbers, of its own sets, last:"
         )
-        body = []
+        body, three = [], ["MSE", "BCE", "AnyLoss"]
+        tables = [self.values[three], self.at("fixed")[three]]
         for target in self.targets():
             row, counts = [HEADS[target]], []
-            for decision in ("half", "fixed"):
-                values = by_set(self.rows, [(n, n, decision) for n in ("MSE", "BCE", "AnyLoss")])
+            for values in tables:
                 row.append(" ".join(f"{v:.3f}" for v in values.loc[target].mean()))
                 each, none = best_of(values.loc[target])
                 counts.append(f"{slashed(each)}, {none}")
@@ -136,13 +148,11 @@ class Report:
             "rates, and in the paper (on its own 102 sets); families won/level/lost with the "
             "searched rates:"
         )
-        body = []
+        body, tables = [], [self.values, self.at("fixed")]
         for target, loss in self.metric_losses():
             one, row = PUBLISHED[model].get(target), [f"{HEADS[target]}, {loss}"]
             for other in ("BCE", "MSE"):
-                for decision in ("half", "fixed"):
-                    values = by_set(self.rows, [(n, n, decision) for n in (loss, other)])
-                    row.append(self.won(values.loc[target], loss, other))
+                row += [self.won(values.loc[target], loss, other) for values in tables]
                 papers = (one.over_bce if other == "BCE" else one.over_mse) if one else None
                 row.append(share_won(papers) if papers and loss == "AnyLoss" else "")
             families = self.of_families.loc[target]
@@ -167,10 +177,9 @@ class Report:
             "both with cuts tuned on the training part, both with the rates that were chosen at "
             "1/2:"
         )
-        cut = self.with_cuts_tuned()
         body = []
         for target, loss in self.metric_losses():
-            families, tuned = self.of_families.loc[target], cut.loc[target]
+            families, tuned = self.of_families.loc[target], self.tuned.loc[target]
             pairs = [(families[loss], families[other]) for other in rest]
             pairs.append((tuned[loss], tuned["BCE"]))
             each = [mean_and_interval((one - other).to_numpy()) for one, other in pairs]
@@ -183,13 +192,8 @@ class Report:
         for target in self.targets():
             yield from ((target, n) for n in OURS if n in self.values)
 
-    def with_cuts_tuned(self) -> pd.DataFrame:
-        """Means of families where every loss is judged at the cut tuned on the training part."""
-        arms = [(name, loss, "tuned") for name, loss, _ in self.arms]
-        return by_family(by_set(self.rows, arms), self.families)
-
-    def tuned(self) -> Iterator[str]:
-        targets, cut = self.targets(), self.with_cuts_tuned()
+    def with_tuned_cuts(self) -> Iterator[str]:
+        targets, cut = self.targets(), self.tuned
         yield (
             "Every loss with its cut tuned on the training part, means over families. Rates were "
             f'chosen at 1/2, those of "{TUNED_ARM}" at the tuned cut:'
@@ -225,16 +229,8 @@ class Report:
                 pair = [(t[first] - t[second]).to_numpy() for t in (sets, families)]
                 c = compared(*pair)
                 chances = " ".join(f"{v:.2f}" for v in (c.better, c.same, c.worse))
-                row = [f"{first} − {second}", f"{c.mean:+.3f} ({c.low:+.3f} to {c.high:+.3f})"]
-                body.append(
-                    [
-                        *row,
-                        slashed(c.sets),
-                        slashed(c.families),
-                        f"{c.p:.3f}" if c.p >= 0.001 else "<0.001",
-                        chances,
-                    ]
-                )
+                row = [f"{first} − {second}", ranged(c.mean, c.low, c.high)]
+                body.append([*row, slashed(c.sets), slashed(c.families), chance(c.p), chances])
         yield markdown(["pair", "difference", "sets", "families", "p", "better same worse"], body)
 
     def bands(self, target: str) -> Iterator[str]:
@@ -253,17 +249,10 @@ class Report:
                 f"{HEADS[target]} by the minority's share (sets, families): minus {other}, means "
                 "over families, 95 % intervals:"
             )
-            names = [n for n in (*AGAINST, *AIMED) if n in values and n != other]
-            body = [
-                [
-                    name,
-                    *(
-                        mean_and_interval((f[name] - f[other]).to_numpy()) if len(f) else "-"
-                        for f in grouped
-                    ),
-                ]
-                for name in names
-            ]
+            body = []
+            for name in (n for n in (*AGAINST, *AIMED) if n in values and n != other):
+                ahead = [(f[name] - f[other]).to_numpy() for f in grouped]
+                body.append([name, *(mean_and_interval(a) if len(a) else "-" for a in ahead)])
             yield markdown(["loss", *heads], body)
 
     def ranked(self) -> Iterator[str]:
@@ -277,8 +266,7 @@ class Report:
             "all are alike:"
         )
         body = [[name, *(f"{each[t][name]:.2f}" for t in targets)] for name, *_ in self.arms]
-        alike = [friedman(self.of_families.loc[t]) for t in targets]
-        body.append(["p", *(f"{p:.3f}" if p >= 0.001 else "<0.001" for p in alike)])
+        body.append(["p", *(chance(friedman(self.of_families.loc[t])) for t in targets)])
         yield markdown(["loss", *(HEADS[t] for t in targets)], body)
 
     def cross(self, target: str = "f1") -> Iterator[str]:

@@ -88,4 +88,4 @@ def timed(unit: Unit) -> list[dict[str, Any]]:
 def timing_units(settings: Any) -> list[Unit]:
     known = {s.name: s for s in paper_sets.listed()}
     names = tuple(name for name in SETS if name in known)
-    return [Unit("time", model, names, settings, 500.0) for model in MODELS]
+    return [Unit("time", model, names, settings) for model in MODELS]
