@@ -12,7 +12,7 @@ from paper_runs import MODELS, TUNED
 from paper_scores import HEADS, TARGETS
 from paper_statistics import Results, by_set, constant
 from paper_sweeps import USABLE
-from paper_tables import DEFAULTS, MAIN, Report, markdown, mean_and_interval, present
+from paper_tables import BESIDE, MAIN, Report, markdown, mean_and_interval, present
 
 DEFAULT_L = "L=10"
 TITLE = "The paper's experiment, run again: all tables"
@@ -133,9 +133,9 @@ def sections(results: Results) -> Iterator[str]:
             yield from made.means()
             yield from made.claims(model)
             yield from made.baselines()
-            for default in DEFAULTS:
-                if default in made.values:
-                    yield from made.beside(default)
+            for one in BESIDE:
+                if one in made.values:
+                    yield from made.beside(one)
             yield from made.with_tuned_cuts()
             yield from made.papers(model)
             for target in made.targets(MAIN):

@@ -40,6 +40,7 @@ AIMED = ("AnyLoss", "SOL", "soft", "metricc", "metricc, skip", *THEN, "BCE + met
 AGAINST = ("MSE", "BCE", "weighted BCE", "BCE, tuned threshold")
 MAIN = ("f1", "gmean", "balanced_accuracy", "mcc")
 DEFAULTS = ("metricc", "metricc, skip")
+BESIDE = (*DEFAULTS, "BCE, then metricc")  # the other metric losses are compared with each
 OURS = ("AnyLoss", *DEFAULTS)
 TUNED_ARM = AGAINST[-1]
 
@@ -201,15 +202,15 @@ class Report:
         body = [[name, *(f"{cut.loc[t, name].mean():.3f}" for t in targets)] for name in cut]
         yield markdown(["loss", *(HEADS[t] for t in targets)], body)
 
-    def beside(self, default: str) -> Iterator[str]:
+    def beside(self, base: str) -> Iterator[str]:
         """The other metric losses less one."""
         targets = self.targets(MAIN)
         each = [self.of_families.loc[t] for t in targets]
-        yield f"Minus {default}: means over families, 95 % intervals:"
+        yield f"Minus {base}: means over families, 95 % intervals:"
         body = [
-            [name, *(mean_and_interval((f[name] - f[default]).to_numpy()) for f in each)]
+            [name, *(mean_and_interval((f[name] - f[base]).to_numpy()) for f in each)]
             for name in AIMED
-            if name in self.values and name != default
+            if name in self.values and name != base
         ]
         yield markdown(["loss", *(HEADS[t] for t in targets)], body)
 
