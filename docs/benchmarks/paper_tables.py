@@ -41,7 +41,7 @@ AGAINST = ("MSE", "BCE", "weighted BCE", "BCE, tuned threshold")
 MAIN = ("f1", "gmean", "balanced_accuracy", "mcc")
 DEFAULTS = ("metricc", "metricc, skip")
 BESIDE = (*DEFAULTS, "BCE, then metricc")  # the other metric losses are compared with each
-OURS = ("AnyLoss", *DEFAULTS)
+OURS = ("AnyLoss", *DEFAULTS, *THEN)
 TUNED_ARM = AGAINST[-1]
 
 
