@@ -451,12 +451,14 @@ def test_a_results_file_of_another_experiment_is_refused(paper, tmp_path):
     assert path.read_text() == before
     found = CliRunner().invoke(program.main, ["report", "--output", str(tmp_path / "none.jsonl")])
     assert found.exit_code == 2 and "does not exist" in found.output
+    other = tmp_path / "other.toml"
     for content in (b"[project]\n", b"5\n", b'{"facts": {}}\n', b"\xb6\xb6"):
-        path.write_bytes(content)
+        other.write_bytes(content)
         for command in ("run", "report"):
-            found = CliRunner().invoke(program.main, [command, "--output", str(path)])
-            assert found.exit_code == 2 and "give --output another name" in found.output, content
-        assert path.read_bytes() == content
+            found = CliRunner().invoke(program.main, [command, "--output", str(other)])
+            assert found.exit_code == 2 and "not a results file" in found.output, content
+        assert other.read_bytes() == content
+        assert sorted(tmp_path.glob("other*")) == [other]
     for option in ("--output", "--tables", "--values", "--pictures"):
         under = str(path / "x")
         found = CliRunner().invoke(program.main, ["run", "--quick", option, under])

@@ -42,7 +42,7 @@ class Results:
     def of(cls, path: Path) -> Results:
         """Raises ValueError for a file with text that begins with no line of facts."""
         found, waiting, known = cls([], [], []), list[dict[str, Any]](), set()
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 record = json.loads(line)
             except ValueError:
