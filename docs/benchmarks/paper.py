@@ -1,7 +1,7 @@
 """The AnyLoss paper's experiment with metricc's generated losses, on real sets, without its leaks.
 
     python docs/benchmarks/paper.py run --jobs 2    # everything; resumes where it was stopped
-    python docs/benchmarks/paper.py run --quick     # a few minutes: five small sets, three folds
+    python docs/benchmarks/paper.py run --quick     # a minute or two: five small sets, three folds
     python docs/benchmarks/paper.py report          # the tables and pictures of a results file
     python docs/benchmarks/paper.py sets            # compares paper_sets.csv with the packages
 

@@ -134,8 +134,6 @@ def over_l(rows: pd.DataFrame) -> Figure:
 
 def figures(results: Results) -> Iterator[tuple[str, Figure]]:
     trained = results.trained
-    if trained.empty:
-        return
     table, sets = trained[trained["part"] == "table"], paper_sets.listed()
     reports = {m: Report(table[table["model"] == m], sets) for m in of_models(table)}
     if reports:

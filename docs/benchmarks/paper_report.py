@@ -125,7 +125,7 @@ def sections(results: Results) -> Iterator[str]:
     count = " of ".join(str(n) for n in (len(ended), facts[-1].get("units")) if n)
     yield f"{count} units, {len(results.rows)} rows, {told}."
     trained = results.trained
-    for model in MODELS if len(trained) else ():
+    for model in MODELS:
         mine = trained[(trained["part"] == "table") & (trained["model"] == model)]
         if mine["set"].isin([s.name for s in sets if s.group == "real"]).any():
             made = Report(mine, sets)

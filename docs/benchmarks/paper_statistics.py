@@ -69,9 +69,10 @@ class Results:
 
     @cached_property
     def trained(self) -> pd.DataFrame:
-        """All other rows, with the values of their targets; none: a frame with "part" alone."""
+        """All other rows, with the values of their targets."""
         rows = [row for row in self.rows if row["part"] != "time"]
-        return valued(pd.DataFrame(rows)) if rows else pd.DataFrame({"part": []})
+        none = pd.DataFrame(columns=["part", "model", "set"])
+        return valued(pd.DataFrame(rows)) if rows else none
 
 
 def valued(rows: pd.DataFrame) -> pd.DataFrame:

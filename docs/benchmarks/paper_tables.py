@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -27,21 +28,19 @@ from paper_statistics import (
     wins,
 )
 
+DEFAULTS = ("metricc", "metricc, skip")
 THEN = ("BCE, then metricc", "BCE, then metricc, skip")
+OURS = ("AnyLoss", *DEFAULTS, *THEN)
 Arm = tuple[str, str, str]  # its name, the loss, the decision
 ARMS: tuple[Arm, ...] = (
     *((name, name, "half") for name in ("MSE", "Brier", "BCE", "weighted BCE", "focal")),
     ("BCE, tuned threshold", TUNED, "tuned"),
-    *((name, name, "half") for name in ("SOL", "soft", "AnyLoss", "metricc", "metricc, skip")),
-    *((name, name, "half") for name in THEN),
-    ("BCE + metricc", "BCE + metricc", "half"),
+    *((name, name, "half") for name in ("SOL", "soft", *OURS, "BCE + metricc")),
 )
-AIMED = ("AnyLoss", "SOL", "soft", "metricc", "metricc, skip", *THEN, "BCE + metricc")
+AIMED = ("AnyLoss", "SOL", "soft", *DEFAULTS, *THEN, "BCE + metricc")
 AGAINST = ("MSE", "BCE", "weighted BCE", "BCE, tuned threshold")
 MAIN = ("f1", "gmean", "balanced_accuracy", "mcc")
-DEFAULTS = ("metricc", "metricc, skip")
-BESIDE = (*DEFAULTS, "BCE, then metricc")  # the other metric losses are compared with each
-OURS = ("AnyLoss", *DEFAULTS, *THEN)
+BESIDE = (*DEFAULTS, THEN[0])  # the other metric losses are compared with each
 TUNED_ARM = AGAINST[-1]
 
 
@@ -95,7 +94,16 @@ class Report:
         self.arms = present(self.rows)
         self.values = by_set(self.rows, self.arms)
         self.of_families = by_family(self.values, self.families)
-        self.tuned = by_family(self.at("tuned"), self.families)
+
+    @cached_property
+    def tuned(self) -> pd.DataFrame:
+        """Means of families where every loss is judged at the cut tuned on the training part."""
+        return by_family(self.at("tuned"), self.families)
+
+    @cached_property
+    def fixed(self) -> pd.DataFrame:
+        """Means of sets with the paper's rates."""
+        return self.at("fixed")
 
     def at(self, decision: str) -> pd.DataFrame:
         """Means of sets with all losses judged alike: at 1/2, with tuned cuts, the paper's rate."""
@@ -127,7 +135,7 @@ class Report:
             "paper's rates; the paper's own numbers, of its own sets, last:"
         )
         body, three = [], ["MSE", "BCE", "AnyLoss"]
-        tables = [self.values[three], self.at("fixed")[three]]
+        tables = [self.values[three], self.fixed[three]]
         for target in self.targets():
             row, counts = [HEADS[target]], []
             for values in tables:
@@ -149,7 +157,7 @@ class Report:
             "rates, and in the paper (on its own 102 sets); families won/level/lost with the "
             "searched rates:"
         )
-        body, tables = [], [self.values, self.at("fixed")]
+        body, tables = [], [self.values, self.fixed]
         for target, loss in self.metric_losses():
             one, row = PUBLISHED[model].get(target), [f"{HEADS[target]}, {loss}"]
             for other in ("BCE", "MSE"):
